@@ -1,0 +1,4 @@
+#pragma once
+#include <fcgiapp.h>
+#include <poll.h>
+#include <sys/eventfd.h>
