@@ -1,0 +1,78 @@
+/// A statement with its values bound: what is interpolated becomes a parameter, never text.
+///
+/// ```swift
+/// let sql: SQL = "SELECT name FROM club WHERE id = \(id)"   // text "… WHERE id = $1", parameters [id]
+/// ```
+///
+/// The text is the key of the connection's prepared statements, so it must be static: vary values, not text.
+public struct SQL: ExpressibleByStringInterpolation, Sendable {
+    public let text: String
+    /// Parameters in PostgreSQL's text format; `nil` is NULL.
+    public let parameters: [String?]
+
+    public init(stringLiteral value: String) {
+        text = value
+        parameters = []
+    }
+
+    public init(stringInterpolation: StringInterpolation) {
+        text = stringInterpolation.text
+        parameters = stringInterpolation.parameters
+    }
+
+    /// A statement whose text is computed. Only for text of our own, such as a migration file; never for input.
+    public init(unsafeText: String) {
+        text = unsafeText
+        parameters = []
+    }
+
+    public struct StringInterpolation: StringInterpolationProtocol {
+        var text = ""
+        var parameters: [String?] = []
+
+        public init(literalCapacity: Int, interpolationCount: Int) {
+            text.reserveCapacity(literalCapacity + interpolationCount * 3)
+            parameters.reserveCapacity(interpolationCount)
+        }
+
+        public mutating func appendLiteral(_ literal: String) { text += literal }
+
+        public mutating func appendInterpolation(_ value: some PostgresValue) {
+            parameters.append(value.postgresText)
+            text += "$\(parameters.count)"
+        }
+
+        public mutating func appendInterpolation(_ value: (some PostgresValue)?) {
+            parameters.append(value?.postgresText)
+            text += "$\(parameters.count)"
+        }
+    }
+}
+
+/// A type that travels as a parameter and comes back as a column, in PostgreSQL's text format.
+public protocol PostgresValue {
+    /// The parameter. It must hold no NUL: PostgreSQL's text has none.
+    var postgresText: String { get }
+    /// `nil` when the column's text is not such a value.
+    init?(postgresText: String)
+}
+
+extension String: PostgresValue {
+    public var postgresText: String { self }
+    public init?(postgresText: String) { self = postgresText }
+}
+
+extension Int: PostgresValue {
+    public var postgresText: String { String(self) }
+    public init?(postgresText: String) { self.init(postgresText) }
+}
+
+extension Double: PostgresValue {
+    public var postgresText: String { String(self) }
+    public init?(postgresText: String) { self.init(postgresText) }
+}
+
+extension Bool: PostgresValue {
+    public var postgresText: String { self ? "t" : "f" }
+    public init?(postgresText: String) { self = postgresText == "t" }
+}

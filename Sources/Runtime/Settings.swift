@@ -1,0 +1,87 @@
+import Glibc
+
+/// What a function is configured with: its environment, read once at start.
+///
+/// Every accessor records what is missing or wrong and returns a stand-in, so that one start lists all faults;
+/// the runtime refuses to serve while `faults` is not empty.
+public final class Settings {
+    private let environment: [String: String]
+    /// One line per missing or wrong variable, naming it and the fix.
+    public private(set) var faults: [String] = []
+
+    public init(_ environment: [String: String]) { self.environment = environment }
+
+    /// The settings in the environment of this process.
+    public static func fromProcess() -> Settings {
+        var environment: [String: String] = [:]
+        var entry = environ
+        while let text = entry.pointee {
+            let pair = String(cString: text)
+            if let equals = pair.firstIndex(of: "=") {
+                environment[String(pair[..<equals])] = String(pair[pair.index(after: equals)...])
+            }
+            entry += 1
+        }
+        return Settings(environment)
+    }
+
+    /// A text that must be there and not be empty.
+    public func text(_ name: String) -> String {
+        guard let value = environment[name], !value.isEmpty else {
+            faults.append("\(name) is not set: give the function a value for it under environment in functions.yml")
+            return ""
+        }
+        return value
+    }
+
+    /// A text with a default for when it is absent or empty.
+    public func text(_ name: String, default standard: String) -> String {
+        guard let value = environment[name], !value.isEmpty else { return standard }
+        return value
+    }
+
+    /// A whole number in `range`; `standard` when absent.
+    public func integer(_ name: String, default standard: Int, in range: ClosedRange<Int>) -> Int {
+        guard let value = environment[name], !value.isEmpty else { return standard }
+        guard let number = Int(value), range.contains(number) else {
+            faults.append(
+                "\(name) is “\(value)”: it must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+            return standard
+        }
+        return number
+    }
+
+    /// Records a fault that only the caller can see, such as a text of the wrong form.
+    public func fault(_ name: String, _ explanation: String) { faults.append("\(name) \(explanation)") }
+}
+
+extension Settings {
+    /// How the runtime itself is configured; rendered from functions.yml.
+    struct Process {
+        /// TAPROOM_FUNCTION: the name in functions.yml.
+        let function: String
+        /// TAPROOM_ROUTES: separated by newlines or semicolons, `METHOD /path/{parameter}/`.
+        let routes: [RouteTemplate]
+        /// TAPROOM_TIMEOUT, in seconds; default 6, as in the Serverless Framework.
+        let timeoutMilliseconds: Int
+        /// TAPROOM_CONCURRENCY: worker threads of this process; default 4.
+        let concurrency: Int
+    }
+
+    func process() -> Process {
+        let routes = text("TAPROOM_ROUTES", default: "")
+            .split { $0 == "\n" || $0 == ";" }
+            .compactMap { line -> RouteTemplate? in
+                guard let template = RouteTemplate(String(line)) else {
+                    fault("TAPROOM_ROUTES", "has “\(line)”: a route is METHOD /path/{parameter}")
+                    return nil
+                }
+                return template
+            }
+        return Process(
+            function: text("TAPROOM_FUNCTION", default: "function"),
+            routes: routes,
+            timeoutMilliseconds: 1000 * integer("TAPROOM_TIMEOUT", default: 6, in: 1...900),
+            concurrency: integer("TAPROOM_CONCURRENCY", default: 4, in: 1...256))
+    }
+}
