@@ -1,4 +1,11 @@
 #pragma once
 #include <fcgiapp.h>
+#include <malloc.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
+#include <time.h>
+
+// Declared by glibc only under _GNU_SOURCE, which Swift's view of pthread.h does not have.
+extern int pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *until);
+static inline int taproom_join_until(pthread_t thread, const struct timespec *until) { return pthread_timedjoin_np(thread, 0, until); }

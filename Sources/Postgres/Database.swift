@@ -30,6 +30,14 @@ public final class Database: Sendable {
         self.statementTimeoutMilliseconds = statementTimeoutMilliseconds
     }
 
+    /// The database that a function is configured with: `DATABASE_URL`, and the function's own name and time limit.
+    public convenience init(_ settings: Settings) {
+        self.init(
+            url: settings.text("DATABASE_URL"),
+            application: settings.text("TAPROOM_FUNCTION", default: "function"),
+            statementTimeoutMilliseconds: 1000 * settings.integer("TAPROOM_TIMEOUT", default: 6, in: 1...900))
+    }
+
     /// Runs `body` with a session of its own. One that broke is not used again.
     public func withConnection<Result>(deadline: Deadline, _ body: (Connection) throws -> Result) throws -> Result {
         let connection = try checkOut(deadline: deadline)

@@ -1,1 +1,11 @@
-@main struct Entry { static func main() {} }
+import Runtime
+
+/// `GET /livez`: this process answers. It asks nobody else; `/readyz` does.
+@main
+struct Livez: HTTPFunction {
+    init(_ settings: Settings) {}
+
+    func handle(_ event: HTTPEvent, _ context: Context) throws -> HTTPResponse {
+        try .json(["status": "alive"])
+    }
+}

@@ -1,0 +1,55 @@
+internal import FoundationEssentials
+
+/// Percent-encoding of RFC 3986, and of HTML forms in the query.
+enum PercentEncoding {
+    /// Decodes once; `nil` for a broken escape or for bytes that are not UTF-8.
+    static func decode(_ text: Substring, plusIsSpace: Bool = false) -> String? {
+        let percent = UInt8(ascii: "%")
+        let plus = UInt8(ascii: "+")
+        guard text.utf8.contains(where: { $0 == percent || $0 == plus }) else { return String(text) }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.utf8.count)
+        var rest = text.utf8.makeIterator()
+        while let byte = rest.next() {
+            switch byte {
+            case percent:
+                guard let high = rest.next().flatMap(hexDigit), let low = rest.next().flatMap(hexDigit) else {
+                    return nil
+                }
+                bytes.append(high << 4 | low)
+            case plus where plusIsSpace: bytes.append(UInt8(ascii: " "))
+            default: bytes.append(byte)
+            }
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    /// The parameters of a query string; a repeated one has its values joined with commas, as in payload 2.0. What
+    /// cannot be decoded stays as it was sent, so that the check of the value names it.
+    static func query(_ raw: String) -> [String: String] {
+        guard !raw.isEmpty else { return [:] }
+        var parameters: [String: String] = [:]
+        for pair in raw.split(separator: "&") {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = decode(parts[0], plusIsSpace: true) ?? String(parts[0])
+            let raw = parts.count > 1 ? parts[1] : ""
+            let value = decode(raw, plusIsSpace: true) ?? String(raw)
+            parameters[name] = parameters[name].map { $0 + "," + value } ?? value
+        }
+        return parameters
+    }
+
+    private static func hexDigit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+}
+
+enum Base64 {
+    static func encode(_ bytes: [UInt8]) -> String { Data(bytes).base64EncodedString() }
+    static func decode(_ text: String) -> [UInt8]? { Data(base64Encoded: text).map(Array.init) }
+}

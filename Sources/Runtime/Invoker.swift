@@ -1,0 +1,133 @@
+/// Turns requests into invocations of one function, and whatever comes of them into answers and log lines.
+struct Invoker<F: HTTPFunction>: Sendable {
+    let function: F
+    let process: Settings.Process
+
+    /// Serves what the transport brings until it brings no more.
+    func serve(_ transport: inout some Transport & ~Copyable) {
+        while let request = transport.next() { serve(request, &transport) }
+    }
+
+    private func serve(_ request: Request, _ transport: inout some Transport & ~Copyable) {
+        let start = Clock.monotonicNanoseconds()
+        let id = request.requestID
+        let requestID = id.flatMap { Identifier.isSaneRequestID($0) ? $0 : nil } ?? Identifier.uuid()
+        let parent = request.headers["traceparent"].flatMap { Identifier.isTraceparent($0) ? $0 : nil }
+        let context = Context(
+            functionName: process.function, requestID: requestID, traceparent: parent,
+            deadline: .after(milliseconds: process.timeoutMilliseconds - request.waitedMilliseconds),
+            caller: request.sourceIP)
+
+        var route: RouteTemplate?
+        var response: HTTPResponse
+        var failure: String?
+        do {
+            if request.isAbandoned() { throw ClientGone() }
+            let event = try event(request, requestID: requestID, route: &route)
+            if context.deadline.hasPassed { throw Self.waitedTooLong }
+            response = try function.handle(event, context)
+        } catch {
+            response = answer(to: error, requestID, &failure)
+        }
+        do {
+            try send(&response, request, requestID, &transport)
+        } catch let error as BrokenStream {
+            failure = "broken off in the middle: \(error.cause)"
+        } catch is ClientGone {
+            response.status = Self.clientGone
+        } catch {
+            // The body failed before its first byte: the client can still be told.
+            response = answer(to: error, requestID, &failure)
+            if (try? send(&response, request, requestID, &transport)) == nil { response.status = Self.clientGone }
+        }
+        LogLine.write(
+            level: failure == nil || response.status < 500 ? "info" : response.status == 503 ? "warning" : "error",
+            [
+                ("request_id", .text(requestID)), ("trace", .text(context.traceparent)),
+                ("function", .text(process.function)), ("method", .text(request.method)),
+                ("route", route.map { .text($0.key) }), ("status", .number(response.status)),
+                ("duration_ms", .milliseconds(nanoseconds: Clock.monotonicNanoseconds() - start)),
+                ("error", failure.map { .text($0) }),
+            ])
+    }
+
+    private func event(
+        _ request: Request, requestID: String, route: inout RouteTemplate?
+    ) throws(Problem) -> HTTPEvent {
+        if let fault = request.fault { throw fault }
+        if var event = request.event {
+            route = RouteTemplate(event.routeKey)
+            event.requestContext.requestID = requestID
+            if event.pathParameters.isEmpty { event.pathParameters = try match(request).1 }
+            return event
+        }
+        let (template, parameters) = try match(request)
+        route = template
+        return HTTPEvent(
+            routeKey: template.key, rawPath: String(request.rawPath), rawQueryString: String(request.rawQuery),
+            headers: request.headers, queryStringParameters: PercentEncoding.query(String(request.rawQuery)),
+            pathParameters: parameters,
+            requestContext: .init(
+                method: request.method, path: String(request.rawPath), protocol: request.protocol,
+                sourceIP: request.sourceIP, userAgent: request.headers["user-agent"] ?? "", requestID: requestID,
+                timeEpoch: request.startedEpochMilliseconds),
+            body: request.body)
+    }
+
+    private func match(_ request: Request) throws(Problem) -> (RouteTemplate, [String: String]) {
+        let method = request.method == "HEAD" ? "GET" : request.method
+        var allowed: [String] = []
+        for template in process.routes {
+            guard let raw = template.match(rawPath: request.rawPath.utf8) else { continue }
+            guard template.method == method else {
+                allowed += template.method == "GET" ? ["GET", "HEAD"] : [template.method]
+                continue
+            }
+            var parameters: [String: String] = [:]
+            for (name, value) in raw {
+                guard let text = PercentEncoding.decode(value), !text.utf8.contains(0) else {
+                    throw .badRequest([
+                        .init(
+                            pointer: "/path/\(name)",
+                            detail: "\(name) in the path must be percent-encoded UTF-8 without NUL.")
+                    ])
+                }
+                parameters[name] = text
+            }
+            return (template, parameters)
+        }
+        if allowed.isEmpty { throw .noRoute }
+        var problem = Problem(
+            "method-not-allowed", status: 405, title: "Method not allowed",
+            detail: "This path takes \(allowed.joined(separator: ", ")).")
+        problem.headers.append(("Allow", allowed.joined(separator: ", ")))
+        throw problem
+    }
+
+    private func send(
+        _ response: inout HTTPResponse, _ request: Request, _ requestID: String,
+        _ transport: inout some Transport & ~Copyable
+    ) throws {
+        if response.status == Self.clientGone { throw ClientGone() }
+        response.headers.append(("X-Request-Id", requestID))
+        try transport.send(response, withBody: request.method != "HEAD")
+    }
+
+    private func answer(to error: any Error, _ requestID: String, _ failure: inout String?) -> HTTPResponse {
+        if error is ClientGone { return HTTPResponse(status: Self.clientGone) }
+        let problem = (error as? any ProblemConvertible)?.problem ?? .internalError(debug: "\(error)")
+        failure = problem.debug
+        if failure == nil, problem.status >= 500 { failure = problem.detail }
+        return problem.response(requestID: requestID)
+    }
+
+    /// nginx's code for a client that left; it is logged, never sent.
+    private static var clientGone: Int { 499 }
+
+    private static var waitedTooLong: Problem {
+        Problem(
+            "unavailable", status: 503, title: "Service unavailable",
+            detail: "Nothing was done: the request waited longer than its time limit. Try again.")
+            .with("executed", "no").retryAfter(seconds: 1)
+    }
+}

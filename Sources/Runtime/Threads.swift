@@ -1,0 +1,47 @@
+internal import CFastCGI
+import Glibc
+
+/// A thread that runs one closure to its end.
+final class WorkerThread {
+    private var thread = pthread_t()
+
+    private final class Start {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+
+    /// Ends the process when the system has no thread to give.
+    init(_ body: @escaping @Sendable () -> Void) {
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        pthread_attr_setstacksize(&attributes, Self.stackBytes)
+        let start = Unmanaged.passRetained(Start(body))
+        let result = pthread_create(&thread, &attributes, { argument in
+            guard let argument else { return nil }
+            Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+            return nil
+        }, start.toOpaque())
+        pthread_attr_destroy(&attributes)
+        guard result == 0 else {
+            LogLine.write(level: "critical", [("message", .text("no thread: \(String(cString: strerror(result)))"))])
+            exit(EX_OSERR)
+        }
+    }
+
+    /// Waits for its end; false when it has not come by the deadline.
+    func join(deadline: Deadline) -> Bool {
+        var until = timespec()
+        clock_gettime(CLOCK_REALTIME, &until)
+        let remaining = deadline.remainingMilliseconds
+        until.tv_sec += remaining / 1000
+        until.tv_nsec += remaining % 1000 * 1_000_000
+        if until.tv_nsec >= 1_000_000_000 {
+            until.tv_nsec -= 1_000_000_000
+            until.tv_sec += 1
+        }
+        return taproom_join_until(thread, &until) == 0
+    }
+
+    /// Enough for the deepest JSON that the decoder takes (512 levels); only touched pages count.
+    private static let stackBytes = 1 << 20
+}

@@ -1,0 +1,56 @@
+import Glibc
+
+/// One event as JSON on standard input, its answer as JSON on standard output: the function by hand, without a server.
+struct EventTransport: Transport, ~Copyable {
+    private var isDone = false
+
+    mutating func next() -> Request? {
+        guard !isDone else { return nil }
+        isDone = true
+        var request = Request()
+        let text = StandardInput.read(limit: 16 << 20)
+        do {
+            let event = try JSON.decode(HTTPEvent.self, from: text)
+            request.event = event
+            request.method = event.method
+            request.uri = event.rawPath
+            request.headers = event.headers
+            request.sourceIP = event.requestContext.sourceIP
+        } catch {
+            request.fault = Problem(
+                "bad-event", status: 400, title: "Bad event",
+                detail: "The event is not API Gateway payload 2.0 as JSON: \(DecodingFault(error).sentence)")
+        }
+        return request
+    }
+
+    mutating func send(_ response: HTTPResponse, withBody: Bool) throws {
+        var body: [UInt8] = []
+        switch response.body {
+        case .bytes(let bytes): body = bytes
+        case .stream(let produce):
+            let collector = Collector()
+            try produce(collector)
+            body = collector.bytes
+        }
+        let text = String(validating: withBody ? body : [], as: UTF8.self)
+        let answer = Answer(
+            statusCode: response.status,
+            headers: Dictionary(response.headers.map { ($0.name.lowercased(), $0.value) }) { "\($0),\($1)" },
+            body: text ?? Base64.encode(body), isBase64Encoded: text == nil)
+        try JSON.encode(answer).withUnsafeBytes(StandardOutput.write)
+        try StandardOutput.write(UnsafeRawBufferPointer(start: ("\n" as StaticString).utf8Start, count: 1))
+    }
+
+    private struct Answer: Encodable {
+        let statusCode: Int
+        let headers: [String: String]
+        let body: String
+        let isBase64Encoded: Bool
+    }
+
+    private final class Collector: BodyWriter {
+        var bytes: [UInt8] = []
+        func write(_ piece: UnsafeRawBufferPointer) { bytes.append(contentsOf: piece) }
+    }
+}

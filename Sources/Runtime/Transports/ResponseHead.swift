@@ -1,0 +1,72 @@
+/// The head of a CGI answer (RFC 3875, section 6).
+enum ResponseHead {
+    static func bytes(_ response: HTTPResponse) -> [UInt8] {
+        var head: [UInt8] = []
+        head.reserveCapacity(192)
+        head.append(contentsOf: "Status: ".utf8)
+        head.append(contentsOf: String(response.status).utf8)
+        head.append(contentsOf: "\r\n".utf8)
+        for (name, value) in response.headers { append(name, value, to: &head) }
+        if case .bytes(let body) = response.body { append("Content-Length", String(body.count), to: &head) }
+        head.append(contentsOf: "\r\n".utf8)
+        return head
+    }
+
+    /// No value can end its line and begin another header.
+    private static func append(_ name: String, _ value: String, to head: inout [UInt8]) {
+        head.append(contentsOf: name.utf8)
+        head.append(contentsOf: ": ".utf8)
+        head.append(contentsOf: value.utf8.lazy.filter { $0 != 13 && $0 != 10 })
+        head.append(contentsOf: "\r\n".utf8)
+    }
+}
+
+/// Sends a response through `write`, which takes bytes or throws: the head with the first bytes of the body.
+struct ResponseSending {
+    private(set) var hasBegun = false
+
+    mutating func send(
+        _ response: HTTPResponse, withBody: Bool, write: @escaping (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        let head = ResponseHead.bytes(response)
+        switch response.body {
+        case .bytes(let body):
+            hasBegun = true
+            try head.withUnsafeBytes(write)
+            if withBody { try body.withUnsafeBytes(write) }
+        case .stream(let produce):
+            let writer = StreamWriter(head: head, write: write)
+            do {
+                if withBody { try produce(writer) }
+                try writer.begin()
+                hasBegun = true
+            } catch {
+                hasBegun = writer.hasBegun
+                throw writer.hasBegun && !(error is ClientGone) ? BrokenStream(cause: error) : error
+            }
+        }
+    }
+}
+
+/// Puts the head before the first piece of a streamed body.
+private final class StreamWriter: BodyWriter {
+    private let head: [UInt8]
+    private let sink: (UnsafeRawBufferPointer) throws -> Void
+    private(set) var hasBegun = false
+
+    init(head: [UInt8], write: @escaping (UnsafeRawBufferPointer) throws -> Void) {
+        self.head = head
+        sink = write
+    }
+
+    func begin() throws {
+        guard !hasBegun else { return }
+        hasBegun = true
+        try head.withUnsafeBytes(sink)
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer) throws {
+        try begin()
+        try sink(bytes)
+    }
+}

@@ -1,0 +1,98 @@
+/// How requests reach a worker and answers leave it: the one seam between the invocation loop and FastCGI, CGI or a
+/// file. A worker has one transport of its own and uses it from its own thread only.
+protocol Transport: ~Copyable {
+    /// Waits for the next request; `nil` when the process is to stop or there is no more.
+    mutating func next() -> Request?
+
+    /// Answers the request that `next` gave, once, and ends the exchange; after an error that left nothing sent it may
+    /// be called once more.
+    /// - Throws: `ClientGone`; `BrokenStream` when a streamed body failed after its first byte and the connection was
+    ///   broken off; the body's own error when nothing had been sent.
+    mutating func send(_ response: HTTPResponse, withBody: Bool) throws
+}
+
+/// A streamed body failed in the middle.
+struct BrokenStream: Error {
+    let cause: any Error
+}
+
+/// A request as a transport read it, before it is matched with a route.
+struct Request {
+    var method = "GET"
+    /// Path and query as they were sent.
+    var uri = "/"
+    var `protocol` = "HTTP/1.1"
+    var sourceIP = ""
+    /// By lower-case name.
+    var headers: [String: String] = [:]
+    /// When the gateway got it; 0 when it did not say.
+    var startedEpochMilliseconds = 0
+    var body: [UInt8] = []
+    /// What is wrong with the request itself, such as a body that ended too soon.
+    var fault: Problem?
+    /// The whole event, when it came as one.
+    var event: HTTPEvent?
+    /// Whether nobody waits for the answer any more.
+    var isAbandoned: () -> Bool = { false }
+
+    var requestID: String? { event?.requestContext.requestID ?? headers["x-request-id"] }
+    var rawPath: Substring { uri.firstIndex(of: "?").map { uri[..<$0] } ?? uri[...] }
+    var rawQuery: Substring { uri.firstIndex(of: "?").map { uri[uri.index(after: $0)...] } ?? "" }
+
+    /// How long it waited before a worker took it. A gateway whose clock is ahead of ours makes it 0.
+    var waitedMilliseconds: Int {
+        startedEpochMilliseconds == 0 ? 0 : max(0, Clock.epochMilliseconds() - startedEpochMilliseconds)
+    }
+
+    /// Takes one CGI variable (RFC 3875), or the gateway's own REQUEST_START in seconds with a fraction.
+    mutating func take(variable name: UnsafeBufferPointer<UInt8>, value: UnsafePointer<UInt8>) {
+        func text() -> String { String(decodingCString: value, as: UTF8.self) }
+        switch name {
+        case "REQUEST_METHOD": method = text()
+        case "REQUEST_URI": uri = text()
+        case "SERVER_PROTOCOL": `protocol` = text()
+        case "REMOTE_ADDR": sourceIP = text()
+        case "CONTENT_TYPE": if value.pointee != 0 { headers["content-type"] = text() }
+        case "CONTENT_LENGTH": if value.pointee != 0 { headers["content-length"] = text() }
+        case "REQUEST_START": startedEpochMilliseconds = Int((Double(text()) ?? 0) * 1000)
+        default:
+            guard name.count > 5, name[0] == UInt8(ascii: "H"), name[4] == UInt8(ascii: "_"), value.pointee != 0,
+                UnsafeBufferPointer(rebasing: name[..<5]) ~= "HTTP_"
+            else { return }
+            let header = String(unsafeUninitializedCapacity: name.count - 5) { header in
+                for (index, byte) in name[5...].enumerated() {
+                    header[index] =
+                        byte == UInt8(ascii: "_")
+                        ? UInt8(ascii: "-") : (65...90).contains(byte) ? byte | 0x20 : byte
+                }
+                return name.count - 5
+            }
+            headers[header] = headers[header].map { "\($0),\(text())" } ?? text()
+        }
+    }
+
+    /// What to say of a body whose length is not what the header promised, or over the limit.
+    static func bodyFault(announced: String?, read: Int) -> Problem? {
+        if read > bodyLimit {
+            return Problem(
+                "payload-too-large", status: 413, title: "Payload too large",
+                detail: "The body is over \(bodyLimit) bytes.")
+        }
+        guard let announced else { return nil }
+        if Int(announced) == read { return nil }
+        return Problem(
+            "bad-request", status: 400, title: "Bad request",
+            detail: "The body has \(read) bytes, Content-Length says \(announced). Nothing was done: send it again.")
+    }
+
+    /// Bytes; the contract's limit for every body.
+    static let bodyLimit = 65_536
+}
+
+/// Compares the bytes of a variable's name with a literal, without making a String of it.
+private func ~= (pattern: StaticString, bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    bytes.count == pattern.utf8CodeUnitCount
+        && bytes.elementsEqual(UnsafeBufferPointer(start: pattern.utf8Start, count: pattern.utf8CodeUnitCount))
+}
+
+private func ~= (bytes: UnsafeBufferPointer<UInt8>, pattern: StaticString) -> Bool { pattern ~= bytes }
