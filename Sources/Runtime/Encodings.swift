@@ -1,7 +1,7 @@
 internal import FoundationEssentials
 
 /// Percent-encoding of RFC 3986, and of HTML forms in the query.
-enum PercentEncoding {
+public enum PercentEncoding {
     /// Decodes once; `nil` for a broken escape or for bytes that are not UTF-8.
     static func decode(_ text: Substring, plusIsSpace: Bool = false) -> String? {
         let percent = UInt8(ascii: "%")
@@ -23,6 +23,23 @@ enum PercentEncoding {
         }
         return String(validating: bytes, as: UTF8.self)
     }
+
+    /// Encodes everything but the unreserved characters.
+    public static func encode(_ text: String) -> String {
+        var result: [UInt8] = []
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                UInt8(ascii: "~"):
+                result.append(byte)
+            default: result += [UInt8(ascii: "%"), hexDigits[Int(byte >> 4)], hexDigits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    private static let hexDigits = Array("0123456789ABCDEF".utf8)
 
     /// The parameters of a query string; a repeated one has its values joined with commas, as in payload 2.0. What
     /// cannot be decoded stays as it was sent, so that the check of the value names it.

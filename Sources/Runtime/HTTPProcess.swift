@@ -31,7 +31,8 @@ enum HTTPProcess {
         exit(0)
     }
 
-    private static func serve(_ transport: consuming some Transport & ~Copyable, _ invoker: Invoker<some HTTPFunction>) {
+    private static func serve(_ transport: consuming some Transport & ~Copyable, _ invoker: Invoker<some HTTPFunction>)
+    {
         invoker.serve(&transport)
     }
 

@@ -66,6 +66,29 @@ public struct InputCheck: ~Copyable {
         if !faults.isEmpty { throw .badRequest(faults) }
     }
 
+    /// The values that must be there, once every fault is known to be absent.
+    ///
+    /// ```swift
+    /// let (name, size) = try check.finish(check.text(…), check.required(…))
+    /// ```
+    /// - Throws: 400 with every fault recorded so far, if any.
+    public func finish<each Value>(_ values: repeat (each Value)?) throws(Problem) -> (repeat each Value) {
+        try finish()
+        do {
+            return (repeat try present(each values))
+        } catch {
+            // A required value is missing only where its fault is on record.
+            throw .internalError(debug: "a required value is missing without a fault")
+        }
+    }
+
+    private func present<Value>(_ value: Value?) throws -> Value {
+        guard let value else { throw Missing() }
+        return value
+    }
+
+    private struct Missing: Error {}
+
     /// A member that must be there. `expectation` ends the sentence "NAME must be …".
     public mutating func required<Value>(_ field: Field<Value>, _ pointer: String, _ expectation: String) -> Value? {
         if case .absent = field.state {
@@ -84,6 +107,18 @@ public struct InputCheck: ~Copyable {
             fault(pointer, "\(pointer.dropFirst()) must be \(expectation).")
             return nil
         }
+    }
+
+    /// A whole number that must be there and lie in `range`.
+    public mutating func choice(
+        _ field: Field<Int>, _ pointer: String, of range: ClosedRange<Int>, _ expectation: String
+    ) -> Int? {
+        guard let value = required(field, pointer, expectation) else { return nil }
+        guard range.contains(value) else {
+            fault(pointer, "\(pointer.dropFirst()) must be \(expectation).")
+            return nil
+        }
+        return value
     }
 
     /// A text that must be there, of so many characters, without NUL, which PostgreSQL cannot keep.

@@ -127,7 +127,8 @@ struct Invoker<F: HTTPFunction>: Sendable {
     private static var waitedTooLong: Problem {
         Problem(
             "unavailable", status: 503, title: "Service unavailable",
-            detail: "Nothing was done: the request waited longer than its time limit. Try again.")
-            .with("executed", "no").retryAfter(seconds: 1)
+            detail: "Nothing was done: the request waited longer than its time limit. Try again."
+        )
+        .with("executed", "no").retryAfter(seconds: 1)
     }
 }

@@ -16,11 +16,13 @@ final class WorkerThread {
         pthread_attr_init(&attributes)
         pthread_attr_setstacksize(&attributes, Self.stackBytes)
         let start = Unmanaged.passRetained(Start(body))
-        let result = pthread_create(&thread, &attributes, { argument in
-            guard let argument else { return nil }
-            Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
-            return nil
-        }, start.toOpaque())
+        let result = pthread_create(
+            &thread, &attributes,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+                return nil
+            }, start.toOpaque())
         pthread_attr_destroy(&attributes)
         guard result == 0 else {
             LogLine.write(level: "critical", [("message", .text("no thread: \(String(cString: strerror(result)))"))])

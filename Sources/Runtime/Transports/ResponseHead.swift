@@ -5,11 +5,36 @@ enum ResponseHead {
         head.reserveCapacity(192)
         head.append(contentsOf: "Status: ".utf8)
         head.append(contentsOf: String(response.status).utf8)
+        head.append(UInt8(ascii: " "))
+        head.append(contentsOf: reason(response.status).utf8)
         head.append(contentsOf: "\r\n".utf8)
         for (name, value) in response.headers { append(name, value, to: &head) }
         if case .bytes(let body) = response.body { append("Content-Length", String(body.count), to: &head) }
         head.append(contentsOf: "\r\n".utf8)
         return head
+    }
+
+    /// nginx writes the status line as it gets it, so the phrase is ours to give.
+    private static func reason(_ status: Int) -> String {
+        switch status {
+        case 200: "OK"
+        case 201: "Created"
+        case 204: "No Content"
+        case 400: "Bad Request"
+        case 402: "Payment Required"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 409: "Conflict"
+        case 412: "Precondition Failed"
+        case 413: "Content Too Large"
+        case 415: "Unsupported Media Type"
+        case 422: "Unprocessable Content"
+        case 500: "Internal Server Error"
+        case 502: "Bad Gateway"
+        case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
+        default: status < 400 ? "Success" : "Error"
+        }
     }
 
     /// No value can end its line and begin another header.

@@ -54,6 +54,8 @@ struct Request {
         case "REMOTE_ADDR": sourceIP = text()
         case "CONTENT_TYPE": if value.pointee != 0 { headers["content-type"] = text() }
         case "CONTENT_LENGTH": if value.pointee != 0 { headers["content-length"] = text() }
+        // nginx sends these two beside the variables above, with the same values.
+        case "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH": break
         case "REQUEST_START": startedEpochMilliseconds = Int((Double(text()) ?? 0) * 1000)
         default:
             guard name.count > 5, name[0] == UInt8(ascii: "H"), name[4] == UInt8(ascii: "_"), value.pointee != 0,

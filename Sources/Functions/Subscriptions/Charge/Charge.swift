@@ -1,1 +1,22 @@
-@main struct Entry { static func main() {} }
+import Postgres
+import Runtime
+import Subscriptions
+
+/// `POST /subscription/{id}/charge/{request_id}`: charges a subscription for this month through the platform, once.
+@main
+struct Charge: HTTPFunction {
+    private let desk: ChargeDesk
+
+    init(_ settings: Settings) {
+        let ledger = ChargeLedger(Database(settings), zone: settings.text("BILLING_TIME_ZONE", default: "UTC"))
+        desk = ChargeDesk(ledger: ledger, platform: Platform(settings))
+    }
+
+    func handle(_ event: HTTPEvent, _ context: Context) throws -> HTTPResponse {
+        let subscription = try event.subscriptionID()
+        let request = try event.platformRequestID()
+        let charged = try desk.charge(subscription: subscription, request: request, context)
+        let response = HTTPResponse.json(bytes: charged.receipt.json)
+        return charged.isReplay ? response.with(header: "Idempotent-Replayed", "true") : response
+    }
+}

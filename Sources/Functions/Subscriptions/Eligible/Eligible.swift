@@ -1,1 +1,41 @@
-@main struct Entry { static func main() {} }
+import Postgres
+import Runtime
+import Subscriptions
+
+/// `GET /subscription/eligible`: the ids of all subscriptions that may be charged now; pages with `limit` and `after`.
+@main
+struct Eligible: HTTPFunction {
+    private let eligibility: Eligibility
+
+    init(_ settings: Settings) { eligibility = Eligibility(Database(settings)) }
+
+    func handle(_ event: HTTPEvent, _ context: Context) throws -> HTTPResponse {
+        let after = event.query("after")
+        guard let limit = try limit(event, after: after) else {
+            return HTTPResponse(
+                headers: [("Content-Type", "application/json")],
+                body: .stream { [eligibility] in try eligibility.writeAll(to: $0, deadline: context.deadline) })
+        }
+        let ids = try eligibility.page(after: after, limit: limit, deadline: context.deadline)
+        let page = try HTTPResponse.json(ids)
+        guard ids.count == limit, let last = ids.last else { return page }
+        let next = "\(event.rawPath)?limit=\(limit)&after=\(PercentEncoding.encode(last))"
+        return page.with(header: "Link", "<\(next)>; rel=\"next\"")
+    }
+
+    /// `nil` for the bare call, which wants everything.
+    private func limit(_ event: HTTPEvent, after: String?) throws -> Int? {
+        var check = InputCheck()
+        if let after, after.utf8.contains(0) || !(1...36).contains(after.unicodeScalars.count) {
+            check.fault("/query/after", "after must be the last id of the page before: 1 to 36 characters.")
+        }
+        guard let text = event.query("limit") else {
+            if after != nil { check.fault("/query/limit", "after goes with limit: give both, or neither for all.") }
+            try check.finish()
+            return nil
+        }
+        let limit = Int(text).flatMap { (1...10_000).contains($0) ? $0 : nil }
+        if limit == nil { check.fault("/query/limit", "limit must be a whole number from 1 to 10000.") }
+        return try check.finish(limit)
+    }
+}

@@ -1,1 +1,33 @@
-@main struct Entry { static func main() {} }
+import Postgres
+import Runtime
+
+/// `GET /readyz`: the database answers and its migrations are at head.
+@main
+struct Readyz: HTTPFunction {
+    private let database: Database
+    private let head: String
+
+    init(_ settings: Settings) {
+        database = Database(settings)
+        head = settings.text("MIGRATION_HEAD")
+    }
+
+    func handle(_ event: HTTPEvent, _ context: Context) throws -> HTTPResponse {
+        let rows: Rows
+        do {
+            rows = try database.execute("SELECT version_num FROM alembic_version", deadline: context.deadline)
+        } catch let error as PostgresError where error.sqlState == "42P01" {
+            throw notMigrated("no migration has run")
+        }
+        let current = try rows.map { try $0.decode(String.self) }
+        guard current == [head] else { throw notMigrated("it is at \(current.joined(separator: ", ")), not \(head)") }
+        return try .json(["status": "ready", "migration": head])
+    }
+
+    private func notMigrated(_ reason: String) -> Problem {
+        Problem(
+            "not-ready", status: 503, title: "Not ready",
+            detail: "The database is not migrated: \(reason). Run “taproom migrate upgrade head”."
+        ).retryAfter(seconds: 5)
+    }
+}

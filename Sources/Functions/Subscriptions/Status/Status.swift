@@ -1,1 +1,71 @@
-@main struct Entry { static func main() {} }
+import Postgres
+import Runtime
+import Subscriptions
+
+/// `POST /subscription/{id}/status/`: activates, cancels or pauses a subscription, now or at another date.
+@main
+struct Status: HTTPFunction {
+    private let store: SubscriptionStore
+
+    init(_ settings: Settings) { store = SubscriptionStore(Database(settings)) }
+
+    private struct Body: Decodable {
+        let statusID: Field<Int>
+        let effectDate: Field<String>
+        let interval: Field<Int>
+        let details: Field<String>
+
+        enum CodingKeys: String, CodingKey {
+            case statusID = "status_id"
+            case effectDate = "effect_date"
+            case interval, details
+        }
+    }
+
+    private struct Answer: Encodable {
+        let subscriptionID: String
+        let statusID: Int
+        let effectDate: Timestamp
+        let returnsAt: Timestamp?
+
+        enum CodingKeys: String, CodingKey {
+            case subscriptionID = "subscription_id"
+            case statusID = "status_id"
+            case effectDate = "effect_date"
+            case returnsAt = "returns_at"
+        }
+    }
+
+    func handle(_ event: HTTPEvent, _ context: Context) throws -> HTTPResponse {
+        let subscription = try event.subscriptionID()
+        let change = try change(try event.json(Body.self))
+        let made = try store.changeStatus(
+            of: subscription, to: change.status, effectDate: change.effectDate, returnAfterDays: change.days,
+            details: change.details, deadline: context.deadline)
+        return try .json(
+            Answer(
+                subscriptionID: subscription, statusID: change.status, effectDate: made.effectDate,
+                returnsAt: made.returnsAt))
+    }
+
+    private func change(
+        _ body: Body
+    ) throws -> (status: Int, effectDate: Timestamp?, days: Int?, details: String?) {
+        var check = InputCheck()
+        let status = check.choice(
+            body.statusID, "/status_id", of: 1...3, "1 (active), 2 (cancelled) or 3 (paused)")
+        let effectDate = check.optional(body.effectDate, "/effect_date", EffectDate.expectation).flatMap { text in
+            let instant = EffectDate.parse(text)
+            if instant == nil { check.fault("/effect_date", "effect_date must be \(EffectDate.expectation).") }
+            return instant
+        }
+        let interval = "a whole number of days from 1 to 3650"
+        let days = check.optional(body.interval, "/interval", interval)
+        if let days, !(1...3650).contains(days) { check.fault("/interval", "interval must be \(interval).") }
+        if days != nil, let status, status != StatusID.paused {
+            check.fault("/interval", "interval goes with a pause (status_id 3) only.")
+        }
+        let details = check.optionalText(body.details, "/details", characters: 0...256)
+        return (try check.finish(status), effectDate, days, details)
+    }
+}

@@ -1,0 +1,27 @@
+/// A naive UTC timestamp as the data model keeps it: a column of type `timestamp`, shown as RFC 3339 with `Z`.
+public struct Timestamp: Sendable, Equatable, Encodable {
+    /// RFC 3339 in UTC, with as many digits of the fraction as PostgreSQL keeps, at most six.
+    public let text: String
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(text)
+    }
+}
+
+extension Timestamp: PostgresValue, PostgresColumn {
+    /// PostgreSQL's ISO style, `2026-11-21 03:04:05.678`; `infinity` and years before 1 stay as they are.
+    public init?(postgresText: String) {
+        guard let space = postgresText.firstIndex(of: " ") else {
+            text = postgresText
+            return
+        }
+        text = postgresText[..<space] + "T" + postgresText[postgresText.index(after: space)...] + "Z"
+    }
+
+    /// PostgreSQL reads RFC 3339, and ignores the zone for a naive timestamp.
+    public var postgresText: String { text }
+
+    /// A timestamp that the caller has checked: RFC 3339 in UTC.
+    public init(utc text: String) { self.text = text }
+}

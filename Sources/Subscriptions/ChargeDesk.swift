@@ -1,0 +1,72 @@
+internal import Glibc
+public import Runtime
+
+/// Charges subscriptions through the platform, each at most once a month.
+public struct ChargeDesk: Sendable {
+    private let ledger: ChargeLedger
+    private let platform: Platform
+
+    public init(ledger: ChargeLedger, platform: Platform) {
+        self.ledger = ledger
+        self.platform = platform
+    }
+
+    public struct Charged: Sendable {
+        public let receipt: ChargeLedger.Receipt
+        /// Whether the receipt was there before this request.
+        public let isReplay: Bool
+    }
+
+    /// Charges a subscription for the current month, or answers with the charge that was made.
+    /// - Parameter request: 1 to 128 of `A–Z a–z 0–9 . _ : -`; the caller has checked.
+    /// - Throws: the refusals and doubts of `ChargeProblem`.
+    public func charge(subscription: String, request: String, _ context: Context) throws -> Charged {
+        let patience = context.deadline.atMost(milliseconds: Self.patienceMilliseconds)
+        var pause: UInt32 = 5000
+        var hasWaited = false
+        while true {
+            let beginning = try ledger.begin(
+                subscription: subscription, request: request,
+                leaseMilliseconds: context.deadline.remainingMilliseconds + Self.leaseMarginMilliseconds,
+                onlyWatch: hasWaited, deadline: context.deadline)
+            switch beginning {
+            case .alreadyCharged(let receipt): return Charged(receipt: receipt, isReplay: true)
+            case .begun(let attempt): return Charged(receipt: try send(attempt, context), isReplay: false)
+            case .inProgress(let isRunning):
+                // Who has waited for another's attempt sends none of its own: a platform in trouble gets one call.
+                guard isRunning, !patience.hasPassed else { throw ChargeProblem.inProgress }
+                hasWaited = true
+                usleep(pause)
+                pause = min(pause * 2, 100_000)
+            }
+        }
+    }
+
+    private func send(_ attempt: ChargeLedger.Attempt, _ context: Context) throws -> ChargeLedger.Receipt {
+        // Some time must be left to write down the outcome.
+        let remaining = context.deadline.remainingMilliseconds - Self.recordMilliseconds
+        let verdict = try platform.order(attempt, context, deadline: .after(milliseconds: remaining))
+        while true {
+            do {
+                if let receipt = try ledger.finish(attempt, verdict, deadline: context.deadline) { return receipt }
+                throw ChargeProblem.of(verdict)
+            } catch let error as any ProblemConvertible where error.problem.status == 503 && !(error is Problem) {
+                // The database is away. What is known now is lost with this process, so try until time is up; after
+                // that the lease ends and the same request id is sent again.
+                guard !context.deadline.hasPassed else {
+                    var problem = ChargeProblem.of(.unanswered(reason: ""))
+                    problem.debug = "outcome \(verdict.outcome) could not be recorded: \(error.problem.debug ?? "")"
+                    throw problem
+                }
+                usleep(50_000)
+            }
+        }
+    }
+
+    /// How long a duplicate waits for the request that came first.
+    static let patienceMilliseconds = 3000
+    /// By how much the lease outlasts the function's own time limit.
+    static let leaseMarginMilliseconds = 5000
+    /// What is kept of the time limit for recording the outcome.
+    static let recordMilliseconds = 3000
+}

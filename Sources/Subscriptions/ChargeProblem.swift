@@ -1,0 +1,77 @@
+internal import Runtime
+
+/// The refusals and doubts of a charge, as the contract names them.
+enum ChargeProblem {
+    static func notChargeable(_ reason: String) -> Problem {
+        Problem(
+            "not-chargeable", status: 409, title: "Not chargeable", detail: "Nothing was charged: \(reason).")
+    }
+
+    static func requestIDReused(_ request: String, by owner: String) -> Problem {
+        Problem(
+            "request-id-reused", status: 422, title: "Request id reused",
+            detail: "Request id “\(request)” was used for \(owner). Use a new one.")
+    }
+
+    static var inProgress: Problem {
+        Problem(
+            "charge-in-progress", status: 409, title: "Charge in progress",
+            detail: "Another request charges this subscription for this month. Ask again for its outcome."
+        ).retryAfter(seconds: 2)
+    }
+
+    /// What a verdict other than "charged" is answered with.
+    static func of(_ verdict: Verdict) -> Problem {
+        switch verdict {
+        case .charged, .unanswered:
+            var problem = Problem(
+                "charge-outcome-unknown", status: 504, title: "Charge outcome unknown",
+                detail: "The order was sent and no answer came. Ask again: the same order is sent, never a second one."
+            ).retryAfter(seconds: 30)
+            if case .unanswered(let reason) = verdict { problem.debug = "platform: \(reason)" }
+            return problem
+        case .declined(let status, let body):
+            return Problem(
+                "charge-declined", status: 402, title: "Charge declined",
+                detail:
+                    "The platform declined the order with status \(status). Nothing was charged; it may be tried again."
+            ).platform(status, body)
+        case .refusedUs(let status, let body):
+            var problem = Problem(
+                "platform-refused-us", status: 502, title: "Platform refused us",
+                detail: "The platform refused our credentials with status \(status). Nothing was charged."
+            ).platform(status, body)
+            problem.debug = "platform refused ecommerce.api_key and ecommerce.api_secret: status \(status)"
+            return problem
+        case .busy(let status, let retryAfter):
+            return Problem(
+                "platform-busy", status: 503, title: "Platform busy",
+                detail: "The platform takes no orders at the moment (status \(status)). Nothing was charged."
+            ).with("executed", "no").retryAfter(seconds: retryAfter ?? 5)
+        case .unreachable(let reason):
+            var problem = Problem(
+                "platform-unreachable", status: 503, title: "Platform unreachable",
+                detail: "The platform cannot be reached. Nothing was sent."
+            ).with("executed", "no").retryAfter(seconds: 5)
+            problem.debug = "platform: \(reason)"
+            return problem
+        case .senseless(let status, let body):
+            var problem = Problem(
+                "platform-error", status: 502, title: "Platform error",
+                detail: "The platform answered with status \(status) and no order. Whether it charged is unknown; ask "
+                    + "again: the same order is sent, never a second one."
+            ).platform(status, body).retryAfter(seconds: 30)
+            problem.debug = "platform: status \(status): \(Verdict.bounded(body).prefix(200))"
+            return problem
+        }
+    }
+}
+
+extension Problem {
+    /// With the platform's status and a bounded part of its body.
+    fileprivate func platform(_ status: Int, _ body: String) -> Problem {
+        var copy = self
+        copy.embedded["platform"] = "{\"status\":\(status),\"body\":\(JSON.quote(Verdict.bounded(body)))}"
+        return copy
+    }
+}

@@ -1,0 +1,79 @@
+public import Postgres
+public import Runtime
+
+/// The clubs as visitors and operators see them.
+public struct ClubCatalogue: Sendable {
+    let database: Database
+
+    public init(_ database: Database) { self.database = database }
+
+    public struct Club: Encodable, Sendable {
+        let id: Int
+        let name: String?
+        let storeSKU: Int?
+        let status: Status?
+        let nextChange: ScheduledStatus?
+
+        enum CodingKeys: String, CodingKey {
+            case id, name, status
+            case storeSKU = "store_sku"
+            case nextChange = "next_change"
+        }
+    }
+
+    /// Every club in order of id; `status` is null for one whose history says nothing yet.
+    public func all(deadline: Deadline) throws -> [Club] {
+        try database.execute(
+            """
+            SELECT c.id, c.name, c.store_sku, s.id, s.name, n.club_status_id, n.status, n.effect_date
+            FROM club c
+            LEFT JOIN club_status s ON s.id = current_club_status(c.id, utc_now())
+            LEFT JOIN LATERAL (
+                SELECT h.club_status_id, t.name AS status, h.effect_date
+                FROM club_status_history h LEFT JOIN club_status t ON t.id = h.club_status_id
+                WHERE h.club_id = c.id AND h.effect_date > utc_now()
+                ORDER BY h.effect_date, h.create_date DESC NULLS LAST, h.id DESC LIMIT 1) n ON true
+            ORDER BY c.id
+            """, deadline: deadline
+        ).map { row in
+            let (id, name, sku, statusID, status, nextID, next, date) = try row.decode(
+                Int.self, String?.self, Int?.self, Int?.self, String?.self, Int?.self, String?.self, Timestamp?.self)
+            return Club(
+                id: id, name: name, storeSKU: sku, status: Status(id: statusID, name: status),
+                nextChange: ScheduledStatus(id: nextID, name: next, effectDate: date))
+        }
+    }
+}
+
+/// A status by id and the approved model's name for it.
+public struct Status: Encodable, Sendable {
+    let id: Int
+    let name: String?
+
+    /// `nil` for no status.
+    init?(id: Int?, name: String?) {
+        guard let id else { return nil }
+        self.id = id
+        self.name = name
+    }
+}
+
+/// A status that will take effect by itself.
+public struct ScheduledStatus: Encodable, Sendable {
+    let id: Int
+    let name: String?
+    let effectDate: Timestamp
+
+    enum CodingKeys: String, CodingKey {
+        case id, name
+        case effectDate = "effect_date"
+    }
+
+    /// `nil` when nothing is scheduled.
+    init?(id: Int?, name: String?, effectDate: Timestamp?) {
+        guard let id, let effectDate else { return nil }
+        self.id = id
+        self.name = name
+        self.effectDate = effectDate
+    }
+}

@@ -1,0 +1,37 @@
+public import Runtime
+
+/// The refusals of the subscription service, as the contract names them.
+public enum SubscriptionProblem {
+    public static func clubNotFound(_ club: String) -> Problem {
+        Problem("club-not-found", status: 404, title: "Club not found", detail: "There is no club “\(club)”.")
+    }
+
+    public static func clubNotActive(_ club: Int32) -> Problem {
+        Problem(
+            "club-not-active", status: 409, title: "Club not active",
+            detail: "Club \(club) takes no new subscriptions: it is not active now.")
+    }
+
+    public static func alreadySubscribed(existing: String) -> Problem {
+        Problem(
+            "already-subscribed", status: 409, title: "Already subscribed",
+            detail: "This customer has a subscription in this club; change its status instead of adding another."
+        ).with("subscription_id", existing)
+    }
+
+    public static func subscriptionNotFound(_ subscription: String) -> Problem {
+        Problem(
+            "subscription-not-found", status: 404, title: "Subscription not found",
+            detail: "There is no subscription “\(subscription)”.")
+    }
+}
+
+extension HTTPEvent {
+    /// The subscription id of the path: any text of 1 to 36 characters.
+    /// - Throws: 404 for anything longer, which cannot exist.
+    public func subscriptionID() throws -> String {
+        let id = try path("id")
+        guard id.unicodeScalars.count <= 36 else { throw SubscriptionProblem.subscriptionNotFound(id) }
+        return id
+    }
+}

@@ -1,0 +1,96 @@
+internal import FoundationEssentials
+internal import Outbound
+internal import Runtime
+
+/// What an answer of the platform, or the lack of one, means for a charge.
+public enum Verdict: Sendable {
+    /// The order was made; its JSON text.
+    case charged(status: Int, order: String)
+    /// The platform refused the order: 400, 402, 404, 409, 410, 422.
+    case declined(status: Int, body: String)
+    /// It refused our credentials: 401, 403.
+    case refusedUs(status: Int, body: String)
+    /// It has no time: 408, 425, 429.
+    case busy(status: Int, retryAfter: Int?)
+    /// Nothing was sent.
+    case unreachable(reason: String)
+    /// An answer that says nothing: 5xx, a redirect, or no JSON where an order is expected.
+    case senseless(status: Int, body: String)
+    /// Sent, and no whole answer came.
+    case unanswered(reason: String)
+
+    init(_ outcome: HTTPClient.Outcome) {
+        switch outcome {
+        case .notSent(let reason): self = .unreachable(reason: reason)
+        case .unknown(let reason): self = .unanswered(reason: reason)
+        case .answered(let answer):
+            let body = String(decoding: answer.body, as: UTF8.self)
+            switch answer.status {
+            case 200..<300:
+                if let order = Self.order(answer.body) {
+                    self = .charged(status: answer.status, order: order)
+                } else {
+                    self = .senseless(status: answer.status, body: body)
+                }
+            case 400, 402, 404, 409, 410, 422: self = .declined(status: answer.status, body: body)
+            case 401, 403: self = .refusedUs(status: answer.status, body: body)
+            case 408, 425, 429: self = .busy(status: answer.status, retryAfter: answer.retryAfter)
+            default: self = .senseless(status: answer.status, body: body)
+            }
+        }
+    }
+
+    /// The text of an order, byte for byte, when it is JSON that a text column can keep; null for no body at all.
+    private static func order(_ body: [UInt8]) -> String? {
+        if body.isEmpty { return "null" }
+        guard !body.contains(0), let text = String(validating: body, as: UTF8.self),
+            (try? JSONDecoder().decode(AnyJSON.self, from: Data(body))) != nil
+        else { return nil }
+        return text
+    }
+
+    /// The word of the ledger.
+    var outcome: String {
+        switch self {
+        case .charged: "charged"
+        case .declined: "declined"
+        case .refusedUs, .busy, .unreachable: "released"
+        case .senseless, .unanswered: "unknown"
+        }
+    }
+
+    var platformStatus: Int? {
+        switch self {
+        case .charged(let status, _), .declined(let status, _), .refusedUs(let status, _), .busy(let status, _),
+            .senseless(let status, _):
+            status
+        case .unreachable, .unanswered: nil
+        }
+    }
+
+    var order: String? {
+        guard case .charged(_, let order) = self else { return nil }
+        return order
+    }
+
+    /// For the record: at most 1,024 characters, without NUL.
+    var excerpt: String {
+        let text =
+            switch self {
+            case .charged(_, let order): order
+            case .declined(_, let body), .refusedUs(_, let body), .senseless(_, let body): body
+            case .busy: ""
+            case .unreachable(let reason), .unanswered(let reason): reason
+            }
+        return Self.bounded(text)
+    }
+
+    static func bounded(_ text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.lazy.filter { $0.value != 0 }.prefix(1024)))
+    }
+}
+
+/// Any JSON value: decoding it checks the form and keeps nothing.
+private struct AnyJSON: Decodable {
+    init(from decoder: any Decoder) throws {}
+}
