@@ -34,7 +34,7 @@ let foundation: [Target] = [
     library("Postgres", ["CPostgres", "Runtime"]),
     library("Outbound", ["CCurl", "Runtime"]),
     library("Migrations", ["Postgres", crypto]),
-    library("Manifest", ["Runtime", yaml]),
+    library("Manifest", [yaml]),
 ]
 
 // MARK: Domains
@@ -81,7 +81,8 @@ let tools: [Target] = [
 // MARK: Tests
 
 let tests: [Target] = [
-    .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: strict)
+    .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: strict),
+    .testTarget(name: "ManifestTests", dependencies: ["Manifest"], swiftSettings: strict),
 ]
 
 let package = Package(
