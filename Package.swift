@@ -81,6 +81,12 @@ let tools: [Target] = [
 // MARK: Tests
 
 let tests: [Target] = [
+    .target(
+        name: "TestSupport", dependencies: ["Postgres", "Runtime"], path: "Tests/TestSupport", swiftSettings: strict),
+    .testTarget(
+        name: "SubscriptionsTests",
+        dependencies: ["Subscriptions", "Charging", "Migrations", "Postgres", "Runtime", "TestSupport"],
+        swiftSettings: strict),
     .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: strict),
     .testTarget(name: "ManifestTests", dependencies: ["Manifest"], swiftSettings: strict),
 ]
