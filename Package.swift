@@ -73,7 +73,12 @@ let tools: [Target] = [
 // MARK: Tests
 
 let tests: [Target] = [
-    .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: strict)
+    .target(
+        name: "TestSupport", dependencies: ["Postgres", "Runtime"], path: "Tests/TestSupport", swiftSettings: strict),
+    .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: strict),
+    .testTarget(
+        name: "MigrationsTests", dependencies: ["Migrations", "Postgres", "Runtime", "TestSupport", "taproom"],
+        swiftSettings: strict),
 ]
 
 let package = Package(
