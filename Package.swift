@@ -80,15 +80,20 @@ let tools: [Target] = [
 
 // MARK: Tests
 
-let tests: [Target] = [
+func tests(_ module: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: "\(module)Tests", dependencies: ["TestSupport"] + dependencies, swiftSettings: strict)
+}
+
+let testTargets: [Target] = [
     .target(
         name: "TestSupport", dependencies: ["Postgres", "Runtime"], path: "Tests/TestSupport", swiftSettings: strict),
-    .testTarget(
-        name: "SubscriptionsTests",
-        dependencies: ["Subscriptions", "Charging", "Migrations", "Postgres", "Runtime", "TestSupport"],
-        swiftSettings: strict),
-    .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: strict),
-    .testTarget(name: "ManifestTests", dependencies: ["Manifest"], swiftSettings: strict),
+    tests("Runtime", ["Runtime"]),
+    tests("Postgres", ["Postgres", "Runtime"]),
+    tests("Outbound", ["Outbound", "Runtime"]),
+    tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),
+    tests("Manifest", ["Manifest"]),
+    tests("Instance", ["Instance", "Manifest", "taproom"]),
+    tests("Subscriptions", ["Subscriptions", "Charging", "Migrations", "Postgres", "Runtime"]),
 ]
 
 let package = Package(
@@ -100,6 +105,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
-    targets: cModules + foundation + domains + functionTargets + tools + tests,
+    targets: cModules + foundation + domains + functionTargets + tools + testTargets,
     swiftLanguageModes: [.v6]
 )
