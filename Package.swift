@@ -64,16 +64,18 @@ let functionTargets: [Target] = functions.flatMap { service, names in
 // MARK: Command line tool
 
 let tools: [Target] = [
+    library("Instance", ["Manifest", "Migrations", "Postgres", "Runtime"]),
     .executableTarget(
         name: "taproom",
-        dependencies: ["Manifest", "Migrations", "Postgres", "Runtime", arguments, yaml],
-        swiftSettings: strict)
+        dependencies: ["Instance", "Manifest", "Migrations", "Postgres", "Runtime", arguments, yaml],
+        swiftSettings: strict),
 ]
 
 // MARK: Tests
 
 let tests: [Target] = [
-    .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: strict)
+    .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: strict),
+    .testTarget(name: "InstanceTests", dependencies: ["Instance", "taproom"], swiftSettings: strict),
 ]
 
 let package = Package(
