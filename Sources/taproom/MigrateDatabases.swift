@@ -1,0 +1,63 @@
+import ArgumentParser
+import Foundation
+import Migrations
+import Postgres
+import Runtime
+
+/// Knows where the database of a service is.
+protocol DatabaseLocator {
+    /// - Returns: a libpq connection URI.
+    /// - Throws: an error that names the key and the fix.
+    func url(service: String) throws -> String
+}
+
+extension Migrate {
+    /// Runs `body` and turns what it throws into a line on stderr and exit status 1.
+    func reporting(_ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch let error as ExitCode {
+            throw error
+        } catch {
+            // What was printed before the failure comes first also where both streams end in one file.
+            fflush(nil)
+            FileHandle.standardError.write(Data("FAILED: \(error)\n".utf8))
+            throw ExitCode(1)
+        }
+    }
+
+    /// Runs `body` for each service in turn, with a session on its database. No session is opened before all
+    /// databases are located.
+    func withDatabases(
+        of folders: [ServiceFolder], _ body: (ServiceFolder, Migrator) throws -> Void
+    ) throws {
+        var problems: [String] = []
+        let urls = folders.map { folder in
+            do {
+                return try databases.url(service: folder.name)
+            } catch {
+                problems.append("\(error)")
+                return ""
+            }
+        }
+        guard problems.isEmpty else { throw MigrateFailure(problems.joined(separator: "\n")) }
+        for (folder, url) in zip(folders, urls) {
+            do {
+                let connection = try Connection(
+                    url: url, application: "taproom migrate", options: ["statement_timeout": "0"],
+                    deadline: .after(milliseconds: 5000))
+                let migrator = Migrator(connection: connection, folder: folder.migrations) { progress in
+                    FileHandle.standardError.write(Data("INFO  [\(folder.name)] \(progress)\n".utf8))
+                }
+                try body(folder, migrator)
+            } catch let error as PostgresError {
+                throw MigrateFailure("\(folder.name): \(error)")
+            }
+        }
+    }
+
+    /// Prints one service's answer, under its name when there are several.
+    func heading(_ folder: ServiceFolder, of folders: [ServiceFolder]) {
+        if folders.count > 1 { print("\(folder.name):") }
+    }
+}
