@@ -72,10 +72,11 @@ let functionTargets: [Target] = functions.map { folder, needs in
 // MARK: Command line tool
 
 let tools: [Target] = [
+    library("Instance", ["Manifest", "Migrations", "Postgres", "Runtime"]),
     .executableTarget(
         name: "taproom",
-        dependencies: ["Manifest", "Migrations", "Postgres", "Runtime", arguments, yaml],
-        swiftSettings: strict)
+        dependencies: ["Instance", "Manifest", "Migrations", "Postgres", "Runtime", arguments, yaml],
+        swiftSettings: strict),
 ]
 
 // MARK: Tests
@@ -88,8 +89,6 @@ let testTargets: [Target] = [
     .target(
         name: "TestSupport", dependencies: ["Postgres", "Runtime"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("Runtime", ["Runtime"]),
-    tests("Postgres", ["Postgres", "Runtime"]),
-    tests("Outbound", ["Outbound", "Runtime"]),
     tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),
     tests("Manifest", ["Manifest"]),
     tests("Instance", ["Instance", "Manifest", "taproom"]),

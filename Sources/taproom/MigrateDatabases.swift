@@ -11,36 +11,6 @@ protocol DatabaseLocator {
     func url(service: String) throws -> String
 }
 
-/// Reads `databases.<service>` of a configuration file; TAPROOM_DATABASES_<SERVICE> goes before it.
-struct ConfiguredDatabases: DatabaseLocator {
-    let file: String
-
-    private struct Configuration: Decodable {
-        let databases: [String: String?]?
-    }
-
-    func url(service: String) throws -> String {
-        let variable = "TAPROOM_DATABASES_" + service.uppercased().replacing("-", with: "_")
-        if let url = ProcessInfo.processInfo.environment[variable], !url.isEmpty { return url }
-        guard let data = FileManager.default.contents(atPath: file) else {
-            throw MigrateFailure(
-                "\(file): cannot be read; copy model_config.json to it or run `make up`, or set \(variable)")
-        }
-        let configuration: Configuration
-        do {
-            configuration = try JSONDecoder().decode(Configuration.self, from: data)
-        } catch {
-            throw MigrateFailure("\(file): is not a JSON object with databases as {\"service\": \"URL\"}: \(error)")
-        }
-        guard let url = configuration.databases?[service] ?? nil, !url.isEmpty else {
-            throw MigrateFailure(
-                "databases.\(service) is empty in \(file), which means the embedded PostgreSQL, and that one is not "
-                    + "running: run `make up`, or write a libpq URI there or in \(variable)")
-        }
-        return url
-    }
-}
-
 extension Migrate {
     /// Runs `body` and turns what it throws into a line on stderr and exit status 1.
     func reporting(_ body: () throws -> Void) throws {

@@ -1,7 +1,24 @@
 import ArgumentParser
+import Foundation
+import Instance
 
 @main
 struct Taproom: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "taproom", abstract: "Runs and looks after Taproom.", subcommands: [Migrate.self])
+        commandName: "taproom",
+        abstract: "Runs the beer-club shop: functions behind nginx, kept by supervisord, on PostgreSQL.",
+        discussion: """
+            TAPROOM_STATE (default var), TAPROOM_PORT (default 8080), TAPROOM_SCOPE (default local) and TAPROOM_CONFIG \
+            choose the instance; every key of the configuration has a TAPROOM_ variable too.
+            """,
+        subcommands: [
+            Up.self, Down.self, Status.self, Logs.self, Routes.self, Invoke.self, Migrate.self, Render.self, Demo.self,
+            Doctor.self, Restart.self, CleanState.self,
+        ])
+}
+
+/// Which scope's configuration a command reads.
+struct ScopeOption: ParsableArguments {
+    @Option(help: "Whose <scope>_config.json to read. (default: TAPROOM_SCOPE, else local)")
+    var scope: String?
 }

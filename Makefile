@@ -1,0 +1,54 @@
+# What people and CI call. TAPROOM_STATE, TAPROOM_PORT and the other variables of the README reach the tool as they are.
+
+SHELL := /bin/sh
+SWIFT ?= swift
+TAPROOM = .build/release/taproom
+SWIFT_SOURCES = Package.swift Sources Tests
+
+.DEFAULT_GOAL := help
+.PHONY: help packages build up down status test bench lint clean-state
+
+help:
+	@echo "make up | down | status | test | bench | lint | build | clean-state"
+
+packages:
+	@scripts/install-packages
+
+build: packages
+	@$(call quietly,$(SWIFT) build -c release)
+	@ln -sfn $(TAPROOM) taproom
+
+up: build
+	@$(TAPROOM) up
+
+down:
+	@if [ -x $(TAPROOM) ]; then $(TAPROOM) down; else echo "nothing was built here, so nothing runs"; fi
+
+status:
+	@$(TAPROOM) status
+
+# Forgets databases, logs and everything else in the state folder. The configuration with its secrets stays.
+clean-state:
+	@if [ -x $(TAPROOM) ]; then $(TAPROOM) clean-state; else echo "nothing was built here, so there is no state"; fi
+
+# Every test, on instances of their own: the one that "make up" started is not touched. Release executables are what
+# the end-to-end tests run.
+test: build lint
+	@$(call quietly,$(SWIFT) build --build-tests)
+	@env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
+		$(SWIFT) test --skip-build
+
+bench: build
+	@scripts/install-packages wrk
+	@bench/run
+
+lint: build
+	@$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
+	@$(TAPROOM) render --check
+
+# Shows a command's output only when it fails, or as it comes on a terminal.
+define quietly
+	log=$$(mktemp); echo "$(1)"; \
+	if [ -t 1 ]; then $(1); rc=$$?; else $(1) >"$$log" 2>&1; rc=$$?; [ $$rc = 0 ] || cat "$$log"; fi; \
+	rm -f "$$log"; exit $$rc
+endef

@@ -1,0 +1,42 @@
+import Foundation
+import Glibc
+
+/// The executables that an instance runs: copies, so that a build does not disturb it and other users can reach them.
+struct Binaries {
+    /// Where the build left them.
+    let source: String
+    let target: String
+
+    /// Copies what differs, each in one step; a process that runs the old file keeps it until it is restarted.
+    /// - Throws: `InstanceError` that names every executable that was not built.
+    func install(_ names: [String]) throws {
+        let missing = names.filter { !FileManager.default.isExecutableFile(atPath: "\(source)/\($0)") }
+        guard missing.isEmpty else {
+            throw InstanceError("not built: \(missing.joined(separator: ", ")) in \(source); run make build")
+        }
+        for name in names {
+            let (from, to) = ("\(source)/\(name)", "\(target)/\(name)")
+            if FileManager.default.contentsEqual(atPath: from, andPath: to) { continue }
+            let temporary = "\(to).new.\(getpid())"
+            unlink(temporary)
+            try FileManager.default.copyItem(atPath: from, toPath: temporary)
+            guard chmod(temporary, 0o755) == 0, rename(temporary, to) == 0 else {
+                throw SystemError("cannot install \(to)")
+            }
+        }
+    }
+
+    /// Whether the user who runs functions can load this executable with all its libraries.
+    /// - Throws: `InstanceError` with what is missing.
+    func checkLoads(_ name: String, as account: Account?) throws {
+        let result = try Subprocess.run([try Subprocess.find("ldd"), "\(target)/\(name)"], as: account)
+        let missing = result.output.split(separator: "\n").filter { $0.contains("not found") }
+        guard result.status == 0, missing.isEmpty else {
+            let user = account?.name ?? "you"
+            throw InstanceError(
+                "\(target)/\(name) cannot be loaded by \(user): "
+                    + (missing.map { $0.trimmingCharacters(in: .whitespaces) } + [result.errors]).joined(separator: " ")
+                    + "; the Swift toolchain must lie where \(user) can read it")
+        }
+    }
+}

@@ -1,0 +1,64 @@
+import Foundation
+
+/// One key of `<scope>_config.json`: its path, the variable that overrides it and what it may hold.
+struct ConfigurationKey: Sendable {
+    /// Dotted path, such as `ecommerce.api_key`.
+    let path: String
+    /// What stands there when the file does not say; `nil` when the key must be in the file.
+    let standard: String?
+    /// How to mend an absent or wrong value, the end of every message about this key.
+    let fix: String
+    /// `true` for a value that this key may have.
+    let accepts: @Sendable (String) -> Bool
+
+    /// The environment variable that overrides the key when it is set and not empty.
+    var variable: String {
+        if path == "gateway.port" { return "TAPROOM_PORT" }
+        return "TAPROOM_" + String(path.map { ".-".contains($0) ? "_" : $0 }).uppercased()
+    }
+
+    /// Every key, for the services that have a folder under `migrations/`.
+    static func all(services: [String]) -> [ConfigurationKey] {
+        let databases = services.flatMap { service in
+            [
+                ConfigurationKey(
+                    path: "databases.\(service)", standard: nil,
+                    fix: "give a libpq URI such as postgresql://user:password@host:5432/\(service), "
+                        + "or \"\" for the embedded PostgreSQL",
+                    accepts: { $0.isEmpty || $0.hasPrefix("postgresql://") || $0.hasPrefix("postgres://") }),
+                ConfigurationKey(
+                    path: "embedded_passwords.\(service)", standard: "",
+                    fix: "give the password that the embedded PostgreSQL shall have for \(service)",
+                    accepts: { !$0.contains("\0") }),
+            ]
+        }
+        return databases + [
+            ConfigurationKey(
+                path: "ecommerce.url", standard: nil,
+                fix: "give the platform's base URL, such as https://shop.example.com/ecommerce, or \"\" for our own",
+                accepts: { $0.isEmpty || isBaseURL($0) }),
+            ConfigurationKey(
+                path: "ecommerce.api_key", standard: nil, fix: "give the platform's API key", accepts: isHeaderValue),
+            ConfigurationKey(
+                path: "ecommerce.api_secret", standard: nil, fix: "give the platform's API secret",
+                accepts: isHeaderValue),
+            ConfigurationKey(
+                path: "billing.time_zone", standard: "UTC",
+                fix: "give a name of the IANA time zone database, such as America/Sao_Paulo",
+                accepts: { $0 == "UTC" || TimeZone.knownTimeZoneIdentifiers.contains($0) }),
+            ConfigurationKey(
+                path: "gateway.port", standard: "8080", fix: "give a whole number from 1 to 65535",
+                accepts: { Int($0).map { (1...65535).contains($0) } ?? false }),
+        ]
+    }
+
+    private static func isBaseURL(_ text: String) -> Bool {
+        guard let url = URL(string: text), let scheme = url.scheme?.lowercased() else { return false }
+        return ["http", "https"].contains(scheme) && !(url.host ?? "").isEmpty && url.query == nil
+    }
+
+    /// It travels in an HTTP header: visible ASCII, and something must be there.
+    private static func isHeaderValue(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+    }
+}

@@ -1,0 +1,132 @@
+import Foundation
+
+/// Collects the values of all keys from the file and the environment, and every problem on the way.
+struct ConfigurationReader {
+    private let keys: [ConfigurationKey]
+    private let environment: [String: String]
+    private var values: [String: String] = [:]
+    private(set) var problems: [String] = []
+
+    init(keys: [ConfigurationKey], environment: [String: String]) {
+        self.keys = keys
+        self.environment = environment
+    }
+
+    func value(_ path: String) -> String { values[path] ?? "" }
+
+    mutating func missing(_ path: String) {
+        guard let key = keys.first(where: { $0.path == path }), !hasProblem(key) else { return }
+        problems.append("\(path) is missing: \(key.fix) (or set \(key.variable))")
+    }
+
+    mutating func read(_ data: Data) {
+        let root: JSONValue
+        do {
+            root = try JSONDecoder().decode(JSONValue.self, from: data)
+        } catch {
+            problems.append("is no JSON: \(Self.explanation(error))")
+            return
+        }
+        guard case .object(let members) = root else {
+            problems.append("must hold one JSON object, as model_config.json does")
+            return
+        }
+        let found = Self.flatten(members)
+        for (path, value) in found.sorted(by: { $0.key < $1.key }) { take(path, value) }
+        for key in keys {
+            if let override = environment[key.variable], !override.isEmpty {
+                problems.removeAll { $0.hasPrefix(key.path + " ") }
+                values[key.path] = nil
+                check(key, override, source: key.variable)
+            } else if values[key.path] == nil, let standard = key.standard {
+                if !hasProblem(key) { values[key.path] = standard }
+            } else if values[key.path] == nil {
+                missing(key.path)
+            }
+        }
+    }
+
+    private func hasProblem(_ key: ConfigurationKey) -> Bool {
+        problems.contains { $0.hasPrefix(key.path + " ") || $0.hasPrefix(key.variable + " ") }
+    }
+
+    private mutating func take(_ path: String, _ value: JSONValue) {
+        guard let key = keys.first(where: { $0.path == path }) else {
+            let nearest = keys.map(\.path).min { distance($0, path) < distance($1, path) }
+            let hint = nearest.flatMap { distance($0, path) <= 3 ? "did you mean \($0)?" : nil }
+            problems.append("\(path) is not a key: \(hint ?? "take it out; model_config.json has them all")")
+            return
+        }
+        switch (value, path) {
+        case (.number(let number), "gateway.port"): check(key, number, source: path)
+        case (.text(let text), _) where path != "gateway.port": check(key, text, source: path)
+        case (.text, _): problems.append("\(path) is a text: \(key.fix), without quotes")
+        default: problems.append("\(path) is no text: \(key.fix)")
+        }
+    }
+
+    private mutating func check(_ key: ConfigurationKey, _ value: String, source: String) {
+        guard key.accepts(value) else {
+            problems.append(
+                value.isEmpty ? "\(source) is empty: \(key.fix)" : "\(source) has no usable value: \(key.fix)")
+            return
+        }
+        values[key.path] = value
+    }
+
+    private static func flatten(_ members: [String: JSONValue], prefix: String = "") -> [String: JSONValue] {
+        var flat: [String: JSONValue] = [:]
+        for (name, value) in members {
+            if case .object(let inner) = value, !inner.isEmpty {
+                flat.merge(flatten(inner, prefix: prefix + name + ".")) { _, new in new }
+            } else if case .object = value {
+                continue
+            } else {
+                flat[prefix + name] = value
+            }
+        }
+        return flat
+    }
+
+    private static func explanation(_ error: any Error) -> String {
+        guard case DecodingError.dataCorrupted(let context) = error else { return "\(error)" }
+        let cause = (context.underlyingError as NSError?)?.userInfo["NSDebugDescription"] as? String
+        return cause ?? context.debugDescription
+    }
+}
+
+/// JSON as far as a configuration file goes.
+enum JSONValue: Decodable {
+    case object([String: JSONValue])
+    case text(String)
+    /// A whole number's digits.
+    case number(String)
+    case other
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if let object = try? container.decode([String: JSONValue].self) {
+            self = .object(object)
+        } else if let text = try? container.decode(String.self) {
+            self = .text(text)
+        } else if (try? container.decode(Bool.self)) == nil, let number = try? container.decode(Int.self) {
+            self = .number("\(number)")
+        } else {
+            self = .other
+        }
+    }
+}
+
+/// How many characters must be inserted, deleted or replaced to make one text the other (Levenshtein).
+func distance(_ left: String, _ right: String) -> Int {
+    let right = Array(right)
+    var row = Array(0...right.count)
+    for (i, character) in left.enumerated() {
+        var next = [i + 1]
+        for j in right.indices {
+            next.append(min(row[j + 1] + 1, next[j] + 1, row[j] + (character == right[j] ? 0 : 1)))
+        }
+        row = next
+    }
+    return row[right.count]
+}

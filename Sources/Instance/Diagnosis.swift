@@ -1,0 +1,110 @@
+import Foundation
+import Manifest
+
+/// One thing that was looked at.
+public struct Finding: Sendable, Equatable {
+    public let subject: String
+    /// What is wrong; `nil` when it is fine.
+    public let problem: String?
+    /// The command that mends it.
+    public let remedy: String?
+}
+
+/// Everything an instance needs, looked at one by one; nothing is changed.
+public struct Diagnosis {
+    let project: Project
+    let scope: String
+
+    public init(project: Project, scope: String) {
+        self.project = project
+        self.scope = scope
+    }
+
+    public func run() -> [Finding] {
+        [
+            look("packages", remedy: "scripts/install-packages", packages),
+            look("Swift toolchain", remedy: "install Swift 6.2 or later from swift.org", toolchain),
+            look("functions.yml", remedy: "mend the lines named above") { _ = try project.manifest() },
+            look("configuration of scope \(scope)", remedy: "mend the keys named above, or make up", configuration),
+            look("state folder \(project.state)", remedy: "make up, or another TAPROOM_STATE", stateFolder),
+            look("gateway", remedy: "make up", gateway),
+            look("functions", remedy: "make up; then taproom logs", functions),
+            look("migrations", remedy: "taproom migrate -x scope=\(scope) upgrade head", migrations),
+        ]
+    }
+
+    private func look(_ subject: String, remedy: String, _ check: () throws -> Void) -> Finding {
+        do {
+            try check()
+            return Finding(subject: subject, problem: nil, remedy: nil)
+        } catch {
+            return Finding(subject: subject, problem: "\(error)", remedy: remedy)
+        }
+    }
+
+    private func packages() throws {
+        let result = try Subprocess.run([project.root + "/scripts/install-packages", "--check"])
+        guard result.status == 0 else {
+            throw InstanceError((result.output + result.errors).trimmingCharacters(in: .whitespacesAndNewlines))
+        }
+    }
+
+    private func toolchain() throws {
+        let path = project.environment["PATH"] ?? Subprocess.searchPath
+        let result = try Subprocess.run(["/usr/bin/env", "swift", "--version"], environment: ["PATH": path])
+        guard let match = (result.output + result.errors).firstMatch(of: /Swift version ([0-9]+)\.([0-9]+)/),
+            let major = Int(match.1), let minor = Int(match.2)
+        else { throw InstanceError("swift is not in PATH") }
+        guard (major, minor) >= (6, 2) else { throw InstanceError("Swift \(major).\(minor) is too old") }
+    }
+
+    private func configuration() throws {
+        let configuration = try project.configuration(scope: scope)
+        let attributes = try FileManager.default.attributesOfItem(atPath: configuration.file)
+        let mode = (attributes[.posixPermissions] as? NSNumber)?.intValue ?? 0
+        guard mode & 0o077 == 0 else {
+            throw InstanceError("\(configuration.file) holds secrets and others may read it: chmod 600 it")
+        }
+    }
+
+    private func stateFolder() throws {
+        guard FileManager.default.fileExists(atPath: project.state) else {
+            throw InstanceError("does not exist: nothing was started yet")
+        }
+        guard FileManager.default.isWritableFile(atPath: project.state) else {
+            throw InstanceError("you may not write into it: it belongs to the user who started the instance")
+        }
+    }
+
+    private func gateway() throws {
+        guard let instance = try? Instance.started(project), instance.isRunning else {
+            let port = try project.configuration(scope: scope).gatewayPort
+            guard Ports.isFree(port) else {
+                throw InstanceError(
+                    "the instance is down and another program has port \(port): stop that one or set TAPROOM_PORT")
+            }
+            throw InstanceError("the instance is down")
+        }
+        guard let answer = Gateway(port: instance.record.gatewayPort).get("/readyz") else {
+            throw InstanceError("\(instance.record.gateway) does not answer")
+        }
+        guard answer.status == 200 else { throw InstanceError("GET /readyz answers \(answer.status): \(answer.body)") }
+    }
+
+    private func functions() throws {
+        let stopped = try Instance.running(project).functions().filter { $0.state != "running" }
+        guard stopped.isEmpty else {
+            throw InstanceError("not running: \(stopped.map(\.name).joined(separator: ", "))")
+        }
+    }
+
+    private func migrations() throws {
+        let instance = try Instance.running(project)
+        let schema = Schema(project: project, record: instance.record)
+        let behind = try project.services.compactMap { service in
+            let (current, head) = try schema.revisions(of: service)
+            return current == head ? nil : "\(service) is at \(current ?? "base"), head is \(head ?? "base")"
+        }
+        guard behind.isEmpty else { throw InstanceError(behind.joined(separator: "; ")) }
+    }
+}

@@ -1,0 +1,50 @@
+import Foundation
+import Glibc
+
+/// A failed system call with what was attempted.
+public struct SystemError: Error, CustomStringConvertible {
+    public let description: String
+
+    /// Reads `errno` at once.
+    init(_ attempt: String) {
+        description = "\(attempt): \(String(cString: strerror(errno)))"
+    }
+}
+
+/// Replaces a file in one step: whoever reads it sees the old text or the new one, and its mode is never wider.
+/// - Returns: whether the text differs from what stood there.
+@discardableResult
+func writeFile(_ path: String, _ data: Data, mode: mode_t) throws -> Bool {
+    let changed = FileManager.default.contents(atPath: path) != data
+    let temporary = "\(path).new.\(getpid())"
+    let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+    guard file >= 0 else { throw SystemError("cannot write \(path)") }
+    let handle = FileHandle(fileDescriptor: file, closeOnDealloc: true)
+    fchmod(file, mode)
+    try handle.write(contentsOf: data)
+    try handle.close()
+    guard rename(temporary, path) == 0 else { throw SystemError("cannot write \(path)") }
+    return changed
+}
+
+/// Makes the folder when it is missing and gives it this mode and owner.
+func ensureFolder(_ path: String, mode: mode_t, owner: Account?, group: Account? = nil) throws {
+    var status = stat()
+    if lstat(path, &status) != 0 {
+        guard mkdir(path, mode) == 0 || errno == EEXIST else { throw SystemError("cannot make the folder \(path)") }
+    } else if status.st_mode & S_IFMT != S_IFDIR {
+        throw InstanceError("\(path) is no folder: remove it")
+    } else if owner == nil, status.st_uid != geteuid() {
+        throw InstanceError("\(path) belongs to another user: remove it, or choose another TAPROOM_STATE")
+    }
+    guard chmod(path, mode) == 0 else { throw SystemError("cannot set the mode of \(path)") }
+    guard let owner else { return }
+    guard chown(path, owner.uid, (group ?? owner).gid) == 0 else { throw SystemError("cannot give away \(path)") }
+}
+
+/// What stands in the way of an instance, in words for the person who started it; the fix is part of them.
+public struct InstanceError: Error, CustomStringConvertible {
+    public let description: String
+
+    public init(_ description: String) { self.description = description }
+}

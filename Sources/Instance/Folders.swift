@@ -1,0 +1,75 @@
+import Foundation
+import Glibc
+
+extension Placement {
+    /// Makes the state folder and answers its absolute path without symbolic links.
+    public static func makeState(_ path: String, accounts: Accounts) throws -> String {
+        let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
+        if !FileManager.default.fileExists(atPath: absolute) {
+            // Readable by all only where other users must get through it; secrets inside have modes of their own.
+            let mode = accounts.switchesUser ? 0o755 : 0o700
+            try FileManager.default.createDirectory(
+                atPath: absolute, withIntermediateDirectories: true, attributes: [.posixPermissions: mode])
+            chmod(absolute, mode_t(mode))
+        }
+        return resolve(absolute)
+    }
+
+    /// The absolute path without symbolic links; of a path that is not there, the absolute path.
+    public static func resolve(_ path: String) -> String {
+        let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
+        guard let real = realpath(absolute, nil) else { return absolute }
+        defer { free(real) }
+        return String(cString: real)
+    }
+
+    /// Makes every folder with the modes that let each part reach what it needs and nothing more.
+    func makeFolders(_ accounts: Accounts) throws {
+        if data != state {
+            try FileManager.default.createDirectory(
+                atPath: (data as NSString).deletingLastPathComponent, withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o755])
+            try ensureFolder(data, mode: 0o755, owner: nil)
+        }
+        try ensureFolder(run, mode: accounts.switchesUser ? 0o755 : 0o700, owner: nil)
+        try ensureFolder(logs, mode: 0o755, owner: nil)
+        try ensureFolder(executables, mode: 0o755, owner: nil)
+        try ensureFolder(temporary, mode: 0o700, owner: accounts.server)
+        // The permissions of the socket folders are the security border: no other user talks to a function directly.
+        try ensureFolder(functionSockets, mode: 0o750, owner: accounts.server)
+        try ensureFolder(databaseSocket, mode: 0o750, owner: accounts.database, group: accounts.server)
+        for (name, target) in [
+            ("bin", executables), ("log", logs), ("postgres", cluster), ("tmp", temporary), ("run", run),
+        ] {
+            let link = "\(state)/\(name)"
+            guard link != target else { continue }
+            let isLink = (try? FileManager.default.destinationOfSymbolicLink(atPath: link)) != nil
+            guard isLink || !FileManager.default.fileExists(atPath: link) else {
+                throw InstanceError(
+                    "\(link) was made when other users could enter \(state), and now they cannot: "
+                        + "give the folders above it mode 0755 again, or choose another TAPROOM_STATE")
+            }
+            unlink(link)
+            guard symlink(target, link) == 0 else { throw SystemError("cannot link \(link) to \(target)") }
+        }
+    }
+
+    /// Makes the log of each program, which appends to it as the user it runs as.
+    func makeLogs(_ names: [String], owner: Account?) throws {
+        for name in names {
+            let path = "\(logs)/\(name).log"
+            let file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o640)
+            guard file >= 0 else { throw SystemError("cannot make \(path)") }
+            defer { close(file) }
+            guard let owner else { continue }
+            guard fchown(file, owner.uid, owner.gid) == 0 else { throw SystemError("cannot give away \(path)") }
+        }
+    }
+
+    /// Forgets everything: the state folder and what lies elsewhere. The instance must be down.
+    public func remove() throws {
+        for folder in [run, data, state] where FileManager.default.fileExists(atPath: folder) {
+            try FileManager.default.removeItem(atPath: folder)
+        }
+    }
+}

@@ -1,0 +1,82 @@
+import Foundation
+public import Manifest
+
+/// One running or stopped instance: what a state folder, a configuration and functions.yml make together.
+public struct Instance: Sendable {
+    public let record: InstanceRecord
+    public let manifest: Manifest
+
+    public var placement: Placement { record.placement }
+    var supervisor: Supervisor { Supervisor(placement: placement) }
+
+    /// The instance that was started with the project's state folder.
+    /// - Throws: `InstanceError` when none was; `ManifestError`.
+    public static func started(_ project: Project) throws -> Instance {
+        guard let record = try InstanceRecord.load(state: project.state) else {
+            throw InstanceError("nothing was started in \(project.state): run make up first")
+        }
+        return Instance(record: record, manifest: try project.manifest())
+    }
+
+    /// The same, and it must be up.
+    /// - Throws: `InstanceError` when it is down.
+    public static func running(_ project: Project) throws -> Instance {
+        let instance = try started(project)
+        guard instance.isRunning else {
+            throw InstanceError("the instance in \(project.state) is down: run make up first")
+        }
+        return instance
+    }
+
+    /// Whether its supervisord runs.
+    public var isRunning: Bool { supervisor.process != nil }
+
+    /// Its processes; empty when it is down.
+    public func processes() throws -> [SupervisedProcess] { isRunning ? try supervisor.status() : [] }
+
+    func cluster(_ accounts: Accounts) -> Cluster? {
+        record.databasePort.map { Cluster(placement: placement, accounts: accounts, port: $0) }
+    }
+
+    func nginxProgram() throws -> Program {
+        Program(
+            name: "nginx",
+            // Without -e, nginx first tries the log that its package was built with.
+            command: [
+                try Subprocess.find("nginx"), "-e", placement.logs + "/nginx.log", "-c",
+                placement.nginxConfiguration, "-g", "daemon off;",
+            ],
+            stopSignal: "QUIT", priority: 900)
+    }
+
+    /// Where and as whom it runs, for rendering.
+    func deployment(_ accounts: Accounts) -> Deployment {
+        Deployment(
+            gatewayPort: record.gatewayPort, socketFolder: placement.functionSockets,
+            executableFolder: placement.executables, logFolder: placement.logs,
+            temporaryFolder: placement.temporary, pidFolder: placement.run, user: accounts.server?.name,
+            group: accounts.server?.group, parameters: record.parameters)
+    }
+
+    /// One function as `status` shows it.
+    public struct FunctionStatus: Codable, Sendable, Equatable {
+        public let name: String
+        /// What triggers it: `http`.
+        public let kind: String
+        /// `running` when all its workers run, `degraded` when some do, else `stopped`.
+        public let state: String
+        /// Pids of the workers that run; never the process that only holds the socket.
+        public let pids: [Int]
+    }
+
+    /// Every function of the manifest, running or not.
+    public func functions() throws -> [FunctionStatus] {
+        let processes = try processes()
+        return manifest.functions.map { function in
+            let workers = processes.filter { $0.group == function.name && !$0.isHolder }
+            let running = workers.filter { $0.state == "RUNNING" }
+            let state = running.isEmpty ? "stopped" : running.count == workers.count ? "running" : "degraded"
+            return FunctionStatus(name: function.name, kind: "http", state: state, pids: running.compactMap(\.pid))
+        }
+    }
+}

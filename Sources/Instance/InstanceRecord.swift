@@ -1,0 +1,86 @@
+import Foundation
+
+/// What is remembered of a started instance, in `instance.json` of its state folder, mode 0600: it holds passwords.
+/// With it every other command finds the instance, whatever the environment it runs in.
+public struct InstanceRecord: Codable, Sendable, Equatable {
+    public let state: String
+    public let data: String
+    public let run: String
+    public let scope: String
+    public let configurationFile: String
+    public let gatewayPort: Int
+    /// Port of the embedded PostgreSQL on 127.0.0.1; `nil` when nothing is embedded.
+    public let databasePort: Int?
+    /// Service to libpq URI over TCP.
+    public let databases: [String: String]
+    /// What `${param:…}` in functions.yml stands for.
+    public let parameters: [String: String]
+
+    /// Base URL of the gateway.
+    public var gateway: String { "http://127.0.0.1:\(gatewayPort)" }
+
+    public var placement: Placement { Placement(state: state, data: data, run: run) }
+
+    private static func file(_ state: String) -> String { state + "/instance.json" }
+
+    /// - Returns: `nil` when no instance was ever started with this state folder.
+    public static func load(state: String) throws -> InstanceRecord? {
+        let path = file(state)
+        guard let data = FileManager.default.contents(atPath: path) else {
+            guard FileManager.default.fileExists(atPath: path) else { return nil }
+            throw InstanceError("\(path) cannot be read: it belongs to the user who started the instance")
+        }
+        do {
+            return try JSONDecoder().decode(InstanceRecord.self, from: data)
+        } catch {
+            throw InstanceError("\(path) is damaged: remove it and run make up again (\(error))")
+        }
+    }
+
+    func save() throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        try writeFile(Self.file(state), try encoder.encode(self), mode: 0o600)
+    }
+}
+
+extension InstanceRecord {
+    /// - Parameter migrationHeads: service to the last revision of its migrations.
+    init(
+        placement: Placement, scope: String, configuration: Configuration, databasePort: Int?,
+        migrationHeads: [String: String]
+    ) {
+        var databases: [String: String] = [:]
+        var parameters = [
+            "ecommerce.url": configuration.ecommerceURL ?? "http://127.0.0.1:\(configuration.gatewayPort)/ecommerce",
+            "ecommerce.api_key": configuration.ecommerceKey,
+            "ecommerce.api_secret": configuration.ecommerceSecret,
+            "billing.time_zone": configuration.billingTimeZone,
+        ]
+        for (service, source) in configuration.databases {
+            switch source {
+            case .outside(let url):
+                databases[service] = url
+                parameters["databases.\(service)"] = url
+            case .embedded(let password):
+                let port = databasePort ?? 0
+                databases[service] = Cluster.tcpURL(service: service, password: password, port: port)
+                parameters["databases.\(service)"] = Cluster.socketURL(
+                    service: service, password: password, folder: placement.databaseSocket, port: port)
+            }
+        }
+        for (service, head) in migrationHeads { parameters["migrations.\(service).head"] = head }
+        self.init(
+            state: placement.state, data: placement.data, run: placement.run, scope: scope,
+            configurationFile: configuration.file, gatewayPort: configuration.gatewayPort, databasePort: databasePort,
+            databases: databases, parameters: parameters)
+    }
+}
+
+extension InstanceRecord {
+    /// Whether this service's rows are in the PostgreSQL that the instance started.
+    public func isEmbedded(service: String) -> Bool {
+        guard let databasePort, let url = databases[service] else { return false }
+        return url.contains("@127.0.0.1:\(databasePort)/")
+    }
+}

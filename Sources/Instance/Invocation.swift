@@ -1,0 +1,40 @@
+import Foundation
+import Glibc
+import Manifest
+
+/// One run of a function's executable on an event from standard input.
+public struct Invocation {
+    let command: [String]
+    let environment: [String: String]
+
+    /// Becomes the function: this process goes on as its executable, with the same standard streams.
+    /// - Throws: `InstanceError` when it cannot be executed; it does not return otherwise.
+    public func replaceProcess() throws {
+        var arguments = command.map { strdup($0) } + [nil]
+        var variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        execve(command[0], &arguments, &variables)
+        let reason = SystemError("cannot run \(command[0])")
+        for pointer in arguments + variables { free(pointer) }
+        throw InstanceError("\(reason); run make up first")
+    }
+}
+
+extension Instance {
+    /// The invocation of a function as this instance would run it: same executable, environment and user.
+    /// - Throws: `InstanceError` for a name that is not in the manifest; `ManifestError`.
+    public func invocation(of name: String) throws -> Invocation {
+        guard let function = manifest.functions.first(where: { $0.name == name }) else {
+            let names = manifest.functions.map(\.name).joined(separator: ", ")
+            throw InstanceError("there is no function \(name); there are: \(names)")
+        }
+        let accounts = try Accounts.current()
+        let own = try manifest.environment(of: function, in: deployment(accounts))
+        var command = ["\(placement.executables)/\(function.executable)", "--event"]
+        if let account = accounts.server {
+            let ids = ["--reuid", account.name, "--regid", account.group, "--init-groups"]
+            command = [try Subprocess.find("setpriv")] + ids + command
+        }
+        return Invocation(
+            command: command, environment: Subprocess.baseEnvironment.merging(own) { _, new in new })
+    }
+}

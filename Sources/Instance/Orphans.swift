@@ -1,0 +1,35 @@
+import Foundation
+import Glibc
+
+/// Processes of an instance whose supervisord was killed: they hold ports and sockets, and nobody keeps them.
+struct Orphans {
+    let placement: Placement
+
+    /// Found by what they execute and by the instance's own paths among their arguments, never by name alone.
+    func find() -> [RunningProcess] {
+        RunningProcess.all().filter { process in
+            if let executable = process.executable, executable.hasPrefix(placement.executables + "/") { return true }
+            let line = process.command.joined(separator: " ")
+            switch process.program.replacingOccurrences(of: " (deleted)", with: "") {
+            case "nginx": return line.contains(placement.nginxConfiguration)
+            case "postgres": return process.command.contains(placement.cluster)
+            default: return false
+            }
+        }
+    }
+
+    /// Stops them and waits until they are gone.
+    func stop() throws {
+        let found = find()
+        guard !found.isEmpty else { return }
+        for process in found { kill(process.pid, process.program.hasPrefix("postgres") ? SIGINT : SIGTERM) }
+        if waitUntil(seconds: 20, condition: { !found.contains(where: \.isAlive) }) { return }
+        for process in found where process.isAlive && !process.program.hasPrefix("postgres") {
+            kill(process.pid, SIGKILL)
+        }
+        guard waitUntil(seconds: 40, condition: { !found.contains(where: \.isAlive) }) else {
+            let pids = found.filter(\.isAlive).map { "\($0.pid)" }.joined(separator: ", ")
+            throw InstanceError("processes of an earlier start do not stop: \(pids)")
+        }
+    }
+}

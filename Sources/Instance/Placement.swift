@@ -1,0 +1,88 @@
+import Foundation
+import Glibc
+
+/// Where the parts of one instance lie. Everything is in the state folder, unless the users who run the parts cannot
+/// reach it or its path is too long for a socket; what lies elsewhere is linked from there.
+public struct Placement: Sendable, Equatable {
+    /// The folder that names the instance: configuration of the parts, what is remembered.
+    public let state: String
+    /// Database cluster, executables, logs, temporary files: what other users must reach.
+    public let data: String
+    /// Sockets and pid files.
+    public let run: String
+
+    public var logs: String { data + "/log" }
+    public var executables: String { data + "/bin" }
+    public var temporary: String { data + "/tmp" }
+    public var cluster: String { data + "/postgres" }
+    public var functionSockets: String { run + "/functions" }
+    public var databaseSocket: String { run + "/postgres" }
+    public var nginxConfiguration: String { state + "/nginx.conf" }
+    public var supervisorConfiguration: String { state + "/supervisord.conf" }
+
+    init(state: String, data: String, run: String) {
+        self.state = state
+        self.data = data
+        self.run = run
+    }
+
+    /// Longest path that bind(2) takes for a Unix socket on Linux: sun_path less its final NUL.
+    static let longestSocketPath = 107
+
+    /// - Parameters:
+    ///   - state: absolute path of the state folder, without symbolic links.
+    ///   - switchesUser: whether parts run as other users, who must be able to enter `data`.
+    ///   - uid: the user who runs this.
+    ///   - longestSocketName: length in bytes of the longest file name in `functionSockets`.
+    ///   - runtimeFolder: XDG_RUNTIME_DIR, when there is one.
+    ///   - isTraversable: whether everybody may enter this folder and all above it.
+    init(
+        state: String, switchesUser: Bool, uid: uid_t, longestSocketName: Int, runtimeFolder: String?,
+        isTraversable: (String) -> Bool
+    ) {
+        let name = "taproom-" + Self.digest(state)
+        self.state = state
+        data = !switchesUser || isTraversable(state) ? state : "/var/lib/taproom/\(name)"
+        let near = data + "/run"
+        // supervisord binds its own socket, beside the functions', under a temporary name that ends in its pid.
+        let longest = "/functions/".utf8.count + max(longestSocketName, "supervisor.sock.4194304".utf8.count)
+        if near.utf8.count + longest <= Self.longestSocketPath {
+            run = near
+        } else if switchesUser {
+            run = "/run/\(name)"
+        } else if let runtimeFolder, !runtimeFolder.isEmpty {
+            run = "\(runtimeFolder)/\(name)"
+        } else {
+            run = "/tmp/taproom-\(uid)-\(Self.digest(state))"
+        }
+    }
+
+    /// The placement for the user who runs this.
+    /// - Parameter functions: names of the functions, each of which has a socket.
+    public static func current(
+        state: String, accounts: Accounts, functions: [String], environment: [String: String]
+    ) -> Placement {
+        Placement(
+            state: state, switchesUser: accounts.switchesUser, uid: geteuid(),
+            longestSocketName: (functions.map(\.utf8.count).max() ?? 0) + ".sock".utf8.count,
+            runtimeFolder: environment["XDG_RUNTIME_DIR"], isTraversable: isTraversable)
+    }
+
+    /// Whether everybody may enter `path` and every folder above it.
+    static func isTraversable(_ path: String) -> Bool {
+        var folder = URL(fileURLWithPath: path)
+        while true {
+            var status = stat()
+            guard stat(folder.path, &status) == 0, status.st_mode & S_IXOTH != 0 else { return false }
+            if folder.path == "/" { return true }
+            folder.deleteLastPathComponent()
+        }
+    }
+
+    /// 64 bits of the path (FNV-1a): short, the same at each start, and another for each state folder.
+    static func digest(_ text: String) -> String {
+        let hash = text.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        let digits = String(hash, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}

@@ -1,0 +1,38 @@
+import Glibc
+
+/// TCP ports on the loopback address.
+enum Ports {
+    /// Whether a server could listen there now.
+    static func isFree(_ port: Int) -> Bool {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard listener >= 0 else { return false }
+        defer { close(listener) }
+        // As servers do: connections of the last one that linger in TIME_WAIT do not count.
+        var on: Int32 = 1
+        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
+        var address = loopback(port)
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 && listen(listener, 1) == 0
+            }
+        }
+    }
+
+    /// The first free port from one that derives from the gateway's, so that two instances that start at the same
+    /// moment look at different ones.
+    static func pick(besides gateway: Int) throws -> Int {
+        let first = gateway + 1000 <= 65000 ? gateway + 1000 : gateway - 20000
+        guard let port = (first..<first + 500).first(where: { $0 != gateway && isFree($0) }) else {
+            throw InstanceError("no free port from \(first) to \(first + 499) for PostgreSQL")
+        }
+        return port
+    }
+
+    static func loopback(_ port: Int) -> sockaddr_in {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(port).bigEndian
+        address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
+        return address
+    }
+}

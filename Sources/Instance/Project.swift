@@ -1,0 +1,97 @@
+import Foundation
+public import Manifest
+
+/// A checkout: the folder that holds functions.yml, migrations/ and model_config.json.
+public struct Project: Sendable {
+    public let root: String
+    /// The folder of the executables that were built together with this one.
+    public let executables: String
+    public let environment: [String: String]
+
+    /// Services that have a database: the folders under `migrations/`, in order.
+    public let services: [String]
+
+    public var functionsFile: String { root + "/functions.yml" }
+    public var migrations: String { root + "/migrations" }
+    public var modelConfiguration: String { root + "/model_config.json" }
+
+    /// Looks for functions.yml in the working folder and above it, then above the executable.
+    /// - Throws: `InstanceError` when there is none.
+    public static func find() throws -> Project {
+        let executable = Placement.resolve("/proc/self/exe")
+        let starts = [FileManager.default.currentDirectoryPath, executable]
+        for start in starts {
+            var folder = URL(fileURLWithPath: start)
+            while folder.path != "/" {
+                if FileManager.default.fileExists(atPath: folder.path + "/functions.yml") {
+                    return try Project(
+                        root: folder.path, executables: (executable as NSString).deletingLastPathComponent,
+                        environment: ProcessInfo.processInfo.environment)
+                }
+                folder.deleteLastPathComponent()
+            }
+        }
+        throw InstanceError("no functions.yml here or in a folder above: run this inside the project")
+    }
+
+    public init(root: String, executables: String, environment: [String: String]) throws {
+        self.root = root
+        self.executables = executables
+        self.environment = environment
+        let entries = (try? FileManager.default.contentsOfDirectory(atPath: root + "/migrations")) ?? []
+        services = entries.sorted().filter { name in
+            var isFolder: ObjCBool = false
+            return FileManager.default.fileExists(atPath: "\(root)/migrations/\(name)", isDirectory: &isFolder)
+                && isFolder.boolValue && !name.hasPrefix(".")
+        }
+    }
+
+    /// - Throws: `ManifestError` with everything that is wrong with functions.yml.
+    public func manifest() throws -> Manifest { try Manifest.load(from: functionsFile) }
+
+    /// The state folder: TAPROOM_STATE, else `var` in the project. It need not exist.
+    public var state: String {
+        let named = environment["TAPROOM_STATE"].flatMap { $0.isEmpty ? nil : $0 }
+        return Placement.resolve(named ?? root + "/var")
+    }
+
+    /// The scope to run: what was asked for, else TAPROOM_SCOPE, else `local`.
+    /// - Throws: `InstanceError` for a name that cannot be part of a file name.
+    public func scope(_ asked: String?) throws -> String {
+        let scope = asked ?? environment["TAPROOM_SCOPE"].flatMap { $0.isEmpty ? nil : $0 } ?? "local"
+        guard !scope.isEmpty, scope.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "_-".contains($0)) })
+        else { throw InstanceError("the scope “\(scope)” must consist of letters, digits, _ and -") }
+        return scope
+    }
+
+    /// The scope's file: TAPROOM_CONFIG, else `<scope>_config.json` in the project.
+    public func configurationFile(scope: String) -> String {
+        let named = environment["TAPROOM_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
+        return named.map { URL(fileURLWithPath: $0).standardizedFileURL.path } ?? "\(root)/\(scope)_config.json"
+    }
+
+    /// Reads the configuration of a scope.
+    /// - Throws: `ConfigurationError` with everything that is wrong.
+    /// - Parameter file: instead of the scope's own.
+    public func configuration(scope: String, file: String? = nil) throws -> Configuration {
+        try Configuration(
+            file: file ?? configurationFile(scope: scope), services: services, environment: environment)
+    }
+
+    /// Where each service's database is in this scope, as libpq URIs that people and tools can use.
+    /// - Throws: `ConfigurationError`; `InstanceError` when an embedded database was never started.
+    public func databaseURLs(scope: String, file: String? = nil) throws -> [String: String] {
+        let record = try InstanceRecord.load(state: state)
+        return try configuration(scope: scope, file: file).databases.reduce(into: [:]) { urls, entry in
+            switch entry.value {
+            case .outside(let url): urls[entry.key] = url
+            case .embedded(let password):
+                guard let port = record?.databasePort else {
+                    throw InstanceError(
+                        "the embedded database of \(entry.key) was never started in \(state): run make up first")
+                }
+                urls[entry.key] = Cluster.tcpURL(service: entry.key, password: password, port: port)
+            }
+        }
+    }
+}

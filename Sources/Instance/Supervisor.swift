@@ -1,0 +1,87 @@
+import Foundation
+import Glibc
+
+/// A process that supervisord keeps, as it reports it.
+public struct SupervisedProcess: Sendable, Equatable {
+    /// The function's name, or `nginx` or `postgres`.
+    public let group: String
+    public let name: String
+    /// supervisord's word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, …
+    public let state: String
+    public let pid: Int?
+
+    /// What supervisorctl takes for it.
+    var address: String { group == name ? name : "\(group):\(name)" }
+
+    /// Whether it only keeps the listening socket of its group open while workers come and go.
+    var isHolder: Bool { name == group + "_0" }
+
+    /// Reads one line of `supervisorctl status`: `group:name  RUNNING  pid 12, uptime 0:00:05`.
+    init?(line: Substring) {
+        let words = line.split(separator: " ", omittingEmptySubsequences: true)
+        guard words.count >= 2, words[1].allSatisfy({ $0.isUppercase }) else { return nil }
+        let parts = words[0].split(separator: ":")
+        group = String(parts[0])
+        name = String(parts[parts.count - 1])
+        state = String(words[1])
+        pid = words.count > 3 && words[2] == "pid" ? Int(words[3].filter(\.isNumber)) : nil
+    }
+}
+
+/// The supervisord of one instance.
+struct Supervisor {
+    let placement: Placement
+
+    /// The running supervisord of this instance; a pid file that names anything else is stale.
+    var process: RunningProcess? {
+        guard let data = FileManager.default.contents(atPath: placement.run + "/supervisord.pid"),
+            let pid = pid_t(String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)),
+            let process = RunningProcess(pid: pid), process.command.contains(placement.supervisorConfiguration),
+            process.command.contains(where: { $0.hasSuffix("supervisord") })
+        else { return nil }
+        return process
+    }
+
+    /// Starts it in the background, free of the terminal and of the caller's environment.
+    func start() throws {
+        unlink(placement.run + "/supervisord.pid")
+        _ = try Subprocess.check([try Subprocess.find("supervisord"), "-c", placement.supervisorConfiguration])
+        guard waitUntil(seconds: 20, condition: { (try? status()) != nil }) else {
+            throw InstanceError("supervisord does not answer; see \(placement.logs)/supervisord.log")
+        }
+    }
+
+    /// - Throws: `InstanceError` when it does not answer.
+    func status() throws -> [SupervisedProcess] {
+        let result = try control(["status"])
+        // 3 says that something is not running, which the lines say too.
+        guard [0, 3].contains(result.status) else { throw failure("status", result) }
+        return result.output.split(separator: "\n").compactMap { SupervisedProcess(line: $0) }
+    }
+
+    /// Takes over a changed configuration: only groups whose settings changed are stopped and started.
+    func update() throws {
+        let result = try control(["update"])
+        guard result.status == 0 else { throw failure("update", result) }
+    }
+
+    func signal(_ signal: String, _ addresses: [String]) throws {
+        let result = try control(["signal", signal] + addresses)
+        guard result.status == 0 else { throw failure("signal", result) }
+    }
+
+    func restart(_ addresses: [String]) throws {
+        let result = try control(["restart"] + addresses)
+        guard result.status == 0 else { throw failure("restart", result) }
+    }
+
+    private func control(_ arguments: [String]) throws -> Subprocess {
+        try Subprocess.run(
+            [try Subprocess.find("supervisorctl"), "-c", placement.supervisorConfiguration] + arguments)
+    }
+
+    private func failure(_ verb: String, _ result: Subprocess) -> InstanceError {
+        let said = (result.output + result.errors).trimmingCharacters(in: .whitespacesAndNewlines)
+        return InstanceError("supervisorctl \(verb) failed: \(said)")
+    }
+}

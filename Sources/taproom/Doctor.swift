@@ -1,0 +1,27 @@
+import ArgumentParser
+import Foundation
+import Instance
+
+struct Doctor: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Looks for what is missing or broken and says the command that mends it; exits 1 when it finds any.")
+
+    @OptionGroup var options: ScopeOption
+
+    func run() throws {
+        let project = try Project.find()
+        let findings = Diagnosis(project: project, scope: try project.scope(options.scope)).run()
+        for finding in findings {
+            print("\(finding.problem == nil ? "ok   " : "WRONG")  \(finding.subject)")
+            if let problem = finding.problem {
+                print("       " + problem.replacingOccurrences(of: "\n", with: "\n       "))
+            }
+            if let remedy = finding.remedy { print("       mend: \(remedy)") }
+        }
+        let wrong = findings.filter { $0.problem != nil }.count
+        guard wrong == 0 else {
+            print("\n\(wrong) of \(findings.count) checks found something.")
+            throw ExitCode.failure
+        }
+    }
+}

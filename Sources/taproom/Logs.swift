@@ -1,0 +1,62 @@
+import ArgumentParser
+import Foundation
+import Instance
+
+struct Logs: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Shows the end of the logs: of one function, of nginx, postgres or supervisord, or of all.")
+
+    @Flag(name: .shortAndLong, help: "Go on with what is written from now on.")
+    var follow = false
+
+    @Option(name: [.customShort("n"), .long], help: "How many lines of each log.")
+    var lines = 20
+
+    @Flag(help: "The lines as they were written, without the function's name, also on a terminal.")
+    var json = false
+
+    @Argument(help: "A function, or nginx, postgres, supervisord.")
+    var function: String?
+
+    func run() throws {
+        let instance = try Instance.started(try Project.find())
+        let names = try function.map { [try instance.logName($0)] } ?? instance.logNames
+        let logs = names.flatMap { name in instance.logFiles(of: name).map { (name, LogFile(path: $0)) } }
+        let line = LogLine(isReadable: isatty(STDOUT_FILENO) == 1, isRaw: json, width: names.map(\.count).max() ?? 0)
+        // Several logs are shown in the order of their time stamps, as far as their lines begin with one.
+        let last = logs.flatMap { name, log in log.lastLines(lines).map { (name, $0) } }
+        for (name, text) in last { write(line.render(name, text)) }
+        while follow {
+            for (name, log) in logs {
+                for text in log.newLines() { write(line.render(name, text)) }
+            }
+            usleep(200_000)
+        }
+    }
+
+    private func write(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
+}
+
+/// How one line of a log is shown.
+struct LogLine {
+    /// For eyes: time, level, message and the rest as name=value.
+    let isReadable: Bool
+    /// As written, without the name in front.
+    let isRaw: Bool
+    let width: Int
+
+    func render(_ name: String, _ text: String) -> String {
+        if isRaw { return text }
+        let name = name.padding(toLength: width, withPad: " ", startingAt: 0)
+        guard isReadable,
+            let object = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
+        else { return "\(name)  \(text)" }
+        var members = object.mapValues { "\($0)" }
+        let leading = ["time", "level", "status", "route", "duration_ms", "message"].compactMap { key in
+            members.removeValue(forKey: key).map { key == "duration_ms" ? "\($0) ms" : $0 }
+        }
+        members["function"] = nil
+        let rest = members.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        return ([name + " "] + leading + rest).joined(separator: " ")
+    }
+}

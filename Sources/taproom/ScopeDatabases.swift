@@ -1,0 +1,16 @@
+import Foundation
+import Instance
+
+/// The databases of a scope as the rest of the tool sees them: also the embedded ones.
+struct ScopeDatabases: DatabaseLocator {
+    let scope: String
+    /// Instead of `<scope>_config.json`.
+    let file: String?
+
+    func url(service: String) throws -> String {
+        let project = try Project.find()
+        let urls = try project.databaseURLs(scope: try project.scope(scope), file: file)
+        guard let url = urls[service] else { throw InstanceError("\(service) has no folder under migrations") }
+        return url
+    }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+import Foundation
+import Instance
+import Manifest
+
+struct Status: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Says where things are and what runs; exits 3 when not everything does.")
+
+    @Flag(help: "One JSON object, for programs.")
+    var json = false
+
+    /// The object that programs read; its members stay.
+    private struct Report: Encodable {
+        let gateway: String
+        let databases: [String: String]
+        let functions: [Instance.FunctionStatus]
+        let state: String
+    }
+
+    func run() throws {
+        let instance = try Instance.started(try Project.find())
+        let record = instance.record
+        let functions = try instance.functions()
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            let report = Report(
+                gateway: record.gateway, databases: record.databases, functions: functions, state: record.state)
+            print(String(decoding: try encoder.encode(report), as: UTF8.self))
+        } else {
+            try show(instance, functions)
+        }
+        guard functions.allSatisfy({ $0.state == "running" }) else { throw ExitCode(3) }
+    }
+
+    private func show(_ instance: Instance, _ functions: [Instance.FunctionStatus]) throws {
+        print("gateway  \(instance.record.gateway)   scope \(instance.record.scope)")
+        print("state    \(instance.record.state)")
+        let others = try instance.processes().filter { process in !functions.contains { $0.name == process.group } }
+        var rows = others.map { ($0.group, $0.state.lowercased(), $0.pid.map(String.init) ?? "") }
+        rows += functions.map { ($0.name, $0.state, $0.pids.map(String.init).joined(separator: " ")) }
+        let width = rows.map(\.0.count).max() ?? 0
+        for (name, state, pids) in rows {
+            let name = name.padding(toLength: width, withPad: " ", startingAt: 0)
+            print("\(name)  \(state.padding(toLength: 8, withPad: " ", startingAt: 0))  \(pids)")
+        }
+        if !instance.isRunning { print("down: make up starts it") }
+    }
+}
+
+struct Routes: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Lists every route with its function.")
+
+    func run() throws {
+        let project = try Project.find()
+        let manifest = try project.manifest()
+        let record = try InstanceRecord.load(state: project.state)
+        print(manifest.routesTable(base: record?.gateway ?? ""), terminator: "")
+    }
+}

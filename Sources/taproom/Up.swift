@@ -1,0 +1,62 @@
+import ArgumentParser
+import Foundation
+import Instance
+import Manifest
+
+struct Up: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Starts everything in the background and waits until it answers; harmless when it runs already.")
+
+    @OptionGroup var options: ScopeOption
+
+    func run() throws {
+        let project = try Project.find()
+        let scope = try project.scope(options.scope)
+        let progress = Progress()
+        progress.say("Taproom in \(project.state), scope \(scope)")
+        let instance = try Startup(project: project, scope: scope, progress: progress).run()
+        print(Banner(instance: instance, project: project).text)
+    }
+}
+
+/// What to know about an instance that has just come up.
+struct Banner {
+    let instance: Instance
+    let project: Project
+
+    var text: String {
+        let record = instance.record
+        let tool = CommandLine.arguments[0]
+        let databases = record.databases.sorted { $0.key < $1.key }
+            .map { "  \($0.key.padding(toLength: 16, withPad: " ", startingAt: 0))\(withoutPassword($0.value))" }
+        return """
+
+            \(instance.manifest.routesTable(base: record.gateway))
+            Gateway    \(record.gateway)
+            Databases  (with passwords: \(tool) status --json)
+            \(databases.joined(separator: "\n"))
+            Logs       \(record.placement.logs)
+            Next       \(tool) demo | status | logs -f | doctor, and make down
+            """
+    }
+
+    private func withoutPassword(_ url: String) -> String {
+        guard var parts = URLComponents(string: url) else { return "(\(url.prefix { $0 != ":" }) URI)" }
+        parts.password = nil
+        return parts.string ?? ""
+    }
+}
+
+struct Restart: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Replaces workers one by one; requests wait meanwhile and none is lost.")
+
+    @Argument(help: "The function; all when it is left out.")
+    var function: String?
+
+    func run() throws {
+        let instance = try Instance.running(try Project.find())
+        let title = function.map { "Restarting \($0)" } ?? "Restarting all functions"
+        try Progress().step(title) { try RollingRestart(instance: instance).run(function: function) }
+    }
+}
