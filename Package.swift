@@ -84,7 +84,7 @@ let tools: [Target] = [
 let tests: [Target] = [
     .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: strict),
     .testTarget(name: "ManifestTests", dependencies: ["Manifest"], swiftSettings: strict),
-    .testTarget(name: "InstanceTests", dependencies: ["Instance", "taproom"], swiftSettings: strict),
+    .testTarget(name: "InstanceTests", dependencies: ["Instance"], swiftSettings: strict),
 ]
 
 let package = Package(
