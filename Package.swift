@@ -73,7 +73,11 @@ let tools: [Target] = [
 // MARK: Tests
 
 let tests: [Target] = [
-    .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: strict)
+    .target(
+        name: "TestSupport", dependencies: ["Postgres", "Runtime"], path: "Tests/TestSupport", swiftSettings: strict),
+    .testTarget(name: "RuntimeTests", dependencies: ["Runtime", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "PostgresTests", dependencies: ["Postgres", "Runtime", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "OutboundTests", dependencies: ["Outbound", "Runtime", "TestSupport"], swiftSettings: strict),
 ]
 
 let package = Package(

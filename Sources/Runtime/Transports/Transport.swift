@@ -56,7 +56,9 @@ struct Request {
         case "CONTENT_LENGTH": if value.pointee != 0 { headers["content-length"] = text() }
         // nginx sends these two beside the variables above, with the same values.
         case "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH": break
-        case "REQUEST_START": startedEpochMilliseconds = Int((Double(text()) ?? 0) * 1000)
+        case "REQUEST_START":
+            let milliseconds = (Double(text()) ?? 0) * 1000
+            startedEpochMilliseconds = max(0, Int(exactly: milliseconds.rounded()) ?? 0)
         default:
             guard name.count > 5, name[0] == UInt8(ascii: "H"), name[4] == UInt8(ascii: "_"), value.pointee != 0,
                 UnsafeBufferPointer(rebasing: name[..<5]) ~= "HTTP_"
