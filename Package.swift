@@ -34,31 +34,39 @@ let foundation: [Target] = [
     library("Postgres", ["CPostgres", "Runtime"]),
     library("Outbound", ["CCurl", "Runtime"]),
     library("Migrations", ["Postgres", crypto]),
-    library("Manifest", ["Runtime", yaml]),
+    library("Manifest", [yaml]),
 ]
 
-// MARK: Domains: one library per service
+// MARK: Domains
 
 let domains: [Target] = [
-    library("Subscriptions", ["Runtime", "Postgres", "Outbound"]),
+    library("Subscriptions", ["Runtime", "Postgres"]),
+    library("Charging", ["Runtime", "Postgres", "Outbound", "Subscriptions"]),
     library("Orders", ["Runtime", "Postgres"]),
 ]
 
-// MARK: Functions: one folder each under Sources/Functions/<Service>
+// MARK: Functions: one folder each under Sources/Functions, with what it needs beside the runtime
 
-let functions: [(service: String, names: [String])] = [
-    ("Subscriptions", ["Subscribe", "Status", "Eligible", "Charge", "Clubs", "Subscription", "Readyz", "Livez"]),
-    ("Orders", ["EcommerceOrder"]),
+let functions: [(folder: String, needs: [Target.Dependency])] = [
+    ("Subscriptions/Subscribe", ["Postgres", "Subscriptions"]),
+    ("Subscriptions/Status", ["Postgres", "Subscriptions"]),
+    ("Subscriptions/Eligible", ["Postgres", "Subscriptions"]),
+    ("Subscriptions/Charge", ["Postgres", "Subscriptions", "Charging"]),
+    ("Subscriptions/Clubs", ["Postgres", "Subscriptions"]),
+    ("Subscriptions/Subscription", ["Postgres", "Subscriptions"]),
+    ("Subscriptions/Livez", []),
+    ("Subscriptions/Readyz", ["Postgres"]),
+    ("Orders/EcommerceOrder", ["Postgres", "Orders"]),
 ]
 
-let functionTargets: [Target] = functions.flatMap { service, names in
-    names.map { name in
-        .executableTarget(
-            name: "\(name)Function",
-            dependencies: ["Runtime", "Postgres", .byName(name: service)],
-            path: "Sources/Functions/\(service)/\(name)",
-            swiftSettings: strict)
-    }
+let functionTargets: [Target] = functions.map { folder, needs in
+    .executableTarget(
+        name: "\(folder.split(separator: "/")[1])Function",
+        dependencies: ["Runtime"] + needs,
+        path: "Sources/Functions/\(folder)",
+        swiftSettings: strict,
+        // Only the libraries that a function calls are loaded at its start.
+        linkerSettings: [.unsafeFlags(["-Xlinker", "--as-needed"])])
 }
 
 // MARK: Command line tool
@@ -78,6 +86,7 @@ let tests: [Target] = [
     .testTarget(name: "RuntimeTests", dependencies: ["Runtime", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "PostgresTests", dependencies: ["Postgres", "Runtime", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "OutboundTests", dependencies: ["Outbound", "Runtime", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "ManifestTests", dependencies: ["Manifest"], swiftSettings: strict),
 ]
 
 let package = Package(

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <time.h>
 
 // Declared by glibc only under _GNU_SOURCE, which Swift's view of pthread.h does not have.

@@ -168,6 +168,11 @@ public final class Connection {
             switch PQresultStatus(result) {
             case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY:
                 last = Rows(owning: result, statement: statement)
+            case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
+                // libpq hands out this result for ever, until the data has been moved; closing is the way out.
+                PQclear(result)
+                close()
+                throw .unexpectedResult(statement: statement, reason: "COPY moves data that nobody here sends or takes")
             default:
                 failed = failed ?? failure(result, statement)
                 PQclear(result)

@@ -3,7 +3,7 @@ public enum Identifier {
     /// A UUID of version 7 (RFC 9562): it begins with the time in milliseconds, so that new rows lie side by side in
     /// an index however many there are.
     public static func uuid() -> String {
-        var random = SystemRandomNumberGenerator()
+        var random = Entropy()
         let time = UInt64(Clock.epochMilliseconds())
         let high = time << 16 | 0x7000 | UInt64(UInt16.random(in: 0...0xFFF, using: &random))
         let low = random.next() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
@@ -36,7 +36,7 @@ public enum Identifier {
 
     /// A new trace of W3C trace context, sampled.
     static func traceparent() -> String {
-        var random = SystemRandomNumberGenerator()
+        var random = Entropy()
         let words = [random.next() | 1, random.next(), random.next() | 1]
         return String(unsafeUninitializedCapacity: 55) { text in
             text[0] = UInt8(ascii: "0")

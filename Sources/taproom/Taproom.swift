@@ -1,1 +1,7 @@
-@main struct Entry { static func main() {} }
+import ArgumentParser
+
+@main
+struct Taproom: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "taproom", abstract: "Runs and looks after Taproom.", subcommands: [Migrate.self])
+}

@@ -56,9 +56,7 @@ struct Request {
         case "CONTENT_LENGTH": if value.pointee != 0 { headers["content-length"] = text() }
         // nginx sends these two beside the variables above, with the same values.
         case "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH": break
-        case "REQUEST_START":
-            let milliseconds = (Double(text()) ?? 0) * 1000
-            startedEpochMilliseconds = max(0, Int(exactly: milliseconds.rounded()) ?? 0)
+        case "REQUEST_START": startedEpochMilliseconds = Self.milliseconds(value)
         default:
             guard name.count > 5, name[0] == UInt8(ascii: "H"), name[4] == UInt8(ascii: "_"), value.pointee != 0,
                 UnsafeBufferPointer(rebasing: name[..<5]) ~= "HTTP_"
@@ -73,6 +71,20 @@ struct Request {
             }
             headers[header] = headers[header].map { "\($0),\(text())" } ?? text()
         }
+    }
+
+    /// nginx's `$msec`: seconds with three decimals. 0 for anything else.
+    private static func milliseconds(_ text: UnsafePointer<UInt8>) -> Int {
+        var result = 0
+        var position = text
+        while position.pointee != 0 {
+            let digit = Int(position.pointee) - 48
+            position += 1
+            if digit == -2 { continue }
+            guard (0...9).contains(digit), result < 1 << 50 else { return 0 }
+            result = result * 10 + digit
+        }
+        return result
     }
 
     /// What to say of a body whose length is not what the header promised, or over the limit.

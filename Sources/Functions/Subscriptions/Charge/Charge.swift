@@ -1,3 +1,4 @@
+import Charging
 import Postgres
 import Runtime
 import Subscriptions

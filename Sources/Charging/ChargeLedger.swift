@@ -1,5 +1,6 @@
 public import Postgres
 public import Runtime
+internal import Subscriptions
 
 /// The record that decides whether a subscription may be charged in a month, and what came of it.
 ///

@@ -1,0 +1,77 @@
+/// Where and as whom one instance runs. All folders are absolute paths without a trailing slash; whoever renders
+/// makes them, with the owners and modes that the sockets need (0750, group of the gateway).
+public struct Deployment: Sendable {
+    public var gatewayAddress: String
+    public var gatewayPort: Int
+    /// One socket per function, and supervisord's own.
+    public var socketFolder: String
+    public var executableFolder: String
+    /// One file per function and program, appended to; `access.log` is the gateway's.
+    public var logFolder: String
+    /// The gateway's buffers for bodies and answers that do not fit into memory.
+    public var temporaryFolder: String
+    public var pidFolder: String
+    /// Whom the functions and the gateway's workers run as; nil keeps whoever starts them. Only root can switch.
+    public var user: String?
+    /// Group of the sockets and of the gateway's workers; nil means the user's own.
+    public var group: String?
+    /// Values for `${param:NAME}` in the environment of functions.
+    public var parameters: [String: String]
+
+    public init(
+        gatewayAddress: String = "127.0.0.1", gatewayPort: Int, socketFolder: String, executableFolder: String,
+        logFolder: String, temporaryFolder: String, pidFolder: String, user: String? = nil, group: String? = nil,
+        parameters: [String: String] = [:]
+    ) {
+        self.gatewayAddress = gatewayAddress
+        self.gatewayPort = gatewayPort
+        self.socketFolder = socketFolder
+        self.executableFolder = executableFolder
+        self.logFolder = logFolder
+        self.temporaryFolder = temporaryFolder
+        self.pidFolder = pidFolder
+        self.user = user
+        self.group = group
+        self.parameters = parameters
+    }
+
+    /// The layout of a Debian host, which the committed `nginx.conf` is rendered for.
+    public static let host = Deployment(
+        gatewayPort: 8080, socketFolder: "/run/taproom", executableFolder: "/usr/lib/taproom",
+        logFolder: "/var/log/taproom", temporaryFolder: "/var/cache/taproom", pidFolder: "/run/taproom",
+        user: "www-data", group: "www-data")
+
+    func socket(of function: FunctionEntry) -> String { "\(socketFolder)/\(function.name).sock" }
+    func log(of name: String) -> String { "\(logFolder)/\(name).log" }
+}
+
+/// Something that is supervised beside the functions: a database, the gateway.
+public struct Program: Sendable {
+    /// Letters, digits, `-` and `_`; no function may have it. Its output goes to `NAME.log`.
+    public var name: String
+    /// The words of the command, the executable first; nothing in them is expanded. It must stay in the foreground.
+    public var command: [String]
+    public var stopSignal: String
+    /// Seconds from the stop signal to SIGKILL.
+    public var stopTimeout: Int
+    /// Nil keeps supervisord's own user.
+    public var user: String?
+    /// Lower ones start first and stop last; functions have ``functionPriority``.
+    public var priority: Int
+    public var environment: [(String, String)]
+
+    public static let functionPriority = 100
+
+    public init(
+        name: String, command: [String], stopSignal: String = "TERM", stopTimeout: Int = 60, user: String? = nil,
+        priority: Int, environment: [(String, String)] = []
+    ) {
+        self.name = name
+        self.command = command
+        self.stopSignal = stopSignal
+        self.stopTimeout = stopTimeout
+        self.user = user
+        self.priority = priority
+        self.environment = environment
+    }
+}

@@ -1,0 +1,61 @@
+extension Manifest {
+    /// What the process of `function` finds in its environment: the four variables that tell it who it is, then its
+    /// own entries with parameters filled in. No name occurs twice.
+    ///
+    /// Throws a ``ManifestError`` that names every parameter `deployment` does not have.
+    public func environment(of function: FunctionEntry, in deployment: Deployment) throws -> [(String, String)] {
+        var resolution = ParameterResolution(parameters: deployment.parameters)
+        let own = function.environment.map { name, value in
+            (name, resolution.resolve(value, of: name, in: function, file: file))
+        }
+        guard resolution.problems.isEmpty else { throw ManifestError(problems: resolution.problems) }
+        return [
+            ("TAPROOM_FUNCTION", function.name),
+            ("TAPROOM_ROUTES", function.routes.map { "\($0.method) \($0.path)" }.joined(separator: "\n")),
+            ("TAPROOM_TIMEOUT", "\(function.timeout)"),
+            ("TAPROOM_CONCURRENCY", "\(function.reservedConcurrency)"),
+        ] + own
+    }
+
+    static let reservedVariables = ["TAPROOM_FUNCTION", "TAPROOM_ROUTES", "TAPROOM_TIMEOUT", "TAPROOM_CONCURRENCY"]
+}
+
+private struct ParameterResolution {
+    let parameters: [String: String]
+    var problems: [ManifestError.Problem] = []
+
+    mutating func resolve(_ value: String, of name: String, in function: FunctionEntry, file: String) -> String {
+        var result = ""
+        for piece in VariableText(value).pieces {
+            switch piece {
+            case .text(let text):
+                result += text
+            case .unsupported(let reference):
+                report("\(reference) cannot be resolved; only ${param:NAME} can", name, function, file)
+            case .parameter(let parameter):
+                guard let text = parameters[parameter] else {
+                    let known = nearest(to: parameter, in: parameters.keys.sorted()).map {
+                        "; the nearest is \"\($0)\""
+                    }
+                    report("unknown parameter \"\(parameter)\"\(known ?? "")", name, function, file)
+                    continue
+                }
+                guard !text.utf8.contains(0) else {
+                    report(
+                        "parameter \"\(parameter)\" contains a NUL, which no environment can hold", name, function, file
+                    )
+                    continue
+                }
+                result += text
+            }
+        }
+        return result
+    }
+
+    private mutating func report(_ message: String, _ variable: String, _ function: FunctionEntry, _ file: String) {
+        problems.append(
+            .init(
+                file: file, line: function.line, key: "functions.\(function.name).environment.\(variable)",
+                message: message))
+    }
+}

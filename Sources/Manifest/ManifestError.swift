@@ -1,0 +1,23 @@
+/// Everything that is wrong with a manifest, or with a manifest and a deployment together, at once.
+public struct ManifestError: Error, Sendable, CustomStringConvertible {
+    public struct Problem: Sendable, CustomStringConvertible {
+        public let file: String
+        /// Counted from 1; nil when the whole file is meant.
+        public let line: Int?
+        /// Dotted path of the key, such as `functions.charge.timeout`; empty for the file itself.
+        public let key: String
+        /// What is wrong and how to mend it.
+        public let message: String
+
+        public var description: String {
+            let place = line.map { "\(file):\($0)" } ?? file
+            return key.isEmpty ? "\(place): \(message)" : "\(place): \(key): \(message)"
+        }
+    }
+
+    /// In the order of the file; never empty.
+    public let problems: [Problem]
+
+    /// One problem per line.
+    public var description: String { problems.map(\.description).joined(separator: "\n") }
+}

@@ -1,0 +1,69 @@
+/// One refusal that nginx makes by itself, in the form of RFC 9457.
+struct GatewayProblem {
+    let status: Int
+    /// Last part of its `type`, which is stable.
+    let slug: String
+    let title: String
+    /// Tells the client what to do.
+    let detail: String
+
+    /// What the client sent was wrong, or nothing answers there: no function ran.
+    static let refusals = [
+        GatewayProblem(
+            status: 400, slug: "bad-request", title: "Bad Request",
+            detail: "The request line or a header is malformed; send valid HTTP/1.1 with one Host header."),
+        GatewayProblem(
+            status: 404, slug: "not-found", title: "Not Found",
+            detail: "Nothing answers at this path; check its spelling."),
+        GatewayProblem(
+            status: 405, slug: "method-not-allowed", title: "Method Not Allowed",
+            detail: "This path does not take this method; use one that the Allow header names."),
+        GatewayProblem(
+            status: 413, slug: "payload-too-large", title: "Payload Too Large",
+            detail: "The body is over 64 KiB; send a smaller one."),
+        GatewayProblem(
+            status: 414, slug: "uri-too-long", title: "URI Too Long",
+            detail: "The request line is over 8 KiB; shorten the path or the query."),
+        GatewayProblem(
+            status: 415, slug: "unsupported-media-type", title: "Unsupported Media Type",
+            detail: "Send the body as application/json."),
+        GatewayProblem(
+            status: 429, slug: "too-many-requests", title: "Too Many Requests",
+            detail: "Slow down, and send the request again later."),
+        GatewayProblem(
+            status: 431, slug: "headers-too-large", title: "Request Header Fields Too Large",
+            detail: "A header is over 8 KiB, or all of them are over 32 KiB; send fewer or shorter ones."),
+        GatewayProblem(
+            status: 501, slug: "not-implemented", title: "Not Implemented",
+            detail: "The transfer encoding is unknown; use Content-Length or chunked."),
+        GatewayProblem(
+            status: 505, slug: "http-version-not-supported", title: "HTTP Version Not Supported",
+            detail: "Send HTTP/1.1."),
+    ]
+
+    static let internalError = GatewayProblem(
+        status: 500, slug: "internal-error", title: "Internal Server Error",
+        detail: "Something went wrong on our side; quote the request id when you report it.")
+
+    static let unavailable = GatewayProblem(
+        status: 503, slug: "unavailable", title: "Service Unavailable",
+        detail: "The request did not reach its function and nothing was done; send it again shortly.")
+
+    static let badGateway = GatewayProblem(
+        status: 502, slug: "bad-gateway", title: "Bad Gateway",
+        detail: "The function stopped while it had the request: it may or may not have been carried out. "
+            + "Read the current state before sending it again.")
+
+    static let timeout = GatewayProblem(
+        status: 504, slug: "timeout", title: "Gateway Timeout",
+        detail: "The function did not answer in time: the request may or may not have been carried out. "
+            + "Read the current state before sending it again.")
+
+    /// The argument of a `return`; nginx puts the request's id in.
+    /// - Parameter executed: whether the function ran, where that is the question.
+    func body(executed: String? = nil) -> String {
+        let tail = executed.map { ",\"executed\":\"\($0)\"" } ?? ""
+        return "'{\"type\":\"/problems/\(slug)\",\"title\":\"\(title)\",\"status\":\(status),\"detail\":\"\(detail)\","
+            + "\"instance\":\"urn:request:$rid\"\(tail)}'"
+    }
+}

@@ -1,0 +1,90 @@
+internal import Yams
+
+/// Reads one entry of `functions`. What it reports does not stop it: the rest of the entry is read all the same.
+struct FunctionReader {
+    private static let keys = [
+        "handler", "events", "cors", "timeout", "reservedConcurrency", "environment", "description",
+    ]
+
+    private let name: String
+    private let section: Section
+
+    /// Nil, with a report, when `value` is no mapping.
+    init?(name: String, line: Int?, value: Node, in functions: Section) {
+        guard
+            let section = Section(
+                value, key: functions.path(name), line: line, diagnostics: functions.diagnostics)
+        else { return nil }
+        self.name = name
+        self.section = section
+    }
+
+    func read() -> FunctionEntry {
+        section.warnAboutKeys(except: Self.keys)
+        if name.wholeMatch(of: /[A-Za-z][A-Za-z0-9_-]{0,63}/) == nil {
+            section.diagnostics.report(
+                "a function's name is 1 to 64 letters, digits, - and _, a letter first", key: section.key,
+                line: section.line)
+        }
+        return FunctionEntry(
+            name: name, handler: handler(), description: section.string("description"),
+            timeout: section.integer("timeout", in: 1...900, of: "seconds") ?? 6,
+            reservedConcurrency: section.integer("reservedConcurrency", in: 1...256, of: "workers") ?? 4,
+            environment: environment(), routes: routes(), line: section.line)
+    }
+
+    private func handler() -> String {
+        guard section.value("handler") != nil else {
+            section.report("is missing; name the executable as Service/Function", "handler")
+            return ""
+        }
+        guard let handler = section.string("handler") else { return "" }
+        if handler.wholeMatch(of: /[A-Z][A-Za-z0-9]*\/[A-Z][A-Za-z0-9]*/) == nil {
+            section.report(
+                "must be Service/Function in upper camel case, as in Subscriptions/Charge, not \"\(handler)\"",
+                "handler")
+        }
+        return handler
+    }
+
+    private func routes() -> [Route] {
+        let cors = section.boolean("cors") ?? false
+        guard let node = section.value("events") else {
+            section.report("is missing; without an event nothing calls the function", "events")
+            return []
+        }
+        guard case .sequence(let events) = node else {
+            section.report("must be a list of triggers, not \(node.kind)", "events")
+            return []
+        }
+        if events.isEmpty { section.report("is empty; without an event nothing calls the function", "events") }
+        return events.enumerated().compactMap { index, event in
+            EventReader(
+                key: "\(section.path("events"))[\(index)]", line: event.mark?.line, functionCors: cors,
+                diagnostics: section.diagnostics
+            ).read(event)
+        }
+    }
+
+    private func environment() -> [(String, String)] {
+        guard let variables = section.section("environment") else { return [] }
+        return variables.entries.compactMap { name, _, value in
+            if name.wholeMatch(of: /[A-Za-z_][A-Za-z0-9_]*/) == nil {
+                variables.report("a variable's name is letters, digits and _, no digit first", name)
+            } else if Manifest.reservedVariables.contains(name) {
+                variables.report("is set for every function by the rendered configuration; use another name", name)
+            }
+            guard case .scalar(let scalar) = value, Resolver.default.resolveTag(of: value) != .null else {
+                variables.report("must be text or a number, not \(value.kind)", name)
+                return nil
+            }
+            if scalar.string.utf8.contains(0) {
+                variables.report("contains a NUL, which no environment can hold", name)
+            }
+            for case .unsupported(let reference) in VariableText(scalar.string).pieces {
+                variables.report("\(reference) cannot be resolved; only ${param:NAME} can", name)
+            }
+            return (name, scalar.string)
+        }
+    }
+}

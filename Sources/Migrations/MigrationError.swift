@@ -1,0 +1,52 @@
+internal import Postgres
+
+/// Why a migration was not run. In every case the database is as it was after the last revision that succeeded.
+public enum MigrationError: Error, Sendable {
+    /// The files themselves are wrong: every problem of the folder at once.
+    case invalidFiles([FileProblem])
+    /// The folder cannot be read.
+    case unreadable(path: String, reason: String)
+    /// A target, range or revision id that the folder or the database does not allow; the text says why.
+    case invalidTarget(String)
+    /// The database's own record does not fit the folder, or somebody else changed it meanwhile.
+    case inconsistent(String)
+    /// A statement failed; its whole revision was rolled back.
+    case failed(FileProblem, remains: String?)
+    /// Another run held the lock for all of the time that this one was willing to wait.
+    case locked(String)
+}
+
+extension MigrationError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .invalidFiles(let problems): problems.map(\.description).joined(separator: "\n")
+        case .unreadable(let path, let reason): "\(path): \(reason)"
+        case .invalidTarget(let text), .inconsistent(let text), .locked(let text): text
+        case .failed(let problem, let remains):
+            "\(problem)\nThe revision was rolled back; the database is at \(remains ?? "<base>")."
+        }
+    }
+
+    static func unknown(revision: String) -> MigrationError {
+        .invalidTarget("Can't locate revision identified by '\(revision)'")
+    }
+}
+
+extension FileProblem {
+    /// What the server refused, at the line that it points to, else at the statement's first.
+    /// - Parameter statement: the one that ran; `nil` when it was the transaction as a whole.
+    /// - Returns: `nil` for an error that is not the file's fault, such as a lost connection.
+    init?(_ error: PostgresError, of statement: Statement?, path: String) {
+        switch error {
+        case .refused(let refusal):
+            let before = (statement?.text ?? "").unicodeScalars.prefix(max(0, (refusal.position ?? 1) - 1))
+            let more = [refusal.detail, refusal.hint].compactMap(\.self).map { "; \($0)" }.joined()
+            self.init(
+                path: path, line: (statement?.line ?? 1) + before.count { $0 == "\n" },
+                text: "\(refusal.message) (SQLSTATE \(refusal.sqlState))\(more)")
+        case .unexpectedResult(_, let reason):
+            self.init(path: path, line: statement?.line ?? 1, text: reason)
+        case .unavailable, .connectionLost, .timedOut: return nil
+        }
+    }
+}

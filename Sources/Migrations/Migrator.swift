@@ -1,0 +1,178 @@
+public import Postgres
+internal import Runtime
+
+/// Brings one database along the line of one folder.
+///
+/// Each revision is one transaction together with its version row. Runs on the same database wait for each other; the
+/// second finds what the first has done. The database may be one that Alembic has migrated, and Alembic can go on
+/// after us.
+public struct Migrator {
+    let connection: Connection
+    let folder: MigrationFolder
+    private let lock: MigrationLock
+    private let progress: (MigrationProgress) -> Void
+
+    /// - Parameters:
+    ///   - connection: a session nobody else uses meanwhile, without statement time-out. The caller closes it.
+    ///   - patienceMilliseconds: longest wait for another run; default 10 minutes.
+    ///   - progress: called before each step, and once when a wait begins.
+    public init(
+        connection: Connection, folder: MigrationFolder, patienceMilliseconds: Int = 600_000,
+        progress: @escaping (MigrationProgress) -> Void = { _ in }
+    ) {
+        self.connection = connection
+        self.folder = folder
+        self.progress = progress
+        lock = MigrationLock(connection: connection, patienceMilliseconds: patienceMilliseconds)
+    }
+
+    /// The database's revision; `nil` at base, also when there is no version table yet.
+    /// - Throws: `MigrationError.inconsistent` when the version table holds several revisions, `PostgresError`.
+    public func current() throws -> String? {
+        let versions = try versions()
+        guard versions.count < 2 else {
+            throw MigrationError.inconsistent(
+                "alembic_version holds \(versions.count) revisions (\(versions.joined(separator: ", "))): "
+                    + "migrations here are one line, merge the branches first")
+        }
+        return versions.first
+    }
+
+    /// Whether nothing is left to apply.
+    public func isAtHead() throws -> Bool { try current() == folder.head }
+
+    /// Applies revisions up to `target`; none when the database is there or past it.
+    /// - Parameter target: `head`, a revision or its unique prefix, `+n`, and so on.
+    /// - Throws: `MigrationError`, `PostgresError`; revisions applied before the failing one stay.
+    public func upgrade(to target: String = "head") throws {
+        try run { start in try folder.upgradeEnd(target, from: start) }
+    }
+
+    /// Takes revisions back down to `target`, which stays applied; `base` takes all of them back.
+    public func downgrade(to target: String) throws {
+        try run { start in try folder.downgradeEnd(target, from: start) }
+    }
+
+    /// Sets the version without running anything, and takes the files up to it as they are now.
+    /// - Parameter purge: forget what the version table holds, even revisions that the folder does not know.
+    public func stamp(_ target: String, purge: Bool = false) throws {
+        try locked {
+            let start = purge ? 0 : try position()
+            let end = try folder.position(of: target, from: start)
+            progress(.stamping(from: folder.id(at: start), to: folder.id(at: end)))
+            try connection.transaction(deadline: .never) { _ in
+                try createTables()
+                if purge { try connection.run(script: Bookkeeping.forgetVersions, deadline: .never) }
+                for statement in folder.stamp(from: folder.id(at: start), to: end) {
+                    try connection.run(script: statement, deadline: .never)
+                }
+            }
+        }
+    }
+
+    // MARK: Running
+
+    private func locked<Result>(_ body: () throws -> Result) throws -> Result {
+        try lock.hold(waiting: { progress(.waiting($0)) }, body)
+    }
+
+    private func run(end: (_ start: Int) throws -> Int) throws {
+        try locked {
+            let start = try position()
+            let steps = folder.steps(from: start, to: try end(start))
+            try adopt(start)
+            for step in steps {
+                progress(.running(step))
+                try run(step)
+            }
+        }
+    }
+
+    private func run(_ step: Step) throws {
+        var running: Statement?
+        do {
+            try connection.transaction(deadline: .never) { _ in
+                try createTables()
+                for statement in step.statements {
+                    running = statement
+                    try connection.run(script: statement.text, deadline: .never)
+                }
+                // What fails from here on, such as a deferred constraint at COMMIT, is no one statement's fault.
+                running = nil
+                try record(step)
+            }
+        } catch let error as PostgresError {
+            guard let problem = FileProblem(error, of: running, path: step.revision.path) else { throw error }
+            throw MigrationError.failed(problem, remains: step.from)
+        }
+    }
+
+    private func record(_ step: Step) throws {
+        let moved = try connection.run(script: step.move, deadline: .never).affected
+        guard moved == 1 else {
+            throw MigrationError.inconsistent(
+                "alembic_version no longer holds \(step.from ?? "nothing"): somebody else migrates this database "
+                    + "without our lock; the revision was rolled back")
+        }
+        try connection.run(script: step.mark, deadline: .never)
+    }
+
+    private func createTables() throws {
+        // The right to create is needed only where there is something to create.
+        if try !exists("alembic_version") {
+            try connection.run(script: Bookkeeping.createVersionTable, deadline: .never)
+        }
+        if try !exists("taproom_migration") {
+            try connection.run(script: Bookkeeping.createChecksumTable, deadline: .never)
+        }
+    }
+
+    /// Records the files of revisions that Alembic applied, from when on `check` watches them too; forgets those that
+    /// it took back.
+    private func adopt(_ position: Int) throws {
+        let applied = folder.revisions[..<position]
+        let known = try checksums()
+        let missing = applied.filter { known[$0.id] == nil }
+        let gone = folder.revisions[position...].filter { known[$0.id] != nil }
+        guard !missing.isEmpty || !gone.isEmpty else { return }
+        try connection.transaction(deadline: .never) { _ in
+            try createTables()
+            for statement in missing.map(Bookkeeping.record) + gone.map(Bookkeeping.forget) {
+                try connection.run(script: statement, deadline: .never)
+            }
+        }
+    }
+
+    // MARK: What the database says
+
+    func exists(_ table: String) throws -> Bool {
+        try connection.execute("SELECT to_regclass(\(table)) IS NOT NULL", deadline: .never)[0].decode(Bool.self)
+    }
+
+    private func versions() throws -> [String] {
+        guard try exists("alembic_version") else { return [] }
+        return try connection.execute("SELECT version_num FROM alembic_version ORDER BY 1", deadline: .never)
+            .map { try $0.decode(String.self) }
+    }
+
+    private func position() throws -> Int {
+        guard let current = try current() else { return 0 }
+        guard let index = folder.revisions.firstIndex(where: { $0.id == current }) else {
+            throw MigrationError.inconsistent(
+                "Can't locate revision identified by '\(current)': the database is at it, no file in "
+                    + "\(folder.path) is; restore the file, or stamp --purge what the database really is at")
+        }
+        return index + 1
+    }
+
+    /// The recorded file and checksum of each revision.
+    func checksums() throws -> [String: (file: String, checksum: String)] {
+        guard try exists("taproom_migration") else { return [:] }
+        let rows = try connection.execute("SELECT revision, file, checksum FROM taproom_migration", deadline: .never)
+        return Dictionary(
+            uniqueKeysWithValues: try rows.map { row in
+                let (revision, file, checksum) = try row.decode(String.self, String.self, String.self)
+                return (revision, (file, checksum))
+            })
+    }
+}

@@ -1,0 +1,42 @@
+import ArgumentParser
+import Migrations
+
+extension Migrate {
+    struct Check: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Check that the database is at head and that no applied file was edited.")
+
+        @ParentCommand var migrate: Migrate
+
+        func run() throws {
+            try migrate.reporting {
+                let folders = try migrate.folders()
+                var findings: [String] = []
+                try migrate.withDatabases(of: folders) { folder, migrator in
+                    findings += try migrator.check().map { "\(folder.name): \($0)" }
+                }
+                guard findings.isEmpty else { throw MigrateFailure(findings.joined(separator: "\n")) }
+                print("No new upgrade operations detected.")
+            }
+        }
+    }
+
+    struct NewRevision: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "revision", abstract: "Create a new revision file.")
+
+        @ParentCommand var migrate: Migrate
+        @Option(
+            name: [.customShort("m", allowingJoined: true), .long], help: "Message string to use with 'revision'.")
+        var message: String
+        @Option(help: "Specify a hardcoded revision id instead of generating one.") var revId: String?
+
+        func run() throws {
+            try migrate.reporting {
+                let folder = try migrate.onlyFolder(of: try migrate.folders(), for: "revision")
+                let path = try folder.migrations.addRevision(message: message, id: revId)
+                print("Generating \(path) ...  done")
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import ArgumentParser
+import Migrations
+
+/// A target on the command line. It may begin with a minus sign, which the parser would take for an option.
+struct TargetArgument: ParsableArguments {
+    @Argument(
+        parsing: .allUnrecognized,
+        help: ArgumentHelp("Revision, unique prefix, head, base, +n, -n; a:b with --sql.", valueName: "revision"))
+    var words: [String]
+
+    var target: String { words[0] }
+
+    func validate() throws {
+        for word in words where word.hasPrefix("-") && Int(word) == nil {
+            throw ValidationError("Unknown option '\(word)'")
+        }
+        guard words.count == 1 else {
+            throw ValidationError("one revision is expected, not \(words.joined(separator: " "))")
+        }
+    }
+}
+
+extension Migrate {
+    struct Upgrade: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Upgrade to a later version.")
+
+        @ParentCommand var migrate: Migrate
+        @Flag(help: "Print the SQL instead of running it; asks no database.") var sql = false
+        @OptionGroup var revision: TargetArgument
+
+        func run() throws {
+            try migrate.reporting {
+                let folders = try migrate.folders(knowing: revision.target)
+                if sql {
+                    let folder = try migrate.onlyFolder(of: folders, for: "--sql")
+                    return print(try folder.migrations.upgradeScript(revision.target), terminator: "")
+                }
+                try refuseRange(revision.target)
+                try migrate.withDatabases(of: folders) { _, migrator in try migrator.upgrade(to: revision.target) }
+            }
+        }
+    }
+
+    struct Downgrade: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Revert to a previous version.")
+
+        @ParentCommand var migrate: Migrate
+        @Flag(help: "Print the SQL instead of running it; asks no database.") var sql = false
+        @OptionGroup var revision: TargetArgument
+
+        func run() throws {
+            try migrate.reporting {
+                let folders = try migrate.folders(knowing: revision.target)
+                if sql {
+                    let folder = try migrate.onlyFolder(of: folders, for: "--sql")
+                    return print(try folder.migrations.downgradeScript(revision.target), terminator: "")
+                }
+                try refuseRange(revision.target)
+                try migrate.withDatabases(of: folders) { _, migrator in try migrator.downgrade(to: revision.target) }
+            }
+        }
+    }
+
+    struct Stamp: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "'stamp' the revision table with the given revision; don't run any migrations.")
+
+        @ParentCommand var migrate: Migrate
+        @Flag(help: "Print the SQL instead of running it; asks no database.") var sql = false
+        @Flag(help: "Unconditionally erase the version table before stamping.") var purge = false
+        @OptionGroup var revision: TargetArgument
+
+        func run() throws {
+            try migrate.reporting {
+                let folders = try migrate.folders(knowing: revision.target)
+                if sql {
+                    let folder = try migrate.onlyFolder(of: folders, for: "--sql")
+                    return print(try folder.migrations.stampScript(revision.target), terminator: "")
+                }
+                try refuseRange(revision.target)
+                try migrate.withDatabases(of: folders) { _, migrator in
+                    try migrator.stamp(revision.target, purge: purge)
+                }
+            }
+        }
+    }
+}
+
+private func refuseRange(_ target: String) throws {
+    if target.contains(":") {
+        throw MigrateFailure("Range revision not allowed: \(target) needs --sql")
+    }
+}

@@ -1,0 +1,165 @@
+import Glibc
+import Testing
+
+@testable import Manifest
+
+/// What the rendered configuration makes a real nginx do, with stubs in place of functions.
+@Suite struct GatewayTests {
+    private let gateway: Gateway
+
+    init() throws {
+        gateway = try Gateway(
+            Manifest.parse(
+                """
+                functions:
+                  reader:
+                    handler: Things/Reader
+                    events:
+                      - httpApi: {method: GET, path: /things/, cors: true}
+                      - httpApi: {method: GET, path: "/things/{id}", cors: true}
+                      - httpApi: GET /things/new
+                  writer:
+                    handler: Things/Writer
+                    reservedConcurrency: 1
+                    timeout: 1
+                    events:
+                      - httpApi: POST /things
+                      - httpApi: POST /things/{id}/parts/{part}/
+                      - httpApi: DELETE /things/{id}
+                """, file: "functions.yml"))
+    }
+
+    /// The answer must be a whole problem, with an id that is the header's.
+    private func problem(_ answer: HTTPAnswer, _ status: Int, _ slug: String) throws -> Problem {
+        #expect(answer.status == status)
+        #expect(answer.values("content-type") == ["application/problem+json"])
+        #expect(answer.values("cache-control") == ["no-store"])
+        #expect(answer.values("x-content-type-options") == ["nosniff"])
+        #expect(answer.values("server") == ["nginx"])
+        let problem = try Problem(answer)
+        #expect(problem.status == status)
+        #expect(problem.type == "/problems/\(slug)")
+        #expect(!problem.title.isEmpty && !problem.detail.isEmpty)
+        #expect(answer.values("x-request-id").map { "urn:request:\($0)" } == [problem.instance])
+        return problem
+    }
+
+    @Test(arguments: ["/", "/nothing", "/things/1/2", "/things%0a", "/_problem", "/_no_answer"])
+    func nothingThere(_ path: String) throws {
+        let answer = try gateway.send("GET", path)
+        #expect(try problem(answer, 404, "not-found").executed == nil)
+        #expect(answer.values("allow").isEmpty)
+    }
+
+    @Test func finalNewlineDoesNotMatch() throws {
+        let stub = try gateway.stub("writer", .answers())
+        #expect(try gateway.send("POST", "/things/1/parts/2/%0a", body: "{}").status == 404)
+        #expect(stub.requests.isEmpty)
+    }
+
+    @Test(arguments: [
+        ("PUT", "/things", "GET, HEAD, POST, OPTIONS"),
+        ("PATCH", "/things/", "GET, HEAD, POST, OPTIONS"),
+        ("POST", "/things/5", "GET, HEAD, DELETE, OPTIONS"),
+        ("GET", "/things/1/parts/2", "POST"),
+        ("OPTIONS", "/things/1/parts/2", "POST"),
+        ("PROPFIND", "/things", "GET, HEAD, POST, OPTIONS"),
+        ("TRACE", "/things", "DELETE, GET, HEAD, POST"),
+    ])
+    func wrongMethod(_ method: String, _ path: String, _ allow: String) throws {
+        let answer = try gateway.send(method, path)
+        _ = try problem(answer, 405, "method-not-allowed")
+        #expect(answer.values("allow") == [allow])
+    }
+
+    @Test func bodyLimit() throws {
+        let stub = try gateway.stub("writer", .answers(body: "fits"))
+        #expect(try gateway.send("POST", "/things", body: String(repeating: "x", count: 65_536)).body == "fits")
+        let over = String(repeating: "x", count: 65_537)
+        _ = try problem(gateway.send("POST", "/things", body: over), 413, "payload-too-large")
+        let chunked = "10001\r\n\(over)\r\n0\r\n\r\n"
+        let head = "POST /things HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        _ = try problem(gateway.send(raw: head + chunked), 413, "payload-too-large")
+        #expect(stub.requests.count == 1)
+    }
+
+    @Test func malformed() throws {
+        _ = try problem(gateway.send("GET", "/" + String(repeating: "x", count: 9000)), 414, "uri-too-long")
+        let long = String(repeating: "x", count: 9000)
+        _ = try problem(gateway.send("GET", "/things", headers: ["X-Long: \(long)"]), 431, "headers-too-large")
+        _ = try problem(gateway.send(raw: "nonsense\r\n\r\n"), 400, "bad-request")
+        _ = try problem(gateway.send(raw: "GET /things HTTP/1.1\r\nConnection: close\r\n\r\n"), 400, "bad-request")
+        _ = try problem(gateway.send("GET", "/things/%00"), 400, "bad-request")
+        _ = try problem(gateway.send("POST", "/things", headers: ["Transfer-Encoding: x"]), 501, "not-implemented")
+        _ = try problem(gateway.send(raw: "GET / HTTP/3.0\r\n\r\n"), 505, "http-version-not-supported")
+    }
+
+    @Test func notReached() throws {
+        let answer = try gateway.send("GET", "/things", headers: ["X-Request-Id: no-socket"])
+        #expect(try problem(answer, 503, "unavailable").executed == "no")
+        #expect(answer.values("retry-after") == ["1"])
+        #expect(answer.values("access-control-allow-origin") == ["*"])
+        let line = try gateway.logLine(containing: "no-socket")
+        #expect(line.contains("\"status\":503,") && line.contains("\"upstream_connect_time\":\"-\""))
+    }
+
+    @Test func diedWhileItRan() throws {
+        let stub = try gateway.stub("reader", .dies)
+        let answer = try gateway.send("GET", "/things/1")
+        #expect(try problem(answer, 502, "bad-gateway").executed == "unknown")
+        #expect(answer.values("retry-after").isEmpty)
+        #expect(stub.requests.count == 1)
+    }
+
+    @Test func tooSlowAndTooMany() throws {
+        let stub = try gateway.stub("writer", .hangs)
+        // max_conns is three times the concurrency, and counts for all of nginx's workers.
+        let request = "POST /things HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+        let held = try (0..<3).map { _ in try gateway.open(raw: request) }
+        defer { held.forEach { close($0) } }
+        try waitUntil("three requests are at the function") { stub.requests.count == 3 ? () : nil }
+        #expect(try problem(gateway.send("POST", "/things"), 503, "unavailable").executed == "no")
+        let answer = try HTTPAnswer(receive(from: held[0]))
+        #expect(try problem(answer, 504, "timeout").executed == "unknown")
+        #expect(answer.values("retry-after") == ["5"])
+    }
+
+    @Test func methodsOfOnePathGoToTheirOwnFunctions() throws {
+        let reader = try gateway.stub("reader", .answers(body: "read"))
+        let writer = try gateway.stub("writer", .answers("Status: 201 Created\r\n", body: "written"))
+        for path in ["/things", "/things/"] {
+            #expect(try gateway.send("GET", path).body == "read")
+            #expect(try gateway.send("POST", path, body: "{}").body == "written")
+        }
+        let head = try gateway.send("HEAD", "/things")
+        #expect(head.status == 200 && head.body.isEmpty)
+        #expect(reader.requests.map { $0["REQUEST_METHOD"] } == ["GET", "GET", "HEAD"])
+        #expect(writer.requests.map { $0["REQUEST_URI"] } == ["/things", "/things/"])
+        // A literal segment goes before a parameter, but only for its own methods.
+        #expect(try gateway.send("GET", "/things/new").body == "read")
+        #expect(try gateway.send("DELETE", "/things/new/").body == "written")
+        #expect(try gateway.send("POST", "/things/a%20b/parts/%C3%A9").status == 201)
+    }
+
+    @Test func preflight() throws {
+        let answer = try gateway.send("OPTIONS", "/things", headers: ["Origin: http://shop.example"])
+        #expect(answer.status == 204 && answer.body.isEmpty)
+        #expect(answer.values("access-control-allow-origin") == ["*"])
+        #expect(answer.values("access-control-allow-methods") == ["GET, HEAD"])
+        #expect(
+            answer.values("access-control-allow-headers")
+                == ["content-type, x-request-id, traceparent, idempotency-key, if-match"])
+        #expect(answer.values("access-control-max-age") == ["3600"])
+        #expect(answer.values("x-request-id").count == 1)
+    }
+
+    @Test func corsIsForItsOwnRoutesOnly() throws {
+        let reader = try gateway.stub("reader", .answers(body: "read"))
+        let writer = try gateway.stub("writer", .answers(body: "written"))
+        #expect(try gateway.send("GET", "/things").values("access-control-allow-origin") == ["*"])
+        #expect(try gateway.send("GET", "/things").values("access-control-allow-methods").isEmpty)
+        #expect(try gateway.send("POST", "/things").values("access-control-allow-origin").isEmpty)
+        #expect(try gateway.send("GET", "/things/new").values("access-control-allow-origin").isEmpty)
+        #expect(reader.requests.count == 3 && writer.requests.count == 1)
+    }
+}

@@ -1,0 +1,102 @@
+import Testing
+
+@testable import Manifest
+
+@Suite struct ParsingTests {
+    @Test func everyKey() throws {
+        let manifest = try Manifest.parse(
+            """
+            service: shop
+            provider: {name: aws, runtime: anything}
+            functions:
+              charge:
+                handler: Subscriptions/Charge
+                description: Charges once
+                timeout: 20
+                reservedConcurrency: 32
+                environment:
+                  URL: http://${param:host}/x
+                  LIMIT: 12
+                  FLAG: true
+                  TEXT: "007"
+                events:
+                  - httpApi: POST /charge/{id}
+            """, file: "functions.yml")
+        #expect(manifest.warnings.isEmpty)
+        let function = try #require(manifest.functions.first)
+        #expect(function.name == "charge")
+        #expect(function.handler == "Subscriptions/Charge")
+        #expect(function.service == "Subscriptions")
+        #expect(function.executable == "ChargeFunction")
+        #expect(function.description == "Charges once")
+        #expect(function.timeout == 20)
+        #expect(function.reservedConcurrency == 32)
+        #expect(
+            function.environment.map { "\($0)=\($1)" }
+                == ["URL=http://${param:host}/x", "LIMIT=12", "FLAG=true", "TEXT=007"])
+    }
+
+    @Test func defaults() throws {
+        let function = try #require(manifest(events: "- httpApi: GET /x").functions.first)
+        #expect(function.timeout == 6)
+        #expect(function.reservedConcurrency == 4)
+        #expect(function.description == nil)
+        #expect(function.environment.isEmpty)
+    }
+
+    @Test(arguments: [
+        ("- httpApi: GET /x/{id}", "GET /x/{id}", false),
+        ("- httpApi: 'post   /x/'", "POST /x/", false),
+        ("- httpApi: {method: PUT, path: \"/x/{id}\"}", "PUT /x/{id}", false),
+        ("- httpApi: {method: Patch, path: /x, cors: true}", "PATCH /x", true),
+        ("- httpApi:\n          method: GET\n          path: /", "GET /", false),
+        ("- http: get x/{id}", "GET /x/{id}", false),
+        ("- http: DELETE /x", "DELETE /x", false),
+        ("- http: {method: get, path: \"x/{id}/y\", cors: true}", "GET /x/{id}/y", true),
+        ("- http: {method: get, path: x, cors: false}", "GET /x", false),
+    ])
+    func spellingOfAnEvent(_ event: String, _ route: String, _ cors: Bool) throws {
+        let routes = try manifest(events: event).functions.flatMap(\.routes)
+        #expect(routes.map { "\($0.method) \($0.path)" } == [route])
+        #expect(routes.map(\.cors) == [cors])
+    }
+
+    @Test func corsOfTheFunctionHoldsWhereAnEventSaysNothing() throws {
+        let routes = try manifest(
+            "cors: true",
+            events: "- httpApi: GET /a", "- httpApi: {method: GET, path: /b, cors: false}"
+        ).functions.flatMap(\.routes)
+        #expect(routes.map(\.cors) == [true, false])
+    }
+
+    @Test func unknownKeysAreWarningsThatNameTheNearest() throws {
+        let manifest = try Manifest.parse(
+            """
+            servise: shop
+            functions:
+              a:
+                handler: Service/A
+                timeOut: 10
+                reservedConcurency: 3
+                events:
+                  - httpApi: {methods: x, method: GET, path: /a}
+            """, file: "functions.yml")
+        #expect(
+            manifest.warnings == [
+                "functions.yml:1: servise: unknown key, ignored; the nearest known one is \"service\"",
+                "functions.yml:5: functions.a.timeOut: unknown key, ignored; the nearest known one is \"timeout\"",
+                "functions.yml:6: functions.a.reservedConcurency: unknown key, ignored; "
+                    + "the nearest known one is \"reservedConcurrency\"",
+                "functions.yml:8: functions.a.events[0].httpApi.methods: unknown key, ignored; "
+                    + "the nearest known one is \"method\"",
+            ])
+    }
+
+    @Test func theCommittedManifestIsCleanAndNginxConfIsRenderedFromIt() throws {
+        let top = try topFolder()
+        let manifest = try Manifest.load(from: "\(top)/functions.yml")
+        #expect(manifest.warnings.isEmpty)
+        #expect(manifest.functions.count == 9)
+        #expect(Manifest.drift(of: manifest.nginxConfiguration(.host), fileAt: "\(top)/nginx.conf") == nil)
+    }
+}

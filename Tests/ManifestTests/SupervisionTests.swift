@@ -1,0 +1,147 @@
+import Foundation
+import Testing
+
+@testable import Manifest
+
+/// What the rendered configuration makes a real supervisord do.
+@Suite struct SupervisionTests {
+    /// Writes its environment and process id down, says something, and stays.
+    private static let probe = """
+        #!/bin/sh
+        echo "to stdout"; echo "to stderr" >&2
+        cat /proc/$$/environ >"$PROBE_OUTPUT.new"
+        mv "$PROBE_OUTPUT.new" "$PROBE_OUTPUT"
+        echo $$ >"$PROBE_OUTPUT.pid.new"
+        mv "$PROBE_OUTPUT.pid.new" "$PROBE_OUTPUT.pid"
+        exec sleep 600
+
+        """
+
+    private static let nasty = [
+        "PLAIN": "postgresql://user:p%40ss@/db?host=/run,/tmp&x=1", "EMPTY": "", "SPACES": "  a  b  ",
+        "QUOTES": #""double" and 'single'"#, "ENDS": "'", "COMMAS": "a,B=b,", "PERCENT": "%s %(here)s %% 100%",
+        "BACKSLASH": #"a\nb\\c\"#, "NEWLINES": "\na\n\n  b\n", "COMMENTS": "a ;b #c", "TAB": "\ta", "UNICODE": "café ☕",
+        "SHELL": "$HOME `id` $(id) ${X} ! *", "EQUALS": "a=b=c",
+    ]
+
+    private func deployment(_ folder: TemporaryFolder) -> Deployment {
+        var parameters = Self.nasty
+        parameters["output"] = folder.path + "/probe"
+        return Deployment(
+            gatewayPort: 1, socketFolder: folder.path, executableFolder: folder.path, logFolder: folder.path,
+            temporaryFolder: folder.path, pidFolder: folder.path, parameters: parameters)
+    }
+
+    @Test func functionAndProgram() throws {
+        let folder = try TemporaryFolder()
+        _ = try folder.write(Self.probe, to: "FFunction", executable: true)
+        let program = try folder.write(Self.probe, to: "a #strange; 'program'", executable: true)
+        let entries = Self.nasty.keys.sorted().map { "      \($0): ${param:\($0)}" }.joined(separator: "\n")
+        let manifest = try manifest(
+            "timeout: 9\n    reservedConcurrency: 3\n    environment:\n      PROBE_OUTPUT: ${param:output}\n\(entries)",
+            events: "- httpApi: POST /x/{id}/", "- httpApi: GET /y")
+        let deployment = deployment(folder)
+        let configuration = try manifest.supervisordConfiguration(
+            deployment,
+            extraPrograms: [
+                Program(
+                    name: "extra", command: [program, "a b", "%(here)s", ""], priority: 1,
+                    environment: [("PROBE_OUTPUT", folder.path + "/extra")] + Self.nasty.sorted { $0 < $1 })
+            ])
+        let supervisor = try Supervisor(configuration, in: folder)
+
+        var expected = Self.nasty
+        expected["TAPROOM_FUNCTION"] = "f"
+        expected["TAPROOM_ROUTES"] = "POST /x/{id}/\nGET /y"
+        expected["TAPROOM_TIMEOUT"] = "9"
+        expected["TAPROOM_CONCURRENCY"] = "3"
+        let environment = try waitUntil("the function runs") { folder.read("probe").map(variables) }
+        for (name, value) in expected { #expect(environment[name] == value, "\(name)") }
+        let extra = try waitUntil("the program runs") { folder.read("extra").map(variables) }
+        for (name, value) in Self.nasty { #expect(extra[name] == value, "\(name)") }
+
+        // Output of both kinds is in the file, and the process is the function itself.
+        #expect(folder.read("f.log") == "to stdout\nto stderr\n")
+        #expect(folder.read("extra.log") == "to stdout\nto stderr\n")
+        let process = try waitUntil("its process id is known") { folder.read("probe.pid") }
+        #expect(try supervisor.control("pid", "f:f_1") == process)
+
+        let mode = try FileManager.default.attributesOfItem(atPath: folder.path + "/f.sock")[.posixPermissions]
+        #expect(mode as? Int == 0o660)
+    }
+
+    @Test func theHolderKeepsTheSocketWhileTheWorkerIsReplaced() throws {
+        let folder = try TemporaryFolder()
+        _ = try folder.write(Self.probe, to: "FFunction", executable: true)
+        let manifest = try manifest("environment: {PROBE_OUTPUT: '${param:output}'}", events: "- httpApi: GET /y")
+        let supervisor = try Supervisor(manifest.supervisordConfiguration(deployment(folder)), in: folder)
+        let first = try waitUntil("the worker runs") { folder.read("probe.pid") }
+        let waiting = try connectUnix(folder.path + "/f.sock")
+        defer { close(waiting) }
+
+        let pid = try #require(pid_t(first.trimmingCharacters(in: .whitespacesAndNewlines)))
+        kill(pid, SIGKILL)
+        _ = try waitUntil("another worker runs") { folder.read("probe.pid").flatMap { $0 == first ? nil : $0 } }
+        // A connection made before is still in the queue, and new ones are taken.
+        var state = pollfd(fd: waiting, events: Int16(POLLIN), revents: 0)
+        #expect(poll(&state, 1, 0) == 0)
+        close(try connectUnix(folder.path + "/f.sock"))
+        _ = try supervisor.control("restart", "f:f_1")
+        #expect(poll(&state, 1, 0) == 0)
+    }
+
+    @Test func whatCannotBeRenderedIsListedAtOnce() throws {
+        let manifest = try manifest(
+            "environment: {A: 'x${param:databases.subscription}', B: '${param:nul}', C: '${param:fine}'}",
+            events: "- httpApi: GET /x")
+        let long = "/" + String(repeating: "x", count: 110)
+        let deployment = Deployment(
+            gatewayPort: 1, socketFolder: long, executableFolder: "relative", logFolder: "/a ;b",
+            temporaryFolder: "/t", pidFolder: "/p",
+            parameters: ["databases.subscriptions": "", "nul": "a\0b", "fine": "x"])
+        let error = #expect(throws: ManifestError.self) {
+            try manifest.supervisordConfiguration(
+                deployment,
+                extraPrograms: [
+                    Program(name: "f", command: ["/a\nb"], priority: 1),
+                    Program(name: "f", command: ["a\0"], priority: 1),
+                ])
+        }
+        #expect(
+            error?.problems.map(\.description) == [
+                "functions.yml: executableFolder \"relative\" is not an absolute path",
+                "functions.yml: logFolder \"/a ;b\" cannot be written into supervisord's configuration: "
+                    + "no control characters, no ; or # after a space, no %(",
+                "functions.yml:2: functions.f: socket path \(long)/f.sock is over 107 bytes; use a shorter folder",
+                "functions.yml: program \"f\" has a line end in its command",
+                "functions.yml: two programs are called \"f\"",
+                "functions.yml: program \"f\" has a NUL in its command or environment",
+                "functions.yml:2: functions.f: the name is taken by a supervised program; use another",
+                "functions.yml:2: functions.f.environment.A: unknown parameter \"databases.subscription\"; "
+                    + "the nearest is \"databases.subscriptions\"",
+                "functions.yml:2: functions.f.environment.B: parameter \"nul\" contains a NUL, "
+                    + "which no environment can hold",
+            ])
+    }
+
+    @Test func settings() throws {
+        let manifest = try manifest(
+            "timeout: 30", "reservedConcurrency: 64", "environment: {A: '${param:a}-${param:a}'}",
+            events: "- httpApi: GET /x")
+        var deployment = Deployment.host
+        deployment.parameters = ["a": "1"]
+        let lines = try manifest.supervisordConfiguration(deployment).split(separator: "\n").map(String.init)
+        for line in [
+            "[fcgi-program:f]", "socket=unix:///run/taproom/f.sock", "socket_owner=www-data:www-data",
+            "socket_mode=0660", "socket_backlog=256", "user=www-data", "stopwaitsecs=35", "autorestart=true",
+            "    A=\"1-1\"",
+        ] {
+            #expect(lines.contains(line), "\(line)")
+        }
+    }
+
+    private func variables(_ environ: String) -> [String: String] {
+        let pairs = environ.split(separator: "\0").map { $0.split(separator: "=", maxSplits: 1) }
+        return Dictionary(uniqueKeysWithValues: pairs.map { (String($0[0]), $0.count > 1 ? String($0[1]) : "") })
+    }
+}
