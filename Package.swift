@@ -87,6 +87,9 @@ let tests: [Target] = [
     .testTarget(name: "PostgresTests", dependencies: ["Postgres", "Runtime", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "OutboundTests", dependencies: ["Outbound", "Runtime", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "ManifestTests", dependencies: ["Manifest"], swiftSettings: strict),
+    .testTarget(
+        name: "MigrationsTests", dependencies: ["Migrations", "Postgres", "Runtime", "TestSupport", "taproom"],
+        swiftSettings: strict),
 ]
 
 let package = Package(
