@@ -46,8 +46,8 @@ public final class ChildProcess: Sendable {
         let shared = Shared()
         self.shared = shared
         let pid = pid
-        startThread { Self.readLines(reading, shared) }
-        startThread {
+        _ = Background { Self.readLines(reading, shared) }
+        _ = Background {
             var status: Int32 = 0
             while waitpid(pid, &status, 0) < 0, errno == EINTR {}
             let signal = status & 0x7F
@@ -121,8 +121,8 @@ public final class ChildProcess: Sendable {
     public func kill() { send(signal: SIGKILL) }
 
     /// Waits for its end, and for the last line it wrote.
-    public func waitForEnd(limit: Int = 30) throws -> End {
-        try waitUntil("the end of process \(pid)", limit: limit) {
+    public func waitForEnd() throws -> End {
+        try Eventually.happens("the end of process \(pid)") {
             shared.state.withLock { $0.end != nil && !$0.isStandardErrorOpen }
         }
         return end ?? .exited(-1)

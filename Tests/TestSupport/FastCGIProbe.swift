@@ -54,7 +54,7 @@ public final class FastCGIProbe: Sendable {
             default: continue
             }
         }
-        throw BrokenMessage(description: "no END_REQUEST after \(output.count) bytes")
+        throw BrokenMessage("no END_REQUEST after \(output.count) bytes")
     }
 
     /// The type and content of the next record; `nil` at the end of the connection.

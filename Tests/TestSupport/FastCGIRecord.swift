@@ -86,7 +86,7 @@ public struct FastCGIAnswer: Sendable {
     /// - Throws: when there is no head.
     public init(cgi output: [UInt8], errors: [UInt8] = []) throws {
         guard let end = output.firstRange(of: Array("\r\n\r\n".utf8)) else {
-            throw BrokenMessage(description: "no CGI head in \(output.count) bytes")
+            throw BrokenMessage("no CGI head in \(output.count) bytes")
         }
         let text = String(decoding: output[..<end.lowerBound], as: UTF8.self)
         headers = HTTPFields(lines: text.split(separator: "\r\n"))

@@ -70,7 +70,7 @@ public final class FunctionProcess: Sendable {
 
     /// Waits until so many lines are in the log, and returns them all.
     public func waitForLog(lines count: Int) throws -> [JSONValue] {
-        try waitUntil("\(count) log lines, not \(process.lines)") { process.lines.count >= count }
+        try Eventually.happens("\(count) log lines, not \(process.lines)") { process.lines.count >= count }
         return try log()
     }
 }
@@ -92,7 +92,7 @@ public struct FunctionRun: Sendable {
             output: taken.number)
         given.close()
         taken.close()
-        startThread {
+        _ = Background {
             // A program that does not read its input is free not to.
             try? giving.send(input)
             giving.finishSending()

@@ -23,6 +23,8 @@ public struct HTTPFields: Sendable {
 /// A message that broke off or is no HTTP.
 public struct BrokenMessage: Error, CustomStringConvertible {
     public let description: String
+
+    public init(_ description: String) { self.description = description }
 }
 
 /// Reads HTTP/1.1 messages from a socket.
@@ -45,7 +47,7 @@ struct HTTPMessageReader {
             let piece = try socket.receive()
             if piece.isEmpty {
                 if buffer.isEmpty { return nil }
-                throw BrokenMessage(description: "the head broke off after \(buffer.count) bytes")
+                throw BrokenMessage("the head broke off after \(buffer.count) bytes")
             }
             buffer += piece
         }
@@ -56,7 +58,7 @@ struct HTTPMessageReader {
     mutating func body(_ fields: HTTPFields, untilEnd: Bool) throws -> [UInt8] {
         if fields["Transfer-Encoding"]?.lowercased() == "chunked" { return try chunks() }
         if let length = fields["Content-Length"] {
-            guard let count = Int(length) else { throw BrokenMessage(description: "Content-Length is \(length)") }
+            guard let count = Int(length) else { throw BrokenMessage("Content-Length is \(length)") }
             return try take(count)
         }
         guard untilEnd else { return [] }
@@ -71,7 +73,7 @@ struct HTTPMessageReader {
             while !line.suffix(2).elementsEqual("\r\n".utf8) { line += try take(1) }
             let digits = line.prefix { $0 != UInt8(ascii: ";") && $0 != 13 }
             guard let count = Int(String(decoding: digits, as: UTF8.self), radix: 16) else {
-                throw BrokenMessage(description: "a chunk of no length")
+                throw BrokenMessage("a chunk of no length")
             }
             body += try take(count)
             _ = try take(2)
@@ -83,7 +85,7 @@ struct HTTPMessageReader {
         while buffer.count < count {
             let piece = try socket.receive()
             if piece.isEmpty {
-                throw BrokenMessage(description: "the body broke off after \(buffer.count) of \(count) bytes")
+                throw BrokenMessage("the body broke off after \(buffer.count) of \(count) bytes")
             }
             buffer += piece
         }

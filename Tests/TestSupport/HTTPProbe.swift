@@ -67,11 +67,11 @@ public struct HTTPExchange: Sendable {
         defer { socket.close() }
         var reader = HTTPMessageReader(socket)
         guard let (line, fields) = try reader.head() else {
-            throw BrokenMessage(description: "the connection ended without an answer")
+            throw BrokenMessage("the connection ended without an answer")
         }
         let parts = line.split(separator: " ", maxSplits: 2)
         guard parts.count >= 2, parts[0].hasPrefix("HTTP/1."), let status = Int(parts[1]) else {
-            throw BrokenMessage(description: "no status line: \(line)")
+            throw BrokenMessage("no status line: \(line)")
         }
         let hasBody = !isHead && status != 204 && status != 304 && status >= 200
         return HTTPAnswer(

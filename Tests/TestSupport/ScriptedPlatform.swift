@@ -1,3 +1,4 @@
+import Glibc
 internal import Runtime
 
 /// The e-commerce platform, played by the test: an HTTP server on a free port of the loopback address, one thread per
@@ -35,7 +36,7 @@ public final class ScriptedPlatform: Sendable {
 
     /// Waits until so many requests have come.
     public func waitForRequests(_ count: Int) throws {
-        try waitUntil("\(count) requests at the platform") { requests.count >= count }
+        try Eventually.happens("\(count) requests at the platform") { requests.count >= count }
     }
 
     /// Closes the port and every connection.
@@ -61,7 +62,7 @@ private final class Server: Sendable {
 
     init() throws {
         listener = try StreamListener()
-        startThread { [self] in acceptAll() }
+        _ = Background { [self] in acceptAll() }
     }
 
     func stop() {
@@ -81,7 +82,7 @@ private final class Server: Sendable {
                 state.open[number] = socket
                 return (number, state.isDoomed, state.isStopped)
             }
-            startThread { [self] in
+            _ = Background { [self] in
                 if !isStopped, !isDoomed(number) { try? serve(socket) }
                 state.withLock { $0.open[number] = nil }
                 socket.close()
@@ -120,7 +121,7 @@ private final class Server: Sendable {
     private func pause(_ pause: PlatformBehaviour.Pause) {
         switch pause {
         case .none: break
-        case .milliseconds(let count): sleepUnlessStopped(count) { state.withLock { $0.isStopped } }
+        case .milliseconds(let count): usleep(UInt32(count) * 1000)
         case .until(let gate): while !gate.wait(milliseconds: 50), !state.withLock({ $0.isStopped }) {}
         }
     }
