@@ -81,7 +81,7 @@ public struct HTTPClient: Sendable {
     private func outcome(of code: CURLcode, _ handle: UnsafeMutableRawPointer, _ received: Received) -> Outcome {
         guard code == CURLE_OK else {
             let reason = received.isTooLong ? "the answer is over \(Self.answerLimit) bytes" : Self.text(code)
-            return Self.wasSent(handle, code) ? .unknown(reason: reason) : .notSent(reason: reason)
+            return Self.wasSent(handle) ? .unknown(reason: reason) : .notSent(reason: reason)
         }
         var status = 0
         taproom_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
@@ -92,17 +92,12 @@ public struct HTTPClient: Sendable {
     }
 
     /// Only what certainly failed before the first byte of the request counts as not sent: libcurl notes the time at
-    /// which a connection, TLS included, was ready for the request.
-    private static func wasSent(_ handle: UnsafeMutableRawPointer, _ code: CURLcode) -> Bool {
-        switch code {
-        case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT, CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL,
-            CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CONNECT_ERROR, CURLE_FAILED_INIT:
-            return false
-        default:
-            var ready: curl_off_t = 0
-            taproom_curl_get_time(handle, CURLINFO_PRETRANSFER_TIME_T, &ready)
-            return ready > 0
-        }
+    /// which a connection, TLS included, was ready for the request. Its error codes do not tell: an answer that is no
+    /// HTTP is "unsupported protocol", just as an address that is none.
+    private static func wasSent(_ handle: UnsafeMutableRawPointer) -> Bool {
+        var ready: curl_off_t = 0
+        taproom_curl_get_time(handle, CURLINFO_PRETRANSFER_TIME_T, &ready)
+        return ready > 0
     }
 
     private static func text(_ code: CURLcode) -> String { String(cString: curl_easy_strerror(code)) }

@@ -47,6 +47,13 @@ import Testing
                 try database.execute("UPDATE item SET n = 3", deadline: .after(milliseconds: 300))
             }
             #expect(isTimedOut(error))
+            let other = try PostgresServer.shared.connect(to: url)
+            try Eventually.happens("the end of the statement") {
+                try other.execute(
+                    "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query = 'UPDATE item SET n = 3'",
+                    deadline: soon
+                ).isEmpty
+            }
         }
         #expect(try observer.execute("SELECT n FROM item", deadline: soon)[0].decode(Int.self) == 2)
     }
