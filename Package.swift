@@ -89,6 +89,8 @@ let testTargets: [Target] = [
     .target(
         name: "TestSupport", dependencies: ["Postgres", "Runtime"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("Runtime", ["Runtime"]),
+    tests("Postgres", ["Postgres", "Runtime"]),
+    tests("Outbound", ["Outbound", "Runtime"]),
     tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),
     tests("Manifest", ["Manifest"]),
     tests("Instance", ["Instance", "Manifest", "taproom"]),

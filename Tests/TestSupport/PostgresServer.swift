@@ -29,7 +29,8 @@ public final class PostgresServer: Sendable {
     private let watchdog: Watchdog
     private let databases = Lock(0)
 
-    private init() throws {
+    /// A server of its own, for a suite that restarts or breaks it; gone with this value.
+    public init() throws {
         let tools = try PostgresTools()
         let folder = "/tmp/taproom-postgres-\(getpid())-\(UInt32.random(in: 0...(.max)))"
         let port = try Loopback.freePort()
@@ -77,12 +78,20 @@ public final class PostgresServer: Sendable {
     /// How `pg_ctl restart` ends the running server.
     public enum ShutdownMode: String, Sendable { case smart, fast, immediate }
 
-    /// Restarts the server on the same port; returns when it takes connections. Sessions of other tests break too, so
-    /// a suite that does this runs by itself.
+    /// Restarts the server on the same port; returns when it takes connections. All sessions break, so a suite that does
+    /// this starts a server of its own.
     public func restart(mode: ShutdownMode) throws {
         try tools.run(
             "pg_ctl", "restart", "--wait", "--mode=\(mode.rawValue)", "--pgdata=\(folder)/data", "--log=\(folder)/log")
     }
+
+    /// The postmaster, which changes with every restart.
+    public func processID() throws -> Int32 {
+        let file = try String(contentsOfFile: "\(folder)/data/postmaster.pid", encoding: .utf8)
+        return file.split(separator: "\n").first.flatMap { Int32($0) } ?? 0
+    }
+
+    deinit { stop() }
 
     private func stop() { watchdog.release() }
 }
