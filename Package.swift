@@ -81,10 +81,20 @@ let tools: [Target] = [
 
 // MARK: Tests
 
-let tests: [Target] = [
-    .testTarget(name: "RuntimeTests", dependencies: ["Runtime"], swiftSettings: strict),
-    .testTarget(name: "ManifestTests", dependencies: ["Manifest"], swiftSettings: strict),
-    .testTarget(name: "InstanceTests", dependencies: ["Instance"], swiftSettings: strict),
+func tests(_ module: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: "\(module)Tests", dependencies: ["TestSupport"] + dependencies, swiftSettings: strict)
+}
+
+let testTargets: [Target] = [
+    .target(
+        name: "TestSupport", dependencies: ["Postgres", "Runtime"], path: "Tests/TestSupport", swiftSettings: strict),
+    tests("Runtime", ["Runtime"]),
+    tests("Postgres", ["Postgres", "Runtime"]),
+    tests("Outbound", ["Outbound", "Runtime"]),
+    tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),
+    tests("Manifest", ["Manifest"]),
+    tests("Instance", ["Instance", "Postgres", "Runtime", "taproom"]),
+    tests("Subscriptions", ["Subscriptions", "Charging", "Migrations", "Postgres", "Runtime"]),
 ]
 
 let package = Package(
@@ -96,6 +106,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
-    targets: cModules + foundation + domains + functionTargets + tools + tests,
+    targets: cModules + foundation + domains + functionTargets + tools + testTargets,
     swiftLanguageModes: [.v6]
 )

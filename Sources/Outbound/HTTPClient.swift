@@ -81,7 +81,7 @@ public struct HTTPClient: Sendable {
     private func outcome(of code: CURLcode, _ handle: UnsafeMutableRawPointer, _ received: Received) -> Outcome {
         guard code == CURLE_OK else {
             let reason = received.isTooLong ? "the answer is over \(Self.answerLimit) bytes" : Self.text(code)
-            return Self.wasSent(handle, code) ? .unknown(reason: reason) : .notSent(reason: reason)
+            return Self.wasSent(handle) ? .unknown(reason: reason) : .notSent(reason: reason)
         }
         var status = 0
         taproom_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
@@ -91,18 +91,15 @@ public struct HTTPClient: Sendable {
             Answer(status: status, body: received.bytes, retryAfter: retryAfter > 0 ? Int(retryAfter) : nil))
     }
 
-    /// Only what certainly failed before the first byte of the request counts as not sent: libcurl notes the time at
-    /// which a connection, TLS included, was ready for the request.
-    private static func wasSent(_ handle: UnsafeMutableRawPointer, _ code: CURLcode) -> Bool {
-        switch code {
-        case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT, CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL,
-            CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CONNECT_ERROR, CURLE_FAILED_INIT:
-            return false
-        default:
-            var ready: curl_off_t = 0
-            taproom_curl_get_time(handle, CURLINFO_PRETRANSFER_TIME_T, &ready)
-            return ready > 0
-        }
+    /// Only what certainly failed before the first byte of the request counts as not sent. The error code does not say:
+    /// an answer that is no HTTP comes as "unsupported protocol", like a URL of an unknown scheme. libcurl notes when a
+    /// connection, TLS included, was ready for the request, and how many bytes of it have gone out.
+    private static func wasSent(_ handle: UnsafeMutableRawPointer) -> Bool {
+        var ready: curl_off_t = 0
+        taproom_curl_get_time(handle, CURLINFO_PRETRANSFER_TIME_T, &ready)
+        var sent = 0
+        taproom_curl_get_long(handle, CURLINFO_REQUEST_SIZE, &sent)
+        return ready > 0 || sent > 0
     }
 
     private static func text(_ code: CURLcode) -> String { String(cString: curl_easy_strerror(code)) }

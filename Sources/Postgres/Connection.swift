@@ -10,6 +10,7 @@ public final class Connection {
     private var handle: OpaquePointer?
     /// Prepared statements of this session: the text's name at the server.
     private var prepared: [String: String] = [:]
+    private var preparations = 0
 
     /// Opens a session.
     /// - Parameters:
@@ -65,31 +66,53 @@ public final class Connection {
     }
 
     /// Whether an idle session is still there, without a round trip: a server that went has left its farewell or an
-    /// end of file on the socket.
+    /// end of file on the socket. The farewell comes first, so anything at all to read counts as an end; what else a
+    /// server says unasked, such as a changed setting, costs no more than a new session.
     func isAlive() -> Bool {
         guard let handle, PQstatus(handle) == CONNECTION_OK else { return false }
         var descriptor = pollfd(fd: PQsocket(handle), events: Int16(POLLIN), revents: 0)
-        guard poll(&descriptor, 1, 0) > 0 else { return true }
-        return PQconsumeInput(handle) == 1 && PQstatus(handle) == CONNECTION_OK
+        return poll(&descriptor, 1, 0) == 0
     }
 
     var isIdle: Bool { handle.map { PQtransactionStatus($0) == PQTRANS_IDLE } ?? false }
 
+    /// Whether a statement of the open transaction failed: it can only be rolled back.
+    var isInFailedTransaction: Bool { handle.map { PQtransactionStatus($0) == PQTRANS_INERROR } ?? false }
+
     // MARK: Statements
 
     /// Runs one statement, prepared on its first use in this session.
+    /// - Throws: also for a parameter with a NUL, which libpq would cut there without a word.
     @discardableResult
     public func execute(_ sql: SQL, deadline: Deadline) throws(PostgresError) -> Rows {
-        let name: String
-        if let known = prepared[sql.text] {
-            name = known
-        } else {
-            name = "s\(prepared.count)"
-            let open = try session(sql.text)
-            guard PQsendPrepare(open, name, sql.text, 0, nil) == 1 else { throw lost(sql.text) }
-            _ = try finish(sql.text, deadline: deadline)
-            prepared[sql.text] = name
+        guard !sql.parameters.contains(where: { $0?.utf8.contains(0) ?? false }) else {
+            throw .refused(.nulInParameter(of: sql.text))
         }
+        guard let name = prepared[sql.text] else {
+            return try execute(prepared: prepare(sql.text, deadline: deadline), sql, deadline: deadline)
+        }
+        do throws(PostgresError) {
+            return try execute(prepared: name, sql, deadline: deadline)
+        } catch {
+            // The tables have changed since, or somebody dropped the statement: it did not run.
+            guard error.sqlState == "0A000" || error.sqlState == "26000" else { throw error }
+            prepared[sql.text] = nil
+            guard isIdle else { throw error }
+            return try execute(prepared: prepare(sql.text, deadline: deadline), sql, deadline: deadline)
+        }
+    }
+
+    private func prepare(_ text: String, deadline: Deadline) throws(PostgresError) -> String {
+        let open = try session(text)
+        let name = "s\(preparations)"
+        preparations += 1
+        guard PQsendPrepare(open, name, text, 0, nil) == 1 else { throw lost(text) }
+        _ = try finish(text, deadline: deadline)
+        prepared[text] = name
+        return name
+    }
+
+    private func execute(prepared name: String, _ sql: SQL, deadline: Deadline) throws(PostgresError) -> Rows {
         let open = try session(sql.text)
         let sent = withCStrings(sql.parameters) { values in
             PQsendQueryPrepared(open, name, Int32(sql.parameters.count), values, nil, nil, 0)
@@ -208,11 +231,7 @@ public final class Connection {
 
     /// Asks the server to stop what it does, then closes: the statement does not go on after its caller has left.
     private func cancel() {
-        if let handle, let request = PQgetCancel(handle) {
-            var reason = [CChar](repeating: 0, count: 256)
-            PQcancel(request, &reason, Int32(reason.count))
-            PQfreeCancel(request)
-        }
+        if let handle, let request = PQgetCancel(handle) { Cancellation.send(request) }
         close()
     }
 

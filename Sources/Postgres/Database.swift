@@ -68,6 +68,8 @@ public final class Database: Sendable {
     }
 
     private func checkOut(deadline: Deadline) throws -> Connection {
+        // A statement that was sent with no time to wait for it would have an outcome that nobody knows.
+        if deadline.hasPassed { throw PostgresError.unavailable(reason: "no time was left") }
         while let connection = takeIdle() {
             if connection.isAlive() { return connection }
         }
@@ -100,6 +102,12 @@ extension Connection {
             // A session that cannot roll back is closed by the failure, and the server rolls back then.
             _ = try? execute("ROLLBACK", deadline: deadline.atMost(milliseconds: 1000))
             throw error
+        }
+        // PostgreSQL would roll back on COMMIT too, and report success.
+        if isInFailedTransaction {
+            try execute("ROLLBACK", deadline: deadline)
+            throw PostgresError.unexpectedResult(
+                statement: "COMMIT", reason: "a statement of the transaction failed, and its error was kept back")
         }
         try execute("COMMIT", deadline: deadline)
         return result

@@ -23,6 +23,13 @@ public enum PostgresError: Error, Sendable {
         /// Where in the statement, in characters from 1.
         public let position: Int?
         public let statement: String
+
+        /// What the server would say, had libpq not cut the text.
+        static func nulInParameter(of statement: String) -> Refusal {
+            Refusal(
+                sqlState: "22021", message: "a parameter holds a NUL character", detail: nil, hint: nil,
+                constraint: nil, position: nil, statement: statement)
+        }
     }
 
     /// The refusal's SQLSTATE, `nil` for every other case.

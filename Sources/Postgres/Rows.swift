@@ -6,7 +6,7 @@ public final class Rows: RandomAccessCollection {
     let statement: String
     public let startIndex = 0
     public let endIndex: Int
-    /// Rows that an INSERT, UPDATE, DELETE or MERGE touched; 0 for other statements.
+    /// Rows that an INSERT, UPDATE, DELETE or MERGE touched, or a SELECT returned; 0 for other statements.
     public let affected: Int
 
     init(owning result: OpaquePointer, statement: String) {

@@ -11,7 +11,7 @@ enum HTTPProcess {
             guard settings.faults.isEmpty else { refuseToStart(process, settings.faults.joined(separator: "; ")) }
             invoker = Invoker(function: function, process: process)
         } catch {
-            refuseToStart(process, "\(error)")
+            refuseToStart(process, (settings.faults + ["\(error)"]).joined(separator: "; "))
         }
         if CommandLine.arguments.dropFirst().first == "--event" {
             serve(EventTransport(), invoker)

@@ -77,9 +77,15 @@ public enum JSON {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    static func append(quoted text: String, to bytes: inout [UInt8]) {
+    /// - Parameter limit: bytes after which the rest of the text is left out.
+    static func append(quoted text: String, to bytes: inout [UInt8], limit: Int = .max) {
+        let start = bytes.count
         bytes.append(UInt8(ascii: "\""))
         for byte in text.utf8 {
+            if bytes.count - start > limit, byte & 0xC0 != 0x80 {
+                bytes.append(contentsOf: "…".utf8)
+                break
+            }
             switch byte {
             case UInt8(ascii: "\""), UInt8(ascii: "\\"):
                 bytes.append(UInt8(ascii: "\\"))

@@ -41,6 +41,15 @@ extension HTTPEvent {
         guard !body.isEmpty else {
             throw .badRequest([.init(pointer: "", detail: "The body is empty: send a JSON object.")])
         }
+        if let place = JSONSyntax.fault(in: body) {
+            throw .badRequest([
+                .init(
+                    pointer: "",
+                    detail:
+                        "The body is not valid JSON in UTF-8, or nested deeper than \(JSONSyntax.depthLimit) levels: "
+                        + "see byte \(place), counted from 0.")
+            ])
+        }
         do {
             return try JSON.decode(type, from: body)
         } catch {

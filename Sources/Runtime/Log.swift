@@ -25,7 +25,8 @@ enum LogLine {
             JSON.append(quoted: name, to: &bytes)
             bytes.append(UInt8(ascii: ":"))
             switch value {
-            case .text(let text): JSON.append(quoted: text, to: &bytes)
+            case .text(let text):
+                JSON.append(quoted: text, to: &bytes, limit: max(0, Self.lineLimit - bytes.count) / 2)
             case .number(let number): bytes.append(contentsOf: String(number).utf8)
             case .milliseconds(let nanoseconds):
                 let thousandths = nanoseconds / 1000
@@ -37,6 +38,9 @@ enum LogLine {
         bytes.append(contentsOf: "}\n".utf8)
         bytes.withUnsafeBytes { _ = Glibc.write(2, $0.baseAddress, $0.count) }
     }
+
+    /// Bytes. What is longer than a page is written in several pieces, between which another process may write.
+    private static let lineLimit = 4000
 
     /// RFC 3339, UTC, milliseconds.
     private static func appendTime(to bytes: inout [UInt8]) {

@@ -27,7 +27,7 @@ public struct RouteTemplate: Sendable, Equatable {
     func match(rawPath: Substring.UTF8View) -> [(name: String, value: Substring)]? {
         guard rawPath.first == UInt8(ascii: "/") else { return nil }
         var rest = Substring(rawPath.dropFirst())
-        if rest.utf8.last == UInt8(ascii: "/") { rest = Substring(rest.utf8.dropLast()) }
+        if rest.utf8.count > 1, rest.utf8.last == UInt8(ascii: "/") { rest = Substring(rest.utf8.dropLast()) }
         var parameters: [(name: String, value: Substring)] = []
         var remaining: Substring? = rest.isEmpty && segments.isEmpty ? nil : rest
         for segment in segments {

@@ -44,6 +44,6 @@ final class WorkerThread {
         return taproom_join_until(thread, &until) == 0
     }
 
-    /// Enough for the deepest JSON that the decoder takes (512 levels); only touched pages count.
+    /// Far more than the deepest JSON that is taken needs; only touched pages count.
     private static let stackBytes = 1 << 20
 }

@@ -5,10 +5,11 @@ import Testing
 
 /// What the rendered configuration makes a real supervisord do.
 @Suite struct SupervisionTests {
-    /// Writes its environment and process id down, says something, and stays.
+    /// Writes its arguments, environment and process id down, says something, and stays.
     private static let probe = """
         #!/bin/sh
         echo "to stdout"; echo "to stderr" >&2
+        printf '[%s]' "$@" >"$PROBE_OUTPUT.words"
         cat /proc/$$/environ >"$PROBE_OUTPUT.new"
         mv "$PROBE_OUTPUT.new" "$PROBE_OUTPUT"
         echo $$ >"$PROBE_OUTPUT.pid.new"
@@ -59,6 +60,8 @@ import Testing
         for (name, value) in expected { #expect(environment[name] == value, "\(name)") }
         let extra = try waitUntil("the program runs") { folder.read("extra").map(variables) }
         for (name, value) in Self.nasty { #expect(extra[name] == value, "\(name)") }
+
+        #expect(folder.read("extra.words") == "[a b][%(here)s][]")
 
         // Output of both kinds is in the file, and the process is the function itself.
         #expect(folder.read("f.log") == "to stdout\nto stderr\n")
@@ -111,7 +114,7 @@ import Testing
             error?.problems.map(\.description) == [
                 "functions.yml: executableFolder \"relative\" is not an absolute path",
                 "functions.yml: logFolder \"/a ;b\" cannot be written into supervisord's configuration: "
-                    + "no control characters, no ; or # after a space, no %(",
+                    + "no control characters, no ; or # after a space",
                 "functions.yml:2: functions.f: socket path \(long)/f.sock is over 107 bytes; use a shorter folder",
                 "functions.yml: program \"f\" has a line end in its command",
                 "functions.yml: two programs are called \"f\"",

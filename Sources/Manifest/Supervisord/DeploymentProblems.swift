@@ -8,10 +8,10 @@ extension Manifest {
         var problems = folders.compactMap { name, path -> ManifestError.Problem? in
             if !path.hasPrefix("/") { return problem("\(name) \"\(path)\" is not an absolute path") }
             // Folders stand unquoted in the configuration, where these are comments or line ends.
-            if path.firstMatch(of: /[\x00-\x1f\x7f]|\s[;#]|%\(/) != nil {
+            if path.firstMatch(of: /[\x00-\x1f\x7f]|\s[;#]/) != nil {
                 return problem(
                     "\(name) \"\(path)\" cannot be written into supervisord's configuration: no control characters, "
-                        + "no ; or # after a space, no %(")
+                        + "no ; or # after a space")
             }
             return nil
         }

@@ -14,9 +14,9 @@ func commandWord(_ text: String) -> String {
 /// Variables as the value of `environment`.
 ///
 /// supervisord knows no escapes there: it strips quotes of both kinds from the ends of a value, takes ` ;` and ` #` for
-/// comments even within quotes, cuts the spaces around line ends, and expands `%(here)s` even after a doubled `%`.
-/// A value with any of that in it is written in octal and put right by the shell that starts the process. The command
-/// line is no place for values: everybody on the machine can read it.
+/// comments even within quotes, and cuts the spaces around line ends. A value with any of that in it is written in
+/// octal and put right by the shell that starts the process. The command line is no place for values: everybody on the
+/// machine can read it.
 struct SupervisordEnvironment {
     /// What follows `environment=`.
     let text: String
@@ -41,7 +41,7 @@ struct SupervisordEnvironment {
     }
 
     private static func isPlain(_ value: String) -> Bool {
-        !value.contains("%(") && value.wholeMatch(of: /[ -~&&[^"'\\;#]]*/) != nil
+        value.wholeMatch(of: /[ -~&&[^"'\\;#]]*/) != nil
     }
 
     /// For `printf %b`.

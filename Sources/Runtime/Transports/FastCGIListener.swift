@@ -17,7 +17,6 @@ enum FastCGIListener {
         // A signal that lands in a worker's read(2) cuts a body short without a word, so no worker ever gets one.
         let signals = SignalSet.blockAll()
         limitArenas()
-        setenv("LIBFCGI_IS_AF_UNIX_KEEPER_POLL_TIMEOUT", "500", 0)
         setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "200", 0)
         FCGX_Init()
         // After FCGX_Init, which puts its own handler in this place.

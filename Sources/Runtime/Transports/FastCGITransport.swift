@@ -4,16 +4,20 @@ import Glibc
 /// FastCGI over the listening socket on standard input, by libfcgi.
 ///
 /// A worker waits in poll(2) for the socket or the stop signal and accepts without blocking, so it can be stopped while
-/// it is idle, which `FCGX_Accept_r` alone cannot.
+/// it is idle, which `FCGX_Accept_r` alone cannot. It accepts by itself and hands the connection to libfcgi, because
+/// only so a peer that sends nothing, or half a record, can be given a time limit.
 struct FastCGITransport: Transport, ~Copyable {
     private let request: UnsafeMutablePointer<FCGX_Request>
     private let stop: StopSignal
+
+    /// Longest wait for the next bytes of a request. The gateway has them all before it connects.
+    private static let patience = timeval(tv_sec: 2, tv_usec: 0)
 
     init(stop: StopSignal) {
         self.stop = stop
         request = .allocate(capacity: 1)
         request.initialize(to: FCGX_Request())
-        FCGX_InitRequest(request, STDIN_FILENO, 0)
+        reset()
     }
 
     deinit {
@@ -21,16 +25,35 @@ struct FastCGITransport: Transport, ~Copyable {
         request.deallocate()
     }
 
+    /// Without a listening socket of its own: libfcgi would accept from it after a peer that spoke no FastCGI.
+    private func reset() { FCGX_InitRequest(request, -1, 0) }
+
     mutating func next() -> Request? {
+        // One request a connection, whatever the peer wishes: a kept one would hold its worker while it is idle.
+        FCGX_Finish_r(request)
+        if request.pointee.ipcFd >= 0 { FCGX_Free(request, 1) }
         while !stop.isRaised {
-            let result = FCGX_Accept_r(request)
-            if result == 0 { return read() }
-            // EAGAIN: nobody is there, or another worker was faster. Anything else is a peer that spoke no FastCGI or
-            // left; a lack of descriptors passes, and must not become a busy loop.
-            if result == -EMFILE || result == -ENFILE || result == -ENOMEM { usleep(10_000) }
+            if acceptConnection(), FCGX_Accept_r(request) == 0 { return read() }
             stop.wait(orReadable: STDIN_FILENO)
         }
         return nil
+    }
+
+    /// False when nobody is there, another worker was faster, or there is no descriptor to be had.
+    private func acceptConnection() -> Bool {
+        let connection = accept(STDIN_FILENO, nil, nil)
+        guard connection >= 0 else {
+            // A lack that passes, and must not become a busy loop.
+            if [EMFILE, ENFILE, ENOMEM, ENOBUFS].contains(errno) { usleep(10_000) }
+            return false
+        }
+        var patience = Self.patience
+        setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        reset()
+        request.pointee.ipcFd = connection
+        // libfcgi reads from a connection that it believes to have kept.
+        request.pointee.keepConnection = 1
+        return true
     }
 
     mutating func send(_ response: HTTPResponse, withBody: Bool) throws {
@@ -52,7 +75,7 @@ struct FastCGITransport: Transport, ~Copyable {
             // No END_REQUEST: the gateway must see an answer that breaks off, not one that is complete.
             shutdown(request.pointee.ipcFd, Int32(SHUT_RDWR))
             FCGX_Free(request, 1)
-            FCGX_InitRequest(request, STDIN_FILENO, 0)
+            reset()
             throw error
         }
     }
@@ -79,31 +102,32 @@ struct FastCGITransport: Transport, ~Copyable {
         return result
     }
 
-    /// Reads to the end, also what is over the limit: an unread rest would hold up the connection's end.
+    /// Reads to the end whatever was announced: an unread rest would be taken for the next request of the connection.
     private func readBody(into body: inout [UInt8], announced: String?) -> Problem? {
-        let expected = announced.flatMap { Int($0) } ?? 0
-        var total = 0
-        if expected > 0 || announced == nil {
-            let size = min(max(expected, 4096), Request.bodyLimit) + 1
-            body = Array(unsafeUninitializedCapacity: size) { buffer, count in
+        let expected = min(announced.flatMap { Int($0) } ?? 0, Request.bodyLimit)
+        if expected > 0 {
+            // One byte more, to know a body that is longer.
+            body = Array(unsafeUninitializedCapacity: expected + 1) { buffer, count in
                 let start = UnsafeMutableRawPointer(buffer.baseAddress.unsafelyUnwrapped)
                     .assumingMemoryBound(to: CChar.self)
-                count = Int(FCGX_GetStr(start, Int32(size), request.pointee.in))
+                count = Int(FCGX_GetStr(start, Int32(expected + 1), request.pointee.in))
             }
-            total = body.count
-            if total == size {
-                withUnsafeTemporaryAllocation(of: CChar.self, capacity: 8192) { rest in
-                    while true {
-                        let count = FCGX_GetStr(rest.baseAddress, 8192, request.pointee.in)
-                        total += Int(count)
-                        if count < 8192 { break }
+        }
+        var total = body.count
+        if expected <= 0 || total > expected {
+            withUnsafeTemporaryAllocation(of: CChar.self, capacity: 8192) { rest in
+                while true {
+                    let count = Int(FCGX_GetStr(rest.baseAddress, 8192, request.pointee.in))
+                    total += count
+                    // A body that is longer than announced is refused, so only one without a length is kept.
+                    if announced == nil, total <= Request.bodyLimit {
+                        body.append(contentsOf: UnsafeRawBufferPointer(start: rest.baseAddress, count: count))
                     }
+                    if count < 8192 { break }
                 }
             }
         }
-        if FCGX_GetError(request.pointee.in) != 0 {
-            return Request.bodyFault(announced: announced ?? "more", read: total)
-        }
-        return Request.bodyFault(announced: announced, read: total)
+        let isCut = FCGX_GetError(request.pointee.in) != 0
+        return Request.bodyFault(announced: isCut ? "more" : announced, read: total)
     }
 }

@@ -1,19 +1,23 @@
 struct BrokenFastCGI: Error {}
 
-/// Reads up to the end of the body and gives the parameters back, with the body as `BODY`.
+/// Reads up to the end of the body and gives the parameters back, with the body as `BODY` and
+/// the flag to keep the connection as `KEPT`.
 func readFastCGIRequest(from connection: Int32) throws -> [String: String] {
     var bytes: [UInt8] = []
     var parameters: [UInt8] = []
     var body: [UInt8] = []
+    var kept: UInt8 = 0
     while true {
         while bytes.count >= 8 {
             let content = Int(bytes[4]) << 8 | Int(bytes[5])
             let total = 8 + content + Int(bytes[6])
             guard bytes.count >= total else { break }
             switch bytes[1] {
+            case 1: kept = bytes[10] & 1
             case 4: parameters += bytes[8..<8 + content]
             case 5 where content == 0:
                 var decoded = try pairs(parameters)
+                decoded["KEPT"] = "\(kept)"
                 decoded["BODY"] = String(decoding: body, as: UTF8.self)
                 return decoded
             case 5: body += bytes[8..<8 + content]

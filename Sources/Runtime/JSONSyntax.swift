@@ -1,0 +1,123 @@
+/// The grammar of JSON (RFC 8259) in UTF-8, nothing beside it.
+///
+/// The decoder takes more: a comma before a closing bracket, UTF-16, and anything at all in a member that nobody reads.
+struct JSONSyntax {
+    private var rest: ArraySlice<UInt8>
+    private var depth = 0
+
+    /// Deeper than any body of ours, and little on a thread's stack.
+    static let depthLimit = 64
+
+    /// Where the text stops being JSON, in bytes from 0; `nil` when it is a JSON value as a whole.
+    static func fault(in bytes: [UInt8]) -> Int? {
+        // RFC 8259 lets a reader overlook a byte order mark.
+        let hasMark = bytes.starts(with: [0xEF, 0xBB, 0xBF])
+        var syntax = JSONSyntax(rest: hasMark ? bytes[3...] : bytes[...])
+        syntax.skipSpace()
+        let isWhole = syntax.value()
+        syntax.skipSpace()
+        guard isWhole, syntax.rest.isEmpty else { return syntax.rest.startIndex }
+        return String(validating: bytes, as: UTF8.self) == nil ? 0 : nil
+    }
+
+    private init(rest: ArraySlice<UInt8>) { self.rest = rest }
+
+    private mutating func value() -> Bool {
+        switch rest.first {
+        case UInt8(ascii: "{"): container(end: UInt8(ascii: "}")) { $0.member() }
+        case UInt8(ascii: "["): container(end: UInt8(ascii: "]")) { $0.value() }
+        case UInt8(ascii: "\""): string()
+        case UInt8(ascii: "t"): word("true")
+        case UInt8(ascii: "f"): word("false")
+        case UInt8(ascii: "n"): word("null")
+        default: number()
+        }
+    }
+
+    private mutating func container(end: UInt8, _ element: (inout JSONSyntax) -> Bool) -> Bool {
+        guard depth < Self.depthLimit else { return false }
+        depth += 1
+        defer { depth -= 1 }
+        rest.removeFirst()
+        skipSpace()
+        if take(end) { return true }
+        while true {
+            guard element(&self) else { return false }
+            skipSpace()
+            if take(end) { return true }
+            guard take(UInt8(ascii: ",")) else { return false }
+            skipSpace()
+        }
+    }
+
+    private mutating func member() -> Bool {
+        guard rest.first == UInt8(ascii: "\""), string() else { return false }
+        skipSpace()
+        guard take(UInt8(ascii: ":")) else { return false }
+        skipSpace()
+        return value()
+    }
+
+    private mutating func string() -> Bool {
+        rest.removeFirst()
+        while let byte = rest.first {
+            guard byte >= 0x20 else { return false }
+            rest.removeFirst()
+            if byte == UInt8(ascii: "\"") { return true }
+            if byte == UInt8(ascii: "\\"), !escape() { return false }
+        }
+        return false
+    }
+
+    private mutating func escape() -> Bool {
+        switch rest.popFirst() {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"),
+            UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
+            return true
+        case UInt8(ascii: "u"):
+            let digits = rest.prefix(4)
+            rest = rest.dropFirst(4)
+            return digits.count == 4
+                && digits.allSatisfy { byte in
+                    Self.isDigit(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte | 0x20)
+                }
+        default: return false
+        }
+    }
+
+    private mutating func number() -> Bool {
+        _ = take(UInt8(ascii: "-"))
+        if !take(UInt8(ascii: "0")), !digits() { return false }
+        if take(UInt8(ascii: ".")), !digits() { return false }
+        guard take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) else { return true }
+        if !take(UInt8(ascii: "+")) { _ = take(UInt8(ascii: "-")) }
+        return digits()
+    }
+
+    /// At least one.
+    private mutating func digits() -> Bool {
+        let count = rest.prefix(while: Self.isDigit).count
+        rest = rest.dropFirst(count)
+        return count > 0
+    }
+
+    private mutating func word(_ word: StaticString) -> Bool {
+        guard rest.starts(with: UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount)) else {
+            return false
+        }
+        rest = rest.dropFirst(word.utf8CodeUnitCount)
+        return true
+    }
+
+    private mutating func take(_ byte: UInt8) -> Bool {
+        guard rest.first == byte else { return false }
+        rest.removeFirst()
+        return true
+    }
+
+    private mutating func skipSpace() {
+        rest = rest.drop { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+}

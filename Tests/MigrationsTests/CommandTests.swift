@@ -1,0 +1,107 @@
+import TestSupport
+import Testing
+
+/// `taproom migrate` as people and scripts see it.
+@Suite struct CommandTests {
+    @Test func verbsAnswerAsAlembicDoes() throws {
+        let fixture = try Fixture()
+        let history = """
+            \(Fixture.second) -> \(Fixture.third) (head), step \(Fixture.third)
+            \(Fixture.first) -> \(Fixture.second), step \(Fixture.second)
+            <base> -> \(Fixture.first), approved model
+
+            """
+        #expect(try fixture.taproom("current").output == "")
+        #expect(try fixture.taproom("history").output == history)
+        #expect(try fixture.taproom("heads").output == "\(Fixture.third) (head)\n")
+        #expect(try fixture.taproom("-x", "scope=local", "upgrade", "+1").status == 0)
+        #expect(try fixture.taproom("current").output == "\(Fixture.first)\n")
+        #expect(try fixture.taproom("upgrade", "head").status == 0)
+        #expect(try fixture.taproom("current").output == "\(Fixture.third) (head)\n")
+        #expect(try fixture.taproom("check").output == "No new upgrade operations detected.\n")
+        #expect(try fixture.taproom("downgrade", "-1").status == 0)
+        #expect(try fixture.taproom("history", "-i").output.contains("\(Fixture.second) (current), step"))
+        #expect(try fixture.taproom("history", "-r", "6640:+1").output.split(separator: "\n").count == 2)
+        #expect(try fixture.taproom("show", "6640").output.hasPrefix("Rev: \(Fixture.first)\nParent: <base>\n"))
+        #expect(try fixture.taproom("stamp", "base").status == 0)
+        #expect(try fixture.taproom("current").output == "")
+    }
+
+    @Test func sqlAsksNoDatabase() throws {
+        let away = ["TAPROOM_DATABASES_SUBSCRIPTIONS": "postgresql://127.0.0.1:1/none"]
+        let fixture = try Fixture()
+        for arguments in [["upgrade", "head"], ["downgrade", "head:base"], ["stamp", "head"]] {
+            let result = try fixture.taproom(arguments[0], "--sql", arguments[1], environment: away)
+            #expect(result.status == 0)
+            #expect(result.output.hasPrefix("BEGIN;"))
+        }
+    }
+
+    @Test func aRevisionIsMadeAndApplied() throws {
+        let fixture = try Fixture()
+        let made = try fixture.taproom("revision", "-m", "add things")
+        #expect(made.output.hasPrefix("Generating migrations/subscriptions/"))
+        #expect(made.output.hasSuffix("_add_things.sql ...  done\n"))
+        #expect(try fixture.taproom("upgrade", "head").errors.contains("-> "))
+        #expect(try fixture.taproom("check").status == 0)
+    }
+
+    @Test func failuresAreOnStderrWithStatusOne() throws {
+        let fixture = try Fixture()
+        for arguments in [["upgrade", "zz"], ["downgrade", "-1"], ["upgrade", "aa"], ["upgrade", "base:head"]] {
+            let result = try fixture.taproom(arguments[0], arguments[1])
+            #expect(result.status == 1)
+            #expect(result.errors.hasPrefix("FAILED: "))
+            #expect(result.output == "")
+        }
+        let check = try fixture.taproom("check")
+        #expect(check.status == 1)
+        #expect(check.errors.contains("subscriptions: Target database is not up to date"))
+        #expect(try fixture.taproom("current", "--check-heads").status == 1)
+        #expect(try fixture.schema() == [])
+    }
+
+    @Test func theScopeChoosesTheConfiguration() throws {
+        let fixture = try Fixture()
+        let unset = ["TAPROOM_DATABASES_SUBSCRIPTIONS": ""]
+        try fixture.project.write("stage_config.json", "{\"databases\": {\"subscriptions\": \"\(fixture.url)\"}}")
+        try fixture.project.write("local_config.json", "{\"databases\": {\"subscriptions\": \"\"}}")
+        #expect(try fixture.taproom("-x", "scope=stage", "upgrade", "6640", environment: unset).status == 0)
+        #expect(try fixture.taproom("-c", "stage_config.json", "current", environment: unset).output != "")
+        let empty = try fixture.taproom("upgrade", "head", environment: unset)
+        #expect(empty.status == 1)
+        #expect(empty.errors.contains("databases.subscriptions is empty in local_config.json"))
+        let absent = try fixture.taproom("-x", "scope=prod", "current", environment: unset)
+        #expect(absent.errors.contains("prod_config.json"))
+        #expect(try fixture.taproom("-x", "region=local", "current").status != 0)
+    }
+
+    @Test func severalServicesGoInNameOrderAndRevisionsFindTheirOwn() throws {
+        let fixture = try Fixture()
+        let orders = ["TAPROOM_DATABASES_ORDERS": try PostgresServer.shared.freshDatabase()]
+        try fixture.project.write("migrations/orders/dd44_orders.sql", Fixture.file("dd44", after: "none"))
+        let upgrade = try fixture.taproom("upgrade", "+1", environment: orders)
+        #expect(
+            upgrade.errors == """
+                INFO  [orders] Running upgrade  -> dd44, step dd44
+                INFO  [subscriptions] Running upgrade  -> \(Fixture.first), approved model
+
+                """)
+        let current = try fixture.taproom("current", environment: orders)
+        #expect(current.output == "orders:\ndd44 (head)\nsubscriptions:\n\(Fixture.first)\n")
+        #expect(try fixture.taproom("upgrade", "aa11", environment: orders).errors.contains("[subscriptions]"))
+        #expect(try fixture.taproom("--service", "orders", "heads").output == "dd44 (head)\n")
+        #expect(try fixture.taproom("show", "dd44").output.hasPrefix("Rev: dd44 (head)"))
+        #expect(try fixture.taproom("revision", "-m", "x").errors.contains("choose one of orders, subscriptions"))
+        #expect(try fixture.taproom("upgrade", "head", "--sql").status == 1)
+    }
+
+    @Test func nothingStartsWhileOneServiceHasNoDatabase() throws {
+        let fixture = try Fixture()
+        try fixture.project.write("migrations/zoo/dd44_zoo.sql", Fixture.file("dd44", after: "none"))
+        try fixture.project.write("local_config.json", "{}")
+        let result = try fixture.taproom("upgrade", "head")
+        #expect(result.errors.contains("databases.zoo is empty in local_config.json"))
+        #expect(try fixture.schema() == [])
+    }
+}

@@ -1,0 +1,82 @@
+import Migrations
+import TestSupport
+import Testing
+
+/// Scripts that `--sql` prints, applied by psql.
+@Suite struct OfflineTests {
+    private func psql(_ fixture: Fixture, _ script: String) throws -> Subprocess {
+        try Subprocess.run(
+            "psql", ["--no-psqlrc", "--quiet", "--dbname=\(fixture.url)"], input: script,
+            environment: ["PGOPTIONS": "-c client_min_messages=warning"])
+    }
+
+    @Test func psqlMakesTheSameSchemaAsAnOnlineRun() throws {
+        let online = try Fixture()
+        try online.migrator().upgrade()
+        let offline = try Fixture()
+        let applied = try psql(offline, offline.folder().upgradeScript("head"))
+        #expect(applied.errors == "")
+        #expect(try offline.schema() == online.schema())
+        #expect(try offline.migrator().check() == [])
+
+        let back = try psql(offline, offline.folder().downgradeScript("head:aa11"))
+        #expect(back.errors == "")
+        try online.migrator().downgrade(to: "aa11")
+        #expect(try offline.schema() == online.schema())
+        #expect(try offline.versions() == [Fixture.second])
+
+        #expect(try psql(offline, offline.folder().upgradeScript("aa11:+1")).errors == "")
+        #expect(try offline.migrator().check() == [])
+        #expect(try psql(offline, offline.folder().downgradeScript("head:base")).errors == "")
+        #expect(try offline.migrator().current() == nil)
+        #expect(try psql(offline, offline.folder().upgradeScript("base:head")).errors == "")
+        #expect(try offline.migrator().check() == [])
+    }
+
+    @Test func stampIsTheSameOfflineAndOnline() throws {
+        let fixture = try Fixture()
+        #expect(try psql(fixture, fixture.folder().stampScript("aa11")).errors == "")
+        #expect(try fixture.versions() == [Fixture.second])
+        #expect(try psql(fixture, fixture.folder().stampScript("aa11:head")).errors == "")
+        #expect(try fixture.migrator().check() == [])
+    }
+
+    @Test func aScriptThatFailsHalfWayLeavesNothingWherePsqlGoesOn() throws {
+        let fixture = try Fixture()
+        try fixture.write(Fixture.second, after: Fixture.first, up: "SELECT 1/0;", down: "")
+        #expect(try psql(fixture, fixture.folder().upgradeScript("head")).errors.contains("division by zero"))
+        #expect(try fixture.schema() == [])
+    }
+
+    @Test func aStatementThatEndsInACommentIsStillTerminated() throws {
+        let fixture = try Fixture()
+        try fixture.write(Fixture.second, after: Fixture.first, up: "SELECT 1 -- one", down: "")
+        #expect(try psql(fixture, fixture.folder().upgradeScript("head")).errors.contains("note") == true)
+        try fixture.write(Fixture.third, after: Fixture.second, up: "SELECT 2 -- two", down: "")
+        #expect(try psql(fixture, fixture.folder().upgradeScript("head")).errors == "")
+    }
+
+    @Test func scriptsReadAsAlembicWritesThem() throws {
+        let script = try Fixture().folder().upgradeScript("6640:aa11")
+        #expect(script.hasPrefix("BEGIN;\n\n"))
+        #expect(script.hasSuffix("COMMIT;\n"))
+        #expect(script.contains("\n-- Running upgrade \(Fixture.first) -> \(Fixture.second)\n"))
+        #expect(
+            script.contains(
+                "\nUPDATE alembic_version SET version_num='\(Fixture.second)' "
+                    + "WHERE alembic_version.version_num = '\(Fixture.first)';\n"))
+        #expect(!script.contains("CREATE TABLE IF NOT EXISTS alembic_version"))
+    }
+
+    @Test(arguments: ["-1", "base", ":base", "6640:head"])
+    func aDowngradeNeedsARangeThatGoesDown(range: String) throws {
+        let folder = try Fixture().folder()
+        #expect(throws: MigrationError.self) { try folder.downgradeScript(range) }
+    }
+
+    @Test(arguments: ["head:6640", "zz", "6640:zz"])
+    func anUpgradeNeedsARangeThatGoesUp(range: String) throws {
+        let folder = try Fixture().folder()
+        #expect(throws: MigrationError.self) { try folder.upgradeScript(range) }
+    }
+}

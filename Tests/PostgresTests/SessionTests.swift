@@ -1,0 +1,150 @@
+import Glibc
+import Postgres
+import Runtime
+import TestSupport
+import Testing
+
+@Suite struct SessionTests {
+    private let url: String
+    private let database: Database
+    private let observer: Connection
+
+    init() throws {
+        url = try PostgresServer.shared.freshDatabase()
+        database = Database(url: url, application: "sessions")
+        observer = try PostgresServer.shared.connect(to: url)
+    }
+
+    private func sessions() throws -> Int {
+        try observer.execute(
+            """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE application_name = 'sessions' AND datname = current_database()
+            """, deadline: soon)[0].decode(Int.self)
+    }
+
+    private func backend() throws -> Int {
+        try database.execute("SELECT pg_backend_pid()", deadline: soon)[0].decode(Int.self)
+    }
+
+    @Test func noSessionIsOpenedBeforeItIsNeededAndOneIsKept() throws {
+        #expect(try sessions() == 0)
+        let first = try backend()
+        for _ in 0..<10 { #expect(try backend() == first) }
+        #expect(try sessions() == 1)
+    }
+
+    @Test func threadsShareAsManySessionsAsAskAtOnce() throws {
+        let database = database
+        let sums = try concurrently(32) { index in
+            var sum = 0
+            for round in 0..<50 {
+                let rows = try database.execute("SELECT \(index)::integer * 1000 + \(round)::integer", deadline: soon)
+                let value = try rows[0].decode(Int.self)
+                guard value == index * 1000 + round else { throw BrokenMessage("another's answer: \(value)") }
+                sum += 1
+            }
+            return sum
+        }
+        #expect(sums == Array(repeating: 50, count: 32))
+        let afterwards = try sessions()
+        #expect((1...32).contains(afterwards))
+        _ = try concurrently(32) { _ in try database.execute("SELECT 1", deadline: soon).count }
+        #expect(try sessions() <= 32)
+    }
+
+    @Test func everySessionEndsWithItsDatabase() throws {
+        do {
+            let passing = Database(url: url, application: "sessions")
+            _ = try concurrently(8) { _ in try passing.execute("SELECT 1", deadline: soon).count }
+        }
+        try Eventually.happens("the end of the sessions") { try sessions() == 0 }
+    }
+
+    @Test func errorsLeakNoSession() throws {
+        let database = database
+        _ = try concurrently(8) { index in
+            for round in 0..<10 {
+                switch (index + round) % 3 {
+                case 0: _ = try? database.execute("SELECT 1 / \(0)", deadline: soon)
+                case 1: _ = try? database.execute("SELECT pg_sleep(\(60))", deadline: .after(milliseconds: 5))
+                default: _ = try? database.transaction(deadline: soon) { _ in throw BrokenMessage("on purpose") }
+                }
+            }
+        }
+        try Eventually.happens("the end of the cancelled sessions") { try sessions() <= 8 }
+        #expect(try database.execute("SELECT 1", deadline: soon).count == 1)
+    }
+
+    @Test func anIdleSessionThatWasEndedIsNotUsedAgain() throws {
+        let first = try backend()
+        try observer.execute("SELECT pg_terminate_backend(\(first))", deadline: soon)
+        try Eventually.happens("the end of the session") { try sessions() == 0 }
+        #expect(try backend() != first)
+    }
+
+    @Test func aSessionThatEndsInAStatementIsLost() throws {
+        let database = database
+        let ended = Gate()
+        let errors = Lock([PostgresError]())
+        let thread = Background {
+            do {
+                try database.execute("SELECT pg_sleep(\(600))", deadline: soon)
+            } catch let error as PostgresError {
+                errors.withLock { $0.append(error) }
+            } catch {}
+            ended.open()
+        }
+        try Eventually.happens("the statement") {
+            try !observer.execute(
+                """
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE query LIKE '%pg_sleep%' AND state = 'active' AND application_name = 'sessions'
+                    AND datname = current_database()
+                """, deadline: soon
+            ).isEmpty
+        }
+        #expect(ended.wait(milliseconds: 30_000))
+        _ = try thread.value()
+        let error = try #require(errors.withLock { $0 }.first)
+        guard case .connectionLost(let statement, _) = error else { throw error }
+        #expect(statement.contains("pg_sleep"))
+        #expect(error.problem.status == 503)
+        #expect(error.problem.extensions["executed"] == "unknown")
+        #expect(try database.execute("SELECT 1", deadline: soon).count == 1)
+    }
+
+    // MARK: No database
+
+    private func isUnavailable(_ url: String) throws -> Bool {
+        let error = try #require(throws: PostgresError.self) {
+            try Database(url: url, application: "nowhere").execute("SELECT 1", deadline: soon)
+        }
+        #expect(error.problem.status == 503)
+        #expect(error.problem.extensions["executed"] == "no")
+        if case .unavailable(let reason) = error { return !reason.isEmpty }
+        return false
+    }
+
+    /// Every statement here has two minutes: what ends the wait is the limit for connecting.
+    @Test func aDatabaseThatIsNotThereIsUnavailable() throws {
+        #expect(try isUnavailable("postgresql://127.0.0.1:\(try unusedPort())/x"))
+        #expect(try isUnavailable("postgresql:///x?host=/nonexistent/folder"))
+        #expect(try isUnavailable("postgresql://nobody@127.0.0.1:\(PostgresServer.shared.port)/nowhere"))
+        #expect(try isUnavailable("nonsense"))
+        #expect(try isUnavailable("postgresql://127.0.0.1:notaport/x"))
+        #expect(try isUnavailable("postgresql://database.invalid/x"))
+    }
+
+    @Test func aListenerThatNeverAnswersIsUnavailable() throws {
+        let silent = try StreamListener()
+        #expect(try isUnavailable("postgresql://127.0.0.1:\(silent.port)/x"))
+    }
+
+    @Test func aListenerThatSpeaksNoPostgreSQLIsUnavailable() throws {
+        let platform = try ScriptedPlatform()
+        #expect(try isUnavailable("postgresql://127.0.0.1:\(platform.port)/x"))
+        platform.closeConnections { _ in true }
+        #expect(try isUnavailable("postgresql://127.0.0.1:\(platform.port)/x"))
+    }
+}

@@ -1,0 +1,96 @@
+import TestSupport
+import Testing
+
+@testable import Runtime
+
+private func bytes(_ response: HTTPResponse) -> [UInt8] {
+    guard case .bytes(let bytes) = response.body else { return [] }
+    return bytes
+}
+
+@Suite struct ProblemTests {
+    @Test func rendersItsMembersInTheOrderOfTheRFC() {
+        var problem = Problem("club-not-found", status: 404, title: "Club not found", detail: "There is no club “9”.")
+            .with("z", "last").with("a", "first")
+        problem.embedded["platform"] = #"{"status":402}"#
+        problem.errors = [.init(pointer: "/x", detail: "wrong"), .init(pointer: "/y", detail: "worse")]
+        problem.debug = "secret"
+        let response = problem.response(requestID: "r-1")
+        #expect(
+            String(decoding: bytes(response), as: UTF8.self)
+                == #"{"type":"/problems/club-not-found","title":"Club not found","status":404,"#
+                + #""detail":"There is no club “9”.","instance":"urn:request:r-1","a":"first","z":"last","#
+                + #""platform":{"status":402},"errors":[{"pointer":"/x","detail":"wrong"},"#
+                + #"{"pointer":"/y","detail":"worse"}]}"#)
+        #expect(response.status == 404)
+        #expect(response.headers.map(\.value) == ["application/problem+json"])
+    }
+
+    @Test(arguments: ["\"\\/", "\u{0}\u{1F}\u{7F}\n\t", "\u{2028}\u{FEFF}\u{1F37A}é", "</script>", "\r\nX: y"])
+    func staysValidJSONWhateverItsTextHolds(_ text: String) throws {
+        let problem = Problem("x", status: 400, title: text, detail: text).with(text, text)
+        var withFault = problem
+        withFault.errors = [.init(pointer: text, detail: text)]
+        let json = try JSONValue(parsing: bytes(withFault.response(requestID: "r")))
+        #expect(json["title"]?.string == text)
+        #expect(json["detail"]?.string == text)
+        #expect(json[text]?.string == text)
+        #expect(json["errors"]?.elements.first?["pointer"]?.string == text)
+    }
+
+    @Test func anInternalErrorSaysNothingButTheID() throws {
+        let problem = Problem.internalError(debug: "password=hunter2")
+        let text = String(decoding: bytes(problem.response(requestID: "r-9")), as: UTF8.self)
+        #expect(!text.contains("hunter2"))
+        #expect(text.contains("urn:request:r-9"))
+    }
+}
+
+@Suite struct ResponseHeadTests {
+    private func head(_ response: HTTPResponse) -> String {
+        String(decoding: ResponseHead.bytes(response), as: UTF8.self)
+    }
+
+    @Test func hasStatusHeadersAndLength() {
+        #expect(
+            head(.text("hello").with(header: "X-A", "1"))
+                == "Status: 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nX-A: 1\r\nContent-Length: 5\r\n\r\n")
+    }
+
+    @Test func aStreamHasNoLength() {
+        #expect(head(HTTPResponse(body: .stream { _ in })) == "Status: 200 OK\r\n\r\n")
+    }
+
+    @Test func noValueEndsItsLine() {
+        let text = head(.text("").with(header: "X-A", "1\r\nSet-Cookie: evil\n\rX-B: 2\r\n\r\nbody"))
+        #expect(text.split(separator: "\r\n").count == 4)
+        #expect(text.contains("X-A: 1Set-Cookie: evilX-B: 2body\r\n"))
+        #expect(!text.dropLast(4).contains("\r\n\r\n"))
+    }
+}
+
+@Suite struct DeadlineTests {
+    @Test func passesOnceAndForAll() {
+        #expect(Deadline.after(milliseconds: 0).hasPassed)
+        #expect(Deadline.after(milliseconds: -5).hasPassed)
+        #expect(Deadline.after(milliseconds: .min).hasPassed)
+        #expect(Deadline.after(milliseconds: 0).remainingMilliseconds == 0)
+        #expect(!Deadline.after(milliseconds: 60_000).hasPassed)
+        #expect(!Deadline.never.hasPassed)
+    }
+
+    @Test func roundsUpAndFitsThirtyTwoBits() {
+        let soon = Deadline.after(milliseconds: 60_000)
+        #expect((1...60_001).contains(soon.remainingMilliseconds))
+        #expect(Deadline.never.remainingMilliseconds == Int(Int32.max))
+        #expect(Deadline.after(milliseconds: 1_000_000_000_000).remainingMilliseconds == Int(Int32.max))
+    }
+
+    @Test func ordersByTime() {
+        let hour = Deadline.after(milliseconds: 3_600_000)
+        #expect(hour.atMost(milliseconds: 1000) < hour)
+        #expect(hour.atMost(milliseconds: 7_200_000) == hour)
+        #expect(hour < .never)
+        #expect(Deadline.never.atMost(milliseconds: 5) < hour)
+    }
+}

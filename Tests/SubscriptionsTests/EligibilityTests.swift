@@ -1,0 +1,88 @@
+import Postgres
+import Runtime
+import TestSupport
+import Testing
+
+@testable import Subscriptions
+
+@Suite struct EligibilityTests {
+    let shop: Shop
+
+    init() throws { shop = try Shop() }
+
+    @Test func activeInAnActiveOrClosedClub() throws {
+        let active = try shop.club(status: 1)
+        let closed = try shop.club(status: 2)
+        let inactive = try shop.club(status: 3)
+        let silent = try shop.club(status: nil)
+        var expected: Set<String> = []
+        for (club, counts) in [(active, true), (closed, true), (inactive, false), (silent, false)] {
+            let yes = try shop.subscription(club: club, history: [(2, "-2 days"), (1, "-1 day"), (3, "1 day")])
+            if counts { expected.insert(yes) }
+            _ = try shop.subscription(club: club, history: [(1, "-2 days"), (3, "-1 day")])
+            _ = try shop.subscription(club: club, history: [(2, "-1 day")])
+            _ = try shop.subscription(club: club, history: [(1, "1 day")])
+            _ = try shop.subscription(club: club, history: [])
+        }
+        #expect(try shop.eligible() == expected)
+    }
+
+    @Test func futureRowsTakeEffectByThemselves() throws {
+        let club = try shop.club()
+        let id = try shop.subscription(club: club, history: [(1, "400 milliseconds"), (2, "1200 milliseconds")])
+        try waitUntil("the subscription to begin") { try shop.eligible() == [id] }
+        try waitUntil("the subscription to end") { try shop.eligible() == [] }
+    }
+
+    @Test func pagesHoldEveryIDOnceInOrder() throws {
+        let club = try shop.club()
+        let ids = try (0..<25).map { _ in try shop.subscription(club: club, history: [(1, "-1 day")]) }
+        var seen: [String] = []
+        while true {
+            let page = try shop.eligibility.page(after: seen.last, limit: 10, deadline: .after(milliseconds: 20_000))
+            seen += page
+            if page.count < 10 { break }
+        }
+        #expect(seen == ids.sorted())
+    }
+
+    final class Collector: BodyWriter {
+        var bytes: [UInt8] = []
+        func write(_ piece: UnsafeRawBufferPointer) { bytes.append(contentsOf: piece) }
+    }
+
+    @Test("the stream is one JSON array, whatever characters the ids have")
+    func stream() throws {
+        let collector = Collector()
+        try shop.eligibility.writeAll(to: collector, deadline: .after(milliseconds: 20_000))
+        #expect(String(decoding: collector.bytes, as: UTF8.self) == "[]")
+
+        let club = try shop.club()
+        let odd = ["back\\slash", "quo\"te", "tab\tand\nline\rend", "\u{8}\u{B}\u{C}\u{1F}", "ação 🍺", "plain"]
+        for id in odd { _ = try shop.subscription(id: id, club: club, history: [(1, "-1 day")]) }
+        let full = Collector()
+        try shop.eligibility.writeAll(to: full, deadline: .after(milliseconds: 20_000))
+        #expect(Set(try JSON.decode([String].self, from: full.bytes)) == Set(odd))
+    }
+
+    @Test("outsiders may delete and truncate every approved table, and nothing refuses or breaks")
+    func outsiders() throws {
+        let club = try shop.club()
+        let first = try shop.subscription(club: club, customer: "twice", history: [(1, "-1 day")])
+        let second = try shop.subscription(club: club, customer: "twice", history: [(1, "-1 day")])
+        #expect(try shop.eligible() == [first, second])
+        try shop.run("DELETE FROM subscription_status_history WHERE subscription_id = \(first)")
+        #expect(try shop.eligible() == [second])
+        try shop.run("DELETE FROM subscription WHERE id = \(first)")
+        for table in [
+            "subscription_status_history", "subscription", "club_status_history", "club", "status", "club_status",
+        ] {
+            try shop.run(SQL(unsafeText: "TRUNCATE \(table) CASCADE"))
+            #expect(try shop.eligible() == [])
+        }
+        try shop.run("INSERT INTO status (id, name) VALUES (1, 'ATIVO')")
+        try shop.run("INSERT INTO club_status (id, name) VALUES (1, 'ATIVO')")
+        let again = try shop.subscription(club: try shop.club(), history: [(1, "-1 day")])
+        #expect(try shop.eligible() == [again])
+    }
+}

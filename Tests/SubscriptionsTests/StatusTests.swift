@@ -1,0 +1,146 @@
+import Postgres
+import Runtime
+import Subscriptions
+import TestSupport
+import Testing
+
+@Suite struct StatusTests {
+    let shop: Shop
+    let subscription: String
+
+    init() throws {
+        shop = try Shop()
+        subscription = try shop.subscription(club: try shop.club(), history: [(StatusID.active, "-40 days")])
+    }
+
+    @discardableResult
+    func change(
+        to status: Int, at effect: String? = nil, days: Int? = nil, details: String? = nil
+    ) throws -> SubscriptionStore.Change {
+        try shop.store.changeStatus(
+            of: subscription, to: status, effectDate: effect.flatMap(EffectDate.parse), returnAfterDays: days,
+            details: details, deadline: .after(milliseconds: 20_000))
+    }
+
+    func returns() throws -> Int {
+        try shop.count(
+            """
+            SELECT count(*) FROM subscription_status_history
+            WHERE subscription_id = \(subscription) AND details = 'Automatic return schedule'
+            """)
+    }
+
+    @Test func aPauseEndsByItself() throws {
+        let pause = try change(to: StatusID.paused, days: 30)
+        #expect(pause.returnsAt != nil)
+        #expect(try shop.status(of: subscription) == StatusID.paused)
+        try shop.letPass("29 days 23 hours", for: subscription)
+        #expect(try shop.status(of: subscription) == StatusID.paused)
+        try shop.letPass("1 hour", for: subscription)
+        #expect(try shop.status(of: subscription) == StatusID.active)
+    }
+
+    @Test func whoCancelsDuringAPauseNeverComesBack() throws {
+        try change(to: StatusID.paused, days: 30)
+        try shop.letPass("5 days", for: subscription)
+        try change(to: StatusID.cancelled)
+        #expect(try returns() == 0)
+        for _ in 0..<3 {
+            try shop.letPass("20 days", for: subscription)
+            #expect(try shop.status(of: subscription) == StatusID.cancelled)
+        }
+        #expect(try shop.count("SELECT count(*) FROM superseded_return WHERE subscription_id = \(subscription)") == 1)
+    }
+
+    @Test("pausing again before the first return leaves one return, the second")
+    func pauseAgain() throws {
+        try change(to: StatusID.paused, days: 10)
+        try shop.letPass("5 days", for: subscription)
+        try change(to: StatusID.paused, days: 30)
+        #expect(try returns() == 1)
+        try shop.letPass("6 days", for: subscription)
+        #expect(try shop.status(of: subscription) == StatusID.paused, "the first return is taken back")
+        try shop.letPass("24 days 1 hour", for: subscription)
+        #expect(try shop.status(of: subscription) == StatusID.active)
+    }
+
+    @Test("a change that is made now for later takes the return back too")
+    func futureChange() throws {
+        try change(to: StatusID.paused, days: 10)
+        try change(to: StatusID.cancelled, at: "9000-01-01")
+        #expect(try returns() == 0)
+    }
+
+    @Test func aReturnThatHasTakenEffectStays() throws {
+        try change(to: StatusID.paused, days: 10)
+        try shop.letPass("11 days", for: subscription)
+        try change(to: StatusID.paused)
+        #expect(try returns() == 1)
+        #expect(try shop.status(of: subscription) == StatusID.paused)
+    }
+
+    @Test func aFutureChangeWaits() throws {
+        try change(to: StatusID.cancelled, at: "9000-01-01T00:00:00Z", details: "moving away")
+        #expect(try shop.status(of: subscription) == StatusID.active)
+        let details = try shop.run(
+            "SELECT details FROM subscription_status_history WHERE subscription_id = \(subscription) AND status_id = 2")
+        #expect(try details[0].decode(String.self) == "moving away")
+    }
+
+    @Test func unknownSubscription() throws {
+        let store = shop.store
+        let refusal = problem {
+            _ = try store.changeStatus(
+                of: "nobody", to: 1, effectDate: nil, returnAfterDays: nil, details: nil,
+                deadline: .after(milliseconds: 20_000))
+        }
+        #expect(refusal?.slug == "subscription-not-found")
+        #expect(refusal?.status == 404)
+    }
+
+    @Test("racing changes leave at most one automatic return, and none after a cancellation that came last")
+    func racingChanges() throws {
+        _ = try concurrently(40) { index in
+            try change(to: index % 2 == 0 ? StatusID.paused : StatusID.active, days: index % 2 == 0 ? 10 : nil)
+        }
+        #expect(try returns() <= 1)
+        try change(to: StatusID.cancelled)
+        #expect(try returns() == 0)
+        #expect(try shop.status(of: subscription) == StatusID.cancelled)
+    }
+}
+
+@Suite struct EffectDateTests {
+    @Test(arguments: [
+        ("2026-11-21", "2026-11-21T00:00:00Z"), ("2026-11-21T03:04:05", "2026-11-21T03:04:05Z"),
+        ("2026-11-21T03:04:05Z", "2026-11-21T03:04:05Z"), ("2026-11-21 03:04", "2026-11-21T03:04:00Z"),
+        ("2026-11-21T03:04:05.123456789Z", "2026-11-21T03:04:05.123456Z"),
+        ("2026-01-01T00:30:00+01:00", "2025-12-31T23:30:00Z"), ("2026-12-31T23:30:00-0100", "2027-01-01T00:30:00Z"),
+        ("2024-02-29T12:00:00-12", "2024-03-01T00:00:00Z"), ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("2000-02-29t23:59:59.5z", "2000-02-29T23:59:59.5Z"), ("9900-12-31T23:59:59Z", "9900-12-31T23:59:59Z"),
+    ])
+    func accepted(text: String, utc: String) {
+        #expect(EffectDate.parse(text)?.text == utc)
+    }
+
+    @Test(arguments: [
+        "", "now", "2026", "2026-13-01", "2026-02-30", "2023-02-29", "1900-02-29", "2026-11-21T24:00:00Z",
+        "2026-11-21T03:60Z", "2026-11-21T03:04:60Z", "2026-11-21T", "2026-11-21T03:04:05.Z", "2026-11-21T03:04:05+25",
+        "2026-11-21T03:04:05Zx", " 2026-11-21", "٢٠٢٦-11-21", "0000-01-01", "9901-01-01", "10000-01-01", "infinity",
+        "0001-01-01T00:00:00+01:00", "20261121", "2026-11-21T03:04:05Z\u{0}",
+    ])
+    func refused(text: String) {
+        #expect(EffectDate.parse(text) == nil)
+    }
+
+    @Test func everyDayOfFourCenturiesIsItself() throws {
+        for year in stride(from: 1904, through: 2304, by: 1) {
+            for month in 1...12 {
+                let name = "\(year)-\(month < 10 ? "0" : "")\(month)"
+                for day in ["01", "28"] {
+                    #expect(EffectDate.parse("\(name)-\(day)")?.text == "\(name)-\(day)T00:00:00Z")
+                }
+            }
+        }
+    }
+}

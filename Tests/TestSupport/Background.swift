@@ -1,0 +1,46 @@
+import Foundation
+import Runtime
+
+/// Work on a thread of its own, for tests that need several things at the same time: a test that blocked Swift's
+/// concurrency pool would keep other tests from running.
+public final class Background<Value: Sendable>: Sendable {
+    private let result = Lock<Result<Value, any Error>?>(nil)
+    private let done = DispatchSemaphore(value: 0)
+
+    /// Starts `body` at once.
+    public init(_ body: @escaping @Sendable () throws -> Value) {
+        let thread = Thread { [result, done] in
+            let outcome = Result(catching: body)
+            result.withLock { $0 = outcome }
+            done.signal()
+        }
+        thread.stackSize = 1 << 20
+        thread.start()
+    }
+
+    /// Waits for the end of the work and gives what it returned or threw.
+    public func value() throws -> Value {
+        done.wait()
+        done.signal()
+        guard let result = result.withLock({ $0 }) else { throw Eventually.Failure(what: "the work's result") }
+        return try result.get()
+    }
+}
+
+/// Waiting for something that happens by itself.
+public enum Eventually {
+    struct Failure: Error, CustomStringConvertible {
+        let what: String
+        var description: String { "did not happen: \(what)" }
+    }
+
+    /// Asks until `condition` holds.
+    /// - Throws: what `condition` throws, and an error that names `what` after 60 s.
+    public static func happens(_ what: String, _ condition: () throws -> Bool) throws {
+        let limit = Deadline.after(milliseconds: 60_000)
+        while try !condition() {
+            guard !limit.hasPassed else { throw Failure(what: what) }
+            usleep(10_000)
+        }
+    }
+}

@@ -1,0 +1,107 @@
+/// A client that sends exactly what a test says: raw request targets, bodies that break off, clients that leave early.
+///
+/// Every request has a connection of its own. A value, usable from any thread.
+public struct HTTPProbe: Sendable {
+    public let port: Int
+
+    /// A client of the server at that port of the loopback address.
+    public init(port: Int) { self.port = port }
+
+    /// Sends a request and reads its whole answer.
+    ///
+    /// Host, `Connection: close` and, when there is a body, Content-Length are added unless `headers` has them.
+    /// - Parameter target: goes on the request line as it is, whatever it holds.
+    /// - Throws: when there is no connection, or the answer breaks off.
+    public func request(
+        _ method: String, _ target: String, headers: [(String, String)] = [], body: [UInt8]? = nil
+    ) throws -> HTTPAnswer {
+        try send(method, target, headers: headers, body: body).answer(isHead: method == "HEAD")
+    }
+
+    public func request(
+        _ method: String, _ target: String, headers: [(String, String)] = [], json: String
+    ) throws -> HTTPAnswer {
+        let type =
+            headers.contains { $0.0.lowercased() == "content-type" } ? [] : [("Content-Type", "application/json")]
+        return try request(method, target, headers: headers + type, body: Array(json.utf8))
+    }
+
+    /// Sends a request and leaves without reading a byte of the answer.
+    public func abandon(
+        _ method: String, _ target: String, headers: [(String, String)] = [], body: [UInt8]? = nil
+    ) throws {
+        try send(method, target, headers: headers, body: body).leave()
+    }
+
+    /// Sends a request; the answer can be read later, or never.
+    public func send(
+        _ method: String, _ target: String, headers: [(String, String)] = [], body: [UInt8]? = nil
+    ) throws -> HTTPExchange {
+        let given = Set(headers.map { $0.0.lowercased() })
+        var head = "\(method) \(target) HTTP/1.1\r\n"
+        for (name, value) in headers { head += "\(name): \(value)\r\n" }
+        if !given.contains("host") { head += "Host: 127.0.0.1:\(port)\r\n" }
+        if !given.contains("connection") { head += "Connection: close\r\n" }
+        if let body, !given.contains("content-length"), !given.contains("transfer-encoding") {
+            head += "Content-Length: \(body.count)\r\n"
+        }
+        return try send(raw: Array((head + "\r\n").utf8) + (body ?? []))
+    }
+
+    /// Sends bytes that need not be a whole request, or one at all.
+    public func send(raw bytes: [UInt8]) throws -> HTTPExchange {
+        let socket = try StreamSocket.connect(port: port)
+        try socket.send(bytes)
+        return HTTPExchange(socket: socket)
+    }
+}
+
+/// A request that was sent.
+public struct HTTPExchange: Sendable {
+    /// For what a test does with the connection itself: send more, end sending, reset.
+    public let socket: StreamSocket
+
+    /// Reads the answer.
+    /// - Parameter isHead: whether it has no body, whatever it announces.
+    public func answer(isHead: Bool = false) throws -> HTTPAnswer {
+        defer { socket.close() }
+        var reader = HTTPMessageReader(socket)
+        guard let (line, fields) = try reader.head() else {
+            throw BrokenMessage("the connection ended without an answer")
+        }
+        let parts = line.split(separator: " ", maxSplits: 2)
+        guard parts.count >= 2, parts[0].hasPrefix("HTTP/1."), let status = Int(parts[1]) else {
+            throw BrokenMessage("no status line: \(line)")
+        }
+        let hasBody = !isHead && status != 204 && status != 304 && status >= 200
+        return HTTPAnswer(
+            status: status, headers: fields, body: hasBody ? try reader.body(fields, untilEnd: true) : [])
+    }
+
+    /// Closes the connection without reading.
+    public func leave() { socket.close() }
+}
+
+public struct HTTPAnswer: Sendable {
+    public let status: Int
+    public let headers: HTTPFields
+    public let body: [UInt8]
+
+    public var text: String { String(decoding: body, as: UTF8.self) }
+
+    /// The body as JSON.
+    public func json() throws -> JSONValue { try JSONValue(parsing: body) }
+
+    /// The last part of the problem's type, such as `club-not-found`; `nil` when the body is no problem of ours.
+    public var problem: String? {
+        guard headers["Content-Type"] == "application/problem+json",
+            let type = try? json()["type"]?.string, type.hasPrefix("/problems/")
+        else { return nil }
+        return String(type.dropFirst("/problems/".count))
+    }
+
+    /// The pointers of the problem's errors, in order.
+    public var pointers: [String] {
+        ((try? json())?["errors"]?.elements ?? []).compactMap { $0["pointer"]?.string }
+    }
+}

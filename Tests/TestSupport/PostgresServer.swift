@@ -1,0 +1,97 @@
+import Foundation
+public import Postgres
+import Runtime
+
+/// A PostgreSQL server for tests: one per test process, started on first use, gone with the process however it ends.
+///
+/// It listens on a free loopback port and on a Unix socket in `folder`, lets everybody in as superuser `postgres`, and
+/// does without fsync. A test takes a database of its own:
+///
+/// ```swift
+/// let connection = try PostgresServer.shared.connect(to: PostgresServer.shared.freshDatabase())
+/// ```
+public final class PostgresServer: Sendable {
+    /// Started when first asked for; a test process without PostgreSQL ends with a message.
+    public static let shared: PostgresServer = {
+        do {
+            let server = try PostgresServer()
+            atexit { PostgresServer.shared.stop() }
+            return server
+        } catch {
+            fatalError("no PostgreSQL for the tests: \(error)")
+        }
+    }()
+
+    /// Holds `data`, `log` and the socket.
+    public let folder: String
+    public let port: Int
+    private let tools: PostgresTools
+    private let watchdog: Watchdog
+    private let databases = Lock(0)
+
+    /// A server of its own, for a suite that restarts or breaks it; gone with this value.
+    public init() throws {
+        let tools = try PostgresTools()
+        let folder = "/tmp/taproom-postgres-\(getpid())-\(UInt32.random(in: 0...(.max)))"
+        let port = try Loopback.freePort()
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        // From here on the folder and the server in it go when this process does.
+        let watchdog = try Watchdog(folder: folder, stop: tools.stopCommand(data: "\(folder)/data"))
+        try tools.takeOver(folder)
+        try tools.run(
+            "initdb", "--pgdata=\(folder)/data", "--username=postgres", "--auth=trust", "--encoding=UTF8",
+            "--locale=C.UTF-8", "--no-sync", "--no-instructions")
+        let settings = """
+            listen_addresses = '127.0.0.1'
+            port = \(port)
+            unix_socket_directories = '\(folder)'
+            max_connections = 300
+            fsync = off
+            synchronous_commit = off
+            full_page_writes = off
+            timezone = 'UTC'
+            """
+        try tools.append(settings, to: "\(folder)/data/postgresql.conf")
+        try tools.run("pg_ctl", "start", "--wait", "--pgdata=\(folder)/data", "--log=\(folder)/log")
+        (self.tools, self.folder, self.port, self.watchdog) = (tools, folder, port, watchdog)
+    }
+
+    /// Creates an empty database.
+    /// - Returns: its libpq URI.
+    public func freshDatabase() throws -> String {
+        let number = databases.withLock { count in
+            count += 1
+            return count
+        }
+        try connect(to: url("postgres")).run(script: "CREATE DATABASE test_\(number)", deadline: .never)
+        return url("test_\(number)")
+    }
+
+    /// A session; it closes when it goes.
+    public func connect(to url: String) throws -> Connection {
+        try Connection(url: url, application: "test", deadline: .after(milliseconds: 10_000))
+    }
+
+    /// The libpq URI of a database of this server.
+    public func url(_ database: String) -> String { "postgresql://postgres@127.0.0.1:\(port)/\(database)" }
+
+    /// How `pg_ctl restart` ends the running server.
+    public enum ShutdownMode: String, Sendable { case smart, fast, immediate }
+
+    /// Restarts the server on the same port; returns when it takes connections. All sessions break, so a suite that does
+    /// this starts a server of its own.
+    public func restart(mode: ShutdownMode) throws {
+        try tools.run(
+            "pg_ctl", "restart", "--wait", "--mode=\(mode.rawValue)", "--pgdata=\(folder)/data", "--log=\(folder)/log")
+    }
+
+    /// The postmaster, which changes with every restart.
+    public func processID() throws -> Int32 {
+        let file = try String(contentsOfFile: "\(folder)/data/postmaster.pid", encoding: .utf8)
+        return file.split(separator: "\n").first.flatMap { Int32($0) } ?? 0
+    }
+
+    deinit { stop() }
+
+    private func stop() { watchdog.release() }
+}

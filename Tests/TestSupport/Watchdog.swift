@@ -1,0 +1,25 @@
+import Foundation
+
+/// A shell that waits for the end of this process, also for a kill -9, then stops a server and removes its folder: it
+/// reads from a pipe whose other end nobody else has.
+final class Watchdog: Sendable {
+    private let process: pid_t
+    private let pipe: Int32
+
+    init(folder: String, stop: String) throws {
+        var ends: [Int32] = [0, 0]
+        guard Glibc.pipe(&ends) == 0 else { throw POSIXError(.EMFILE) }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        pipe = ends[1]
+        process = try Subprocess.start(
+            "/bin/sh", ["-c", "trap '' INT TERM HUP; read -r _; \(stop); rm -rf '\(folder)'"], folder: "/",
+            input: .descriptor(ends[0]))
+        close(ends[0])
+    }
+
+    /// Does at once what the end of the process would do, and waits until it is done.
+    func release() {
+        close(pipe)
+        Subprocess.wait(for: process)
+    }
+}
