@@ -1,10 +1,14 @@
 import Foundation
 import Testing
 
+import class TestSupport.TemporaryFolder
+
 @testable import Instance
 
 struct ConfigurationTests {
-    private let folder = TemporaryFolder()
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
 
     private func read(_ text: String, environment: [String: String] = [:]) throws -> Configuration {
         let file = folder.path + "/local_config.json"

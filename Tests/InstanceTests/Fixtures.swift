@@ -1,21 +1,19 @@
 import Foundation
 import Glibc
 
+import enum TestSupport.Loopback
+import class TestSupport.TemporaryFolder
+import class TestSupport.Watchdog
+
 @testable import Instance
 
-/// A folder that goes with its owner.
-final class TemporaryFolder: Sendable {
-    let path: String
-
-    /// - Parameter mode: 0700 keeps out the users that root's parts run as.
-    init(mode: mode_t = 0o755) {
-        var template = Array("/tmp/taproom-test.XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { fatalError("cannot make a folder in /tmp") }
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        chmod(path, mode)
+extension TemporaryFolder {
+    /// One that keeps out the users whom root's parts run as.
+    static func closed() throws -> TemporaryFolder {
+        let folder = try TemporaryFolder()
+        chmod(folder.path, 0o700)
+        return folder
     }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
 }
 
 enum TestProject {
@@ -27,24 +25,23 @@ enum TestProject {
     static let tool = (Placement.resolve("/proc/self/exe") as NSString).deletingLastPathComponent + "/taproom"
 }
 
-/// A state folder, a configuration and a port of a test's own; it is stopped and forgotten with its owner.
+/// A state folder, a configuration and a port of a test's own; it is stopped and forgotten with its owner, and also
+/// when the tests are killed.
 final class PrivateInstance: Sendable {
     let folder: TemporaryFolder
     let port: Int
     let state: String
+    private let watchdog: Watchdog
 
-    init(folderMode: mode_t = 0o755) throws {
-        folder = TemporaryFolder(mode: folderMode)
+    init(folder: TemporaryFolder) throws {
+        self.folder = folder
         state = folder.path + "/state"
-        // Below the kernel's range for outgoing connections, and another for each test process.
-        let first = 20000 + Int(getpid()) % 8000
-        guard let free = (first..<32000).first(where: { Ports.isFree($0) && Ports.isFree($0 + 1000) }) else {
-            throw InstanceError("no free port")
-        }
-        port = free
+        port = try Loopback.freePort()
+        watchdog = try Watchdog(
+            folder: folder.path, stop: "TAPROOM_STATE='\(state)' '\(TestProject.tool)' clean-state >/dev/null 2>&1")
     }
 
-    deinit { _ = try? run("clean-state") }
+    deinit { watchdog.release() }
 
     func run(_ arguments: String..., port: Int? = nil) throws -> Subprocess {
         try Subprocess.run(

@@ -3,13 +3,15 @@ import Postgres
 import Runtime
 import Testing
 
+import class TestSupport.TemporaryFolder
+
 @testable import Instance
 
 /// The real supervisord, nginx, PostgreSQL and functions, started by the tool itself.
 @Suite(.serialized)
 struct InstanceCycleTests {
     @Test func `up, status, up again, a crash of supervisord, down`() throws {
-        let instance = try PrivateInstance()
+        let instance = try PrivateInstance(folder: TemporaryFolder())
         let first = try instance.run("up")
         try #require(first.status == 0, "\(first.output)\(first.errors)")
         #expect(first.output.contains("http://127.0.0.1:\(instance.port)/club/{id}/subscribe/"))
@@ -66,7 +68,7 @@ struct InstanceCycleTests {
     }
 
     @Test func `a state folder that other users cannot enter works, and clean-state leaves nothing`() throws {
-        let instance = try PrivateInstance(folderMode: 0o700)
+        let instance = try PrivateInstance(folder: .closed())
         let up = try instance.run("up")
         try #require(up.status == 0, "\(up.output)\(up.errors)")
         #expect(instance.gateway.get("/readyz")?.status == 200)
@@ -81,8 +83,8 @@ struct InstanceCycleTests {
     }
 
     @Test func `a taken port is named with the way out`() throws {
-        let instance = try PrivateInstance()
-        let other = try PrivateInstance()
+        let instance = try PrivateInstance(folder: TemporaryFolder())
+        let other = try PrivateInstance(folder: TemporaryFolder())
         #expect(try other.run("up").status == 0)
         let refused = try instance.run("up", port: other.port)
         #expect(refused.status != 0)

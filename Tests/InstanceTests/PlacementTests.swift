@@ -1,6 +1,8 @@
 import Glibc
 import Testing
 
+import class TestSupport.TemporaryFolder
+
 @testable import Instance
 
 struct PlacementTests {
@@ -47,15 +49,15 @@ struct PlacementTests {
     }
 
     @Test func `a folder counts as reachable only when all above it are`() throws {
-        let open = TemporaryFolder()
-        let closed = TemporaryFolder(mode: 0o700)
+        let open = try TemporaryFolder()
+        let closed = try TemporaryFolder.closed()
         for folder in [open, closed] { mkdir(folder.path + "/state", 0o755) }
         #expect(Placement.isTraversable(open.path + "/state"))
         #expect(!Placement.isTraversable(closed.path + "/state"))
     }
 
     @Test func `a socket folder of somebody else is refused`() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         symlink("/etc", folder.path + "/run")
         #expect(throws: InstanceError.self) { try ensureFolder(folder.path + "/run", mode: 0o700, owner: nil) }
     }

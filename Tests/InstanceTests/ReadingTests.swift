@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+import class TestSupport.TemporaryFolder
+
 @testable import Instance
 
 struct ReadingTests {
@@ -20,7 +22,7 @@ struct ReadingTests {
     }
 
     @Test func `a followed log survives being cut and replaced, and shows whole lines only`() throws {
-        let folder = TemporaryFolder()
+        let folder = try TemporaryFolder()
         let path = folder.path + "/x.log"
         func write(_ text: String) throws { try Data(text.utf8).write(to: URL(fileURLWithPath: path)) }
         try write("one\ntwo\nthree\n")
