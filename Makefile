@@ -19,13 +19,13 @@ build: packages
 	@ln -sfn $(TAPROOM) taproom
 
 up: build
-	@$(TAPROOM) up
+	@./taproom up
 
 down:
 	@if [ -x $(TAPROOM) ]; then $(TAPROOM) down; else echo "nothing was built here, so nothing runs"; fi
 
 status:
-	@$(TAPROOM) status
+	@./taproom status
 
 # Forgets databases, logs and everything else in the state folder. The configuration with its secrets stays.
 clean-state:
