@@ -30,8 +30,8 @@ import Testing
     @Test func futureRowsTakeEffectByThemselves() throws {
         let club = try shop.club()
         let id = try shop.subscription(club: club, history: [(1, "400 milliseconds"), (2, "1200 milliseconds")])
-        try waitUntil("the subscription to begin") { try shop.eligible() == [id] }
-        try waitUntil("the subscription to end") { try shop.eligible() == [] }
+        try Eventually.happens("the subscription to begin") { try shop.eligible() == [id] }
+        try Eventually.happens("the subscription to end") { try shop.eligible() == [] }
     }
 
     @Test func pagesHoldEveryIDOnceInOrder() throws {

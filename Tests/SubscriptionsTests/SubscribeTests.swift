@@ -71,7 +71,7 @@ import Testing
     @Test func aFutureRowTakesEffectByItself() throws {
         let club = try shop.club(status: 3)
         try shop.clubHistory(Int(club), 1, effect: "300 milliseconds")
-        try waitUntil("the club to open") { problem { _ = try subscribe("early", club) } == nil }
+        try Eventually.happens("the club to open") { problem { _ = try subscribe("early", club) } == nil }
     }
 
     @Test("ties of the effect date go to the later create date, then to the greater id")
