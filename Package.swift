@@ -93,7 +93,8 @@ let testTargets: [Target] = [
     tests("Outbound", ["Outbound", "Runtime"]),
     tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),
     tests("Manifest", ["Manifest"]),
-    tests("Instance", ["Instance", "Manifest", "taproom"]),
+    tests("Instance", ["Instance", "Postgres", "Runtime", "taproom"]),
+    tests("EndToEnd", ["Postgres", "Runtime", "taproom"] + functionTargets.map { .byName(name: $0.name) }),
     tests("Subscriptions", ["Subscriptions", "Charging", "Migrations", "Postgres", "Runtime"]),
 ]
 

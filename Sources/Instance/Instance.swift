@@ -63,7 +63,8 @@ public struct Instance: Sendable {
         public let name: String
         /// What triggers it: `http`.
         public let kind: String
-        /// `running` when all its workers run, `degraded` when some do, else `stopped`.
+        /// `running` when all its workers run, `degraded` when some do, `starting` in their first second, else
+        /// `stopped`.
         public let state: String
         /// Pids of the workers that run; never the process that only holds the socket.
         public let pids: [Int]
@@ -75,7 +76,12 @@ public struct Instance: Sendable {
         return manifest.functions.map { function in
             let workers = processes.filter { $0.group == function.name && !$0.isHolder }
             let running = workers.filter { $0.state == "RUNNING" }
-            let state = running.isEmpty ? "stopped" : running.count == workers.count ? "running" : "degraded"
+            let state =
+                if running.isEmpty {
+                    workers.contains { $0.state == "STARTING" } ? "starting" : "stopped"
+                } else {
+                    running.count == workers.count ? "running" : "degraded"
+                }
             return FunctionStatus(name: function.name, kind: "http", state: state, pids: running.compactMap(\.pid))
         }
     }

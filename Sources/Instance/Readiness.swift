@@ -13,9 +13,17 @@ struct Readiness {
             last = gateway.get("/readyz")
             return last?.status == 200
         }
-        if ready { return }
+        if ready { return try waitForWorkers() }
         let answer = last.map { "GET /readyz answers \($0.status): \($0.body.prefix(400))" }
         throw try failure(answer ?? "the gateway does not answer", suspects: ["nginx", "readyz"])
+    }
+
+    /// A process that answers already counts as starting until it has stayed up for a second.
+    private func waitForWorkers() throws {
+        let isRunning = try waitUntil(seconds: Self.secondsToWait, every: 100) {
+            try instance.processes().allSatisfy { $0.state == "RUNNING" }
+        }
+        guard isRunning else { throw try failure("not everything stays up", suspects: []) }
     }
 
     /// The error for something that does not come up, with the end of the logs of what does not run.

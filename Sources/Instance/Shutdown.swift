@@ -26,17 +26,29 @@ public struct Shutdown {
             if isAnyLeft { try progress.step("Stopping what an earlier supervisord left") { try orphans.stop() } }
             return isAnyLeft
         }
-        try progress.step("Stopping the functions, nginx and PostgreSQL") {
-            let children = RunningProcess.all().filter { $0.parent == supervisor.pid }
-            kill(supervisor.pid, SIGTERM)
-            // Longest in turn: functions finish what they have in hand, PostgreSQL writes its last checkpoint.
-            guard waitUntil(seconds: 180, condition: { !([supervisor] + children).contains(where: \.isAlive) }) else {
-                throw InstanceError(
-                    "supervisord \(supervisor.pid) does not stop; see \(record.placement.logs)/supervisord.log")
-            }
+        try progress.step("Stopping nginx, the functions and PostgreSQL") {
+            try stop(supervisor, logs: record.placement.logs)
             try orphans.stop()
         }
         return true
+    }
+
+    private func stop(_ supervisor: RunningProcess, logs: String) throws {
+        let children = RunningProcess.all().filter { $0.parent == supervisor.pid }
+        kill(supervisor.pid, SIGTERM)
+        // It stops one program after the other and takes a second for each. Once it has stopped the gateway, which
+        // comes first, it starts nothing again, and the rest may as well stop at once; PostgreSQL when nobody needs it.
+        let gateway = children.filter { $0.program == "nginx" }
+        let database = children.filter { $0.program == "postgres" }
+        let functions = children.filter { !gateway.contains($0) && !database.contains($0) }
+        for (programs, next, signal) in [(gateway, functions, SIGTERM), (functions, database, SIGINT)] {
+            _ = waitUntil(seconds: 40) { !programs.contains(where: \.isAlive) }
+            for process in next where process.isAlive { kill(process.pid, signal) }
+        }
+        // The longest is a function that finishes what it has in hand, or PostgreSQL's last checkpoint.
+        guard waitUntil(seconds: 360, condition: { !([supervisor] + children).contains(where: \.isAlive) }) else {
+            throw InstanceError("supervisord \(supervisor.pid) does not stop; see \(logs)/supervisord.log")
+        }
     }
 
     /// Stops it and removes everything it ever wrote.

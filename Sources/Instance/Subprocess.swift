@@ -52,12 +52,22 @@ struct Subprocess {
         for name in try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd") {
             if let file = Int32(name), file > 2 { _ = fcntl(file, F_SETFD, FD_CLOEXEC) }
         }
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        // A thread that blocks signals hands that on, down to daemons that then cannot be stopped.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        sigfillset(&signals)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         let program = "/usr/bin/env"
         let arguments = ([program, "--chdir=/"] + command).map { strdup($0) } + [nil]
         let variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for text in arguments + variables { free(text) } }
         var pid: pid_t = 0
-        let result = posix_spawn(&pid, program, &actions, nil, arguments, variables)
+        let result = posix_spawn(&pid, program, &actions, &attributes, arguments, variables)
         guard result == 0 else {
             errno = result
             throw SystemError("cannot run \(command[0])")

@@ -8,7 +8,7 @@ struct Migrate: ParsableCommand {
         abstract: "Brings the databases along their migrations, with Alembic's verbs.",
         discussion: """
             The files are migrations/<service>/<revision>_<slug>.sql in the current folder. A revision is named by a \
-            unique prefix, head, base, or relative: +1, -1, head-1. Options of migrate itself come before the verb.
+            unique prefix, head, base, or relative: +1, -1, head-1.
             """,
         subcommands: [
             Upgrade.self, Downgrade.self, Current.self, History.self, Heads.self, Show.self, Stamp.self, Check.self,

@@ -18,12 +18,15 @@ import Testing
         #expect(applied.errors == "")
         #expect(try offline.schema() == online.schema())
         #expect(try offline.migrator().check() == [])
+        let checksums = "SELECT revision || file || checksum FROM taproom_migration ORDER BY 1"
+        #expect(try offline.column(checksums) == online.column(checksums))
 
         let back = try psql(offline, offline.folder().downgradeScript("head:aa11"))
         #expect(back.errors == "")
         try online.migrator().downgrade(to: "aa11")
         #expect(try offline.schema() == online.schema())
         #expect(try offline.versions() == [Fixture.second])
+        #expect(try offline.column(checksums) == online.column(checksums))
 
         #expect(try psql(offline, offline.folder().upgradeScript("aa11:+1")).errors == "")
         #expect(try offline.migrator().check() == [])

@@ -47,9 +47,9 @@ struct PostgresTools: Sendable {
     }
 }
 
-enum Loopback {
+public enum Loopback {
     /// A TCP port that nobody listens on right now.
-    static func freePort() throws -> Int {
+    public static func freePort() throws -> Int {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()

@@ -2,11 +2,14 @@ import Foundation
 
 /// A shell that waits for the end of this process, also for a kill -9, then stops a server and removes its folder: it
 /// reads from a pipe whose other end nobody else has.
-final class Watchdog: Sendable {
+public final class Watchdog: Sendable {
     private let process: pid_t
     private let pipe: Int32
 
-    init(folder: String, stop: String) throws {
+    /// - Parameters:
+    ///   - folder: removed in the end.
+    ///   - stop: a shell command that stops the server.
+    public init(folder: String, stop: String) throws {
         var ends: [Int32] = [0, 0]
         guard Glibc.pipe(&ends) == 0 else { throw POSIXError(.EMFILE) }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -18,7 +21,7 @@ final class Watchdog: Sendable {
     }
 
     /// Does at once what the end of the process would do, and waits until it is done.
-    func release() {
+    public func release() {
         close(pipe)
         Subprocess.wait(for: process)
     }

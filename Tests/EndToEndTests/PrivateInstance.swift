@@ -1,0 +1,130 @@
+import Foundation
+import Postgres
+import Runtime
+import TestSupport
+
+/// Taproom as `make up` starts it, on a state folder and ports of its own; it ends with the test process.
+final class PrivateInstance: Sendable {
+    /// Charges through its own orders service, as a fresh installation does.
+    static let whole = Result { try PrivateInstance(platform: nil) }
+    /// Charges through a platform that the tests direct.
+    static let directed = Result { try PrivateInstance(platform: ScriptedPlatform()) }
+
+    let port: Int
+    let platform: ScriptedPlatform?
+    private let folder: String
+    private let watchdog: Watchdog
+    private let counter = Lock(0)
+
+    private init(platform: ScriptedPlatform?) throws {
+        folder = "/tmp/taproom-end-to-end-\(getpid())-\(UInt32.random(in: 0...(.max)))"
+        try FileManager.default.createDirectory(
+            atPath: folder, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o755])
+        port = try Loopback.freePort()
+        self.platform = platform
+        let environment = Self.environment(folder, port, platform)
+        let variables = environment.map { "\($0.key)='\($0.value)'" }.joined(separator: " ")
+        watchdog = try Watchdog(
+            folder: folder,
+            stop: "cd '\(Self.root)' && \(variables) '\(try Subprocess.product("taproom"))' clean-state >/dev/null 2>&1"
+        )
+        try tool("up")
+    }
+
+    static let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+
+    private static func environment(_ folder: String, _ port: Int, _ platform: ScriptedPlatform?) -> [String: String] {
+        var variables = [
+            "TAPROOM_STATE": "\(folder)/state", "TAPROOM_PORT": "\(port)", "TAPROOM_CONFIG": "\(folder)/config.json",
+        ]
+        if let platform { variables["TAPROOM_ECOMMERCE_URL"] = platform.url }
+        return variables
+    }
+
+    struct Failed: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// Runs `taproom` for this instance and returns what it prints.
+    @discardableResult
+    func tool(_ arguments: String...) throws -> String {
+        let run = try Subprocess.run(
+            try Subprocess.product("taproom"), arguments, environment: Self.environment(folder, port, platform),
+            folder: Self.root)
+        guard run.status == 0 else {
+            throw Failed(description: "taproom \(arguments): \(run.status)\n\(run.output)\n\(run.errors)")
+        }
+        return run.output
+    }
+
+    var http: HTTPProbe { HTTPProbe(port: port) }
+
+    /// What `taproom status --json` tells outsiders.
+    func status() throws -> JSONValue { try JSONValue(parsing: tool("status", "--json")) }
+
+    /// The worker processes of a function.
+    func pids(_ function: String) throws -> [Int32] {
+        let entry = try status()["functions"]?.elements.first { $0["name"]?.string == function }
+        return entry?["pids"]?.elements.compactMap { $0.integer.map(Int32.init) } ?? []
+    }
+
+    /// A service's database by the address that outsiders are given.
+    func database(_ service: String = "subscriptions") throws -> Database {
+        guard let url = try status()["databases"]?[service]?.string else { throw Failed(description: "no \(service)") }
+        return Database(url: url, application: "outsider")
+    }
+
+    /// The lines that a function has logged so far.
+    func log(_ function: String) throws -> [JSONValue] {
+        try String(contentsOfFile: "\(folder)/state/log/\(function).log", encoding: .utf8)
+            .split(separator: "\n").map { try JSONValue(parsing: String($0)) }
+    }
+
+    /// The headers that the local platform asks for.
+    func credentials() throws -> [(String, String)] {
+        let file = try JSONValue(parsing: String(contentsOfFile: "\(folder)/config.json", encoding: .utf8))
+        return [
+            ("x-api-key", file["ecommerce"]?["api_key"]?.string ?? ""),
+            ("x-api-secret", file["ecommerce"]?["api_secret"]?.string ?? ""),
+        ]
+    }
+
+    func postmaster() throws -> Int32 {
+        let file = try String(contentsOfFile: "\(folder)/state/postgres/postmaster.pid", encoding: .utf8)
+        guard let pid = file.split(separator: "\n").first.flatMap({ Int32($0) }) else {
+            throw Failed(description: "no postmaster")
+        }
+        return pid
+    }
+
+    func unique(_ prefix: String) -> String {
+        let number = counter.withLock { count in
+            count += 1
+            return count
+        }
+        return "\(prefix)-\(number)"
+    }
+
+    /// A club that is active, written the way outsiders do.
+    func club(in database: Database, status: Int = 1) throws -> Int {
+        let soon = Deadline.after(milliseconds: 20_000)
+        let id = try database.execute(
+            "INSERT INTO club (name, store_sku) VALUES ('Pale Ale Circle', 4711) RETURNING id", deadline: soon)[0]
+            .decode(Int.self)
+        try database.execute(
+            """
+            INSERT INTO club_status_history VALUES
+                (\(unique("club")), \(id), \(status), now() AT TIME ZONE 'UTC' - interval '1 day', NULL, NULL)
+            """, deadline: soon)
+        return id
+    }
+
+    /// A subscription made through the gateway.
+    func subscription(inClub club: Int) throws -> String {
+        let answer = try http.request("POST", "/club/\(club)/subscribe/", json: #"{"customer_id":"\#(unique("c"))"}"#)
+        guard answer.status == 200, let id = try answer.json()["id"]?.string else {
+            throw Failed(description: "\(answer.status) \(answer.text)")
+        }
+        return id
+    }
+}

@@ -1,0 +1,108 @@
+import Foundation
+import Testing
+
+import class TestSupport.TemporaryFolder
+
+@testable import Instance
+
+struct ConfigurationTests {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func read(_ text: String, environment: [String: String] = [:]) throws -> Configuration {
+        let file = folder.path + "/local_config.json"
+        try Data(text.utf8).write(to: URL(fileURLWithPath: file))
+        return try Configuration(file: file, services: ["orders", "subscriptions"], environment: environment)
+    }
+
+    private static let complete = """
+        {"databases": {"orders": "", "subscriptions": "postgresql://me@db.example.com/subscriptions"},
+         "embedded_passwords": {"orders": "secret"},
+         "ecommerce": {"url": "", "api_key": "k", "api_secret": "s"}, "gateway": {"port": 9000}}
+        """
+
+    @Test func `says where everything is`() throws {
+        let configuration = try read(Self.complete)
+        #expect(configuration.databases["orders"] == .embedded(password: "secret"))
+        #expect(
+            configuration.databases["subscriptions"] == .outside(url: "postgresql://me@db.example.com/subscriptions"))
+        #expect(configuration.ecommerceURL == nil)
+        #expect(configuration.gatewayPort == 9000)
+        #expect(configuration.billingTimeZone == "UTC")
+        #expect(configuration.isEmbedded)
+    }
+
+    @Test func `the environment goes before the file, unless it is empty`() throws {
+        let configuration = try read(
+            Self.complete,
+            environment: [
+                "TAPROOM_PORT": "9100", "TAPROOM_ECOMMERCE_URL": "http://127.0.0.1:9/shop",
+                "TAPROOM_BILLING_TIME_ZONE": "America/Sao_Paulo", "TAPROOM_ECOMMERCE_API_KEY": "",
+                "TAPROOM_DATABASES_ORDERS": "postgresql://db.example.com/orders",
+            ])
+        #expect(configuration.gatewayPort == 9100)
+        #expect(configuration.ecommerceURL == "http://127.0.0.1:9/shop")
+        #expect(configuration.billingTimeZone == "America/Sao_Paulo")
+        #expect(configuration.ecommerceKey == "k")
+        #expect(!configuration.isEmbedded)
+    }
+
+    @Test func `lists every unknown, missing and wrong key with its fix`() throws {
+        let error = try #require(throws: ConfigurationError.self) {
+            try read(
+                """
+                {"databases": {"orders": "mysql://x", "subscription": ""}, "ecommerce": {"url": "shop", "api_key": 7},
+                 "gateway": {"port": "9000"}, "billing": {"time_zone": "Mars/Olympus"}, "colour": "amber"}
+                """, environment: ["TAPROOM_ECOMMERCE_API_SECRET": "two words"])
+        }
+        let expected = [
+            "billing.time_zone has no usable value: give a name of the IANA time zone database",
+            "colour is not a key: take it out",
+            "databases.orders has no usable value: give a libpq URI",
+            "databases.subscription is not a key: did you mean databases.subscriptions?",
+            "databases.subscriptions is missing: give a libpq URI",
+            "ecommerce.api_key is no text: give the platform's API key",
+            "ecommerce.url has no usable value: give the platform's base URL",
+            "gateway.port is a text: give a whole number from 1 to 65535, without quotes",
+            "TAPROOM_ECOMMERCE_API_SECRET has no usable value: give the platform's API secret",
+        ]
+        for problem in expected {
+            #expect(error.problems.contains { $0.hasPrefix(problem) }, "\(problem)\nnot in\n\(error)")
+        }
+        #expect(error.description.contains(folder.path + "/local_config.json"))
+    }
+
+    @Test func `an embedded database needs a password`() throws {
+        let error = try #require(throws: ConfigurationError.self) {
+            try read(Self.complete.replacingOccurrences(of: "\"secret\"", with: "\"\""))
+        }
+        #expect(error.problems.count == 1)
+        #expect(error.problems[0].hasPrefix("embedded_passwords.orders is missing: give the password"))
+        #expect(error.problems[0].contains("TAPROOM_EMBEDDED_PASSWORDS_ORDERS"))
+    }
+
+    @Test(arguments: ["", "{", "[]", "{\"databases\": }"])
+    func `text that is no JSON object names the file`(text: String) throws {
+        let error = try #require(throws: ConfigurationError.self) { try read(text) }
+        #expect(error.description.contains("local_config.json"))
+        #expect(!error.problems.isEmpty)
+    }
+
+    @Test func `the first start writes the model with secrets of its own, for the owner only`() throws {
+        let (first, second) = (folder.path + "/first.json", folder.path + "/second.json")
+        let model = TestProject.root + "/model_config.json"
+        for file in [first, second] { #expect(try ConfigurationFile.writeIfMissing(file, model: model)) }
+        let text = try String(contentsOfFile: first, encoding: .utf8)
+        #expect(try !ConfigurationFile.writeIfMissing(first, model: model))
+        #expect(try String(contentsOfFile: first, encoding: .utf8) == text)
+        let attributes = try FileManager.default.attributesOfItem(atPath: first)
+        #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o600)
+        let services = ["orders", "subscriptions"]
+        let one = try Configuration(file: first, services: services, environment: [:])
+        let other = try Configuration(file: second, services: services, environment: [:])
+        #expect(one.databases != other.databases)
+        #expect(Set([one.ecommerceKey, one.ecommerceSecret, other.ecommerceKey, other.ecommerceSecret]).count == 4)
+        #expect(one.ecommerceKey.count == 32)
+    }
+}

@@ -1,0 +1,74 @@
+import Foundation
+import Glibc
+
+import enum TestSupport.Loopback
+import class TestSupport.TemporaryFolder
+import class TestSupport.Watchdog
+
+@testable import Instance
+
+extension TemporaryFolder {
+    /// One that keeps out the users whom root's parts run as.
+    static func closed() throws -> TemporaryFolder {
+        let folder = try TemporaryFolder()
+        chmod(folder.path, 0o700)
+        return folder
+    }
+}
+
+enum TestProject {
+    /// The folder with Package.swift.
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().path
+
+    /// The tool, built together with this test.
+    static let tool = (Placement.resolve("/proc/self/exe") as NSString).deletingLastPathComponent + "/taproom"
+}
+
+/// A state folder, a configuration and a port of a test's own; it is stopped and forgotten with its owner, and also
+/// when the tests are killed.
+final class PrivateInstance: Sendable {
+    let folder: TemporaryFolder
+    let port: Int
+    let state: String
+    private let watchdog: Watchdog
+
+    init(folder: TemporaryFolder) throws {
+        self.folder = folder
+        state = folder.path + "/state"
+        port = try Loopback.freePort()
+        watchdog = try Watchdog(
+            folder: folder.path, stop: "TAPROOM_STATE='\(state)' '\(TestProject.tool)' clean-state >/dev/null 2>&1")
+    }
+
+    deinit { watchdog.release() }
+
+    func run(_ arguments: String..., port: Int? = nil) throws -> Subprocess {
+        try Subprocess.run(
+            [TestProject.tool] + arguments,
+            environment: [
+                "TAPROOM_STATE": state, "TAPROOM_PORT": "\(port ?? self.port)",
+                "TAPROOM_CONFIG": folder.path + "/config.json", "PATH": Subprocess.searchPath,
+            ])
+    }
+
+    /// What `status --json` promises to other programs.
+    struct Report: Decodable {
+        struct Function: Decodable {
+            let name: String
+            let kind: String
+            let state: String
+            let pids: [Int]
+        }
+        let gateway: String
+        let databases: [String: String]
+        let functions: [Function]
+        let state: String
+    }
+
+    func report() throws -> Report {
+        try JSONDecoder().decode(Report.self, from: Data(try run("status", "--json").output.utf8))
+    }
+
+    var gateway: Gateway { Gateway(port: port) }
+}

@@ -1,0 +1,95 @@
+import Foundation
+import Postgres
+import Runtime
+import Testing
+
+import class TestSupport.TemporaryFolder
+
+@testable import Instance
+
+/// The real supervisord, nginx, PostgreSQL and functions, started by the tool itself.
+@Suite(.serialized)
+struct InstanceCycleTests {
+    @Test func `up, status, up again, a crash of supervisord, down`() throws {
+        let instance = try PrivateInstance(folder: TemporaryFolder())
+        let first = try instance.run("up")
+        try #require(first.status == 0, "\(first.output)\(first.errors)")
+        #expect(first.output.contains("http://127.0.0.1:\(instance.port)/club/{id}/subscribe/"))
+        #expect(instance.gateway.get("/readyz")?.status == 200)
+
+        let report = try instance.report()
+        #expect(report.gateway == "http://127.0.0.1:\(instance.port)")
+        #expect(report.state == instance.state)
+        #expect(report.functions.allSatisfy { $0.kind == "http" && $0.state == "running" && $0.pids.count == 1 })
+        for pid in report.functions.flatMap(\.pids) {
+            let executable = try #require(RunningProcess(pid: pid_t(pid))?.executable)
+            #expect(executable.hasSuffix("Function"), "a holder counts as a worker: \(executable)")
+        }
+        try databasesAreTheirServices(report)
+
+        let second = try instance.run("up")
+        #expect(second.status == 0, "\(second.output)\(second.errors)")
+        #expect(try instance.report().functions.map(\.pids) == report.functions.map(\.pids), "up restarted something")
+
+        let restart = try instance.run("restart", "clubs")
+        #expect(restart.status == 0, "\(restart.errors)")
+        for (old, new) in zip(report.functions, try instance.report().functions) {
+            #expect((old.pids != new.pids) == (old.name == "clubs"), "\(old.name)")
+        }
+
+        let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
+        kill(try #require(Supervisor(placement: placement).process).pid, SIGKILL)
+        let third = try instance.run("up")
+        #expect(third.status == 0, "\(third.output)\(third.errors)")
+        #expect(instance.gateway.get("/readyz")?.status == 200)
+
+        let down = try instance.run("down")
+        #expect(down.status == 0, "\(down.errors)")
+        #expect(Orphans(placement: placement).find().isEmpty)
+        #expect(Ports.isFree(instance.port))
+        #expect(try instance.report().functions.allSatisfy { $0.state == "stopped" && $0.pids.isEmpty })
+        #expect(try instance.run("down").output.contains("Nothing runs"))
+
+        #expect(try instance.run("clean-state").status == 0)
+        #expect(!FileManager.default.fileExists(atPath: instance.state))
+    }
+
+    /// Each role reads and writes its own tables, empties them, and cannot even connect to the others'.
+    private func databasesAreTheirServices(_ report: PrivateInstance.Report) throws {
+        let limit = Deadline.after(milliseconds: 10_000)
+        let subscriptions = try #require(report.databases["subscriptions"])
+        let orders = try #require(report.databases["orders"])
+        let session = try Connection(url: subscriptions, application: "test", deadline: limit)
+        try session.run(script: "INSERT INTO club (name) VALUES ('x'); TRUNCATE club CASCADE", deadline: limit)
+        let wrong = orders.replacingOccurrences(of: "/orders", with: "/subscriptions")
+        #expect(throws: PostgresError.self) {
+            try Connection(url: wrong, application: "test", deadline: limit)
+        }
+    }
+
+    @Test func `a state folder that other users cannot enter works, and clean-state leaves nothing`() throws {
+        let instance = try PrivateInstance(folder: .closed())
+        let up = try instance.run("up")
+        try #require(up.status == 0, "\(up.output)\(up.errors)")
+        #expect(instance.gateway.get("/readyz")?.status == 200)
+        let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
+        #expect((placement.data == instance.state) == (geteuid() != 0))
+        let log = try String(contentsOfFile: instance.state + "/log/readyz.log", encoding: .utf8)
+        #expect(log.contains("GET /readyz"))
+        #expect(try instance.run("clean-state").status == 0)
+        for folder in [placement.state, placement.data, placement.run] {
+            #expect(!FileManager.default.fileExists(atPath: folder))
+        }
+    }
+
+    @Test func `a taken port is named with the way out`() throws {
+        let instance = try PrivateInstance(folder: TemporaryFolder())
+        let other = try PrivateInstance(folder: TemporaryFolder())
+        #expect(try other.run("up").status == 0)
+        let refused = try instance.run("up", port: other.port)
+        #expect(refused.status != 0)
+        #expect(refused.errors.contains("port \(other.port) is in use"))
+        #expect(refused.errors.contains("TAPROOM_PORT="))
+        #expect(other.gateway.get("/readyz")?.status == 200)
+    }
+}
