@@ -41,6 +41,7 @@ test: packages
 bench: build
 	@scripts/install-packages wrk
 	@bench/run
+	@bench/charge-run
 
 # Needs a built tool.
 lint:

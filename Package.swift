@@ -73,9 +73,10 @@ let functionTargets: [Target] = functions.map { folder, needs in
 
 let tools: [Target] = [
     library("Instance", ["Manifest", "Migrations", "Postgres", "Runtime"]),
+    library("Operations", ["Outbound", "Postgres", "Runtime", crypto]),
     .executableTarget(
         name: "taproom",
-        dependencies: ["Instance", "Manifest", "Migrations", "Postgres", "Runtime", arguments, yaml],
+        dependencies: ["Instance", "Manifest", "Migrations", "Operations", "Postgres", "Runtime", arguments, yaml],
         swiftSettings: strict),
 ]
 
@@ -95,6 +96,7 @@ let testTargets: [Target] = [
     tests("Manifest", ["Manifest"]),
     tests("Instance", ["Instance", "Postgres", "Runtime", "taproom"]),
     tests("EndToEnd", ["Postgres", "Runtime", "taproom"] + functionTargets.map { .byName(name: $0.name) }),
+    tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),
     tests("Subscriptions", ["Subscriptions", "Charging", "Migrations", "Postgres", "Runtime"]),
 ]
 

@@ -19,6 +19,8 @@ public struct HTTPClient: Sendable {
 
     public struct Answer: Sendable {
         public let status: Int
+        /// In the order they came; a name may come more than once.
+        public let headers: [(name: String, value: String)]
         public let body: [UInt8]
         /// Seconds, when the answer names a whole number of them.
         public let retryAfter: Int?
@@ -35,6 +37,18 @@ public struct HTTPClient: Sendable {
     public func post(
         _ url: String, headers: [(name: String, value: String)], body: [UInt8], deadline: Deadline
     ) -> Outcome {
+        send(url, headers: headers, body: body, deadline: deadline)
+    }
+
+    /// Sends a GET and waits for its answer until the deadline at the latest.
+    public func get(_ url: String, headers: [(name: String, value: String)], deadline: Deadline) -> Outcome {
+        send(url, headers: headers, body: nil, deadline: deadline)
+    }
+
+    /// - Parameter body: what is posted; `nil` for a GET.
+    private func send(
+        _ url: String, headers: [(name: String, value: String)], body: [UInt8]?, deadline: Deadline
+    ) -> Outcome {
         guard let handle = curl_easy_init() else { return .notSent(reason: "libcurl has no memory") }
         defer { curl_easy_cleanup(handle) }
         var list: UnsafeMutablePointer<curl_slist>?
@@ -49,11 +63,11 @@ public struct HTTPClient: Sendable {
         guard total > 0 else { return .notSent(reason: "no time was left") }
 
         for (option, value) in [
-            (CURLOPT_NOSIGNAL, 1), (CURLOPT_POST, 1), (CURLOPT_FOLLOWLOCATION, 0), (CURLOPT_PATH_AS_IS, 1),
+            (CURLOPT_NOSIGNAL, 1), (body == nil ? CURLOPT_HTTPGET : CURLOPT_POST, 1), (CURLOPT_FOLLOWLOCATION, 0),
+            (CURLOPT_PATH_AS_IS, 1),
             (CURLOPT_FRESH_CONNECT, 1), (CURLOPT_FORBID_REUSE, 1), (CURLOPT_TCP_NODELAY, 1),
             (CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)),
             (CURLOPT_CONNECTTIMEOUT_MS, min(Self.connectMilliseconds, total)), (CURLOPT_TIMEOUT_MS, total),
-            (CURLOPT_POSTFIELDSIZE, body.count),
         ] as [(CURLoption, Int)] {
             taproom_curl_set_long(handle, option, value)
         }
@@ -70,7 +84,9 @@ public struct HTTPClient: Sendable {
         }
         taproom_curl_set_pointer(handle, CURLOPT_WRITEDATA, receiver)
         return withExtendedLifetime(received) {
-            body.withUnsafeBytes { body in
+            guard let body else { return outcome(of: curl_easy_perform(handle), handle, received) }
+            taproom_curl_set_long(handle, CURLOPT_POSTFIELDSIZE, body.count)
+            return body.withUnsafeBytes { body in
                 taproom_curl_set_pointer(
                     handle, CURLOPT_POSTFIELDS, UnsafeMutableRawPointer(mutating: body.baseAddress))
                 return outcome(of: curl_easy_perform(handle), handle, received)
@@ -88,7 +104,19 @@ public struct HTTPClient: Sendable {
         var retryAfter: curl_off_t = 0
         taproom_curl_get_time(handle, CURLINFO_RETRY_AFTER, &retryAfter)
         return .answered(
-            Answer(status: status, body: received.bytes, retryAfter: retryAfter > 0 ? Int(retryAfter) : nil))
+            Answer(
+                status: status, headers: Self.headers(handle), body: received.bytes,
+                retryAfter: retryAfter > 0 ? Int(retryAfter) : nil))
+    }
+
+    private static func headers(_ handle: UnsafeMutableRawPointer) -> [(name: String, value: String)] {
+        var headers: [(name: String, value: String)] = []
+        var header: UnsafeMutablePointer<curl_header>?
+        while true {
+            header = curl_easy_nextheader(handle, UInt32(CURLH_HEADER), -1, header)
+            guard let field = header?.pointee else { return headers }
+            headers.append((String(cString: field.name), String(cString: field.value)))
+        }
     }
 
     /// Only what certainly failed before the first byte of the request counts as not sent. The error code does not say:

@@ -10,6 +10,9 @@ final class PrivateInstance: Sendable {
     /// Charges through a platform that the tests direct.
     static let directed = Result { try PrivateInstance(platform: ScriptedPlatform()) }
 
+    /// The same, for tests that charge every subscription there is.
+    static let charged = Result { try PrivateInstance(platform: ScriptedPlatform()) }
+
     let port: Int
     let platform: ScriptedPlatform?
     private let folder: String
@@ -48,13 +51,24 @@ final class PrivateInstance: Sendable {
     /// Runs `taproom` for this instance and returns what it prints.
     @discardableResult
     func tool(_ arguments: String...) throws -> String {
-        let run = try Subprocess.run(
-            try Subprocess.product("taproom"), arguments, environment: Self.environment(folder, port, platform),
-            folder: Self.root)
+        let run = try run(arguments)
         guard run.status == 0 else {
             throw Failed(description: "taproom \(arguments): \(run.status)\n\(run.output)\n\(run.errors)")
         }
         return run.output
+    }
+
+    /// Runs `taproom` for this instance, whatever its exit status.
+    func run(_ arguments: [String]) throws -> Subprocess {
+        try Subprocess.run(
+            try Subprocess.product("taproom"), arguments, environment: Self.environment(folder, port, platform),
+            folder: Self.root)
+    }
+
+    /// Starts `taproom` for this instance and lets it run.
+    func start(_ arguments: String...) throws -> ChildProcess {
+        let variables = ProcessInfo.processInfo.environment.merging(Self.environment(folder, port, platform)) { $1 }
+        return try ChildProcess(try Subprocess.product("taproom"), arguments: arguments, environment: variables)
     }
 
     var http: HTTPProbe { HTTPProbe(port: port) }

@@ -25,7 +25,7 @@ public final class ChildProcess: Sendable {
     ///   - environment: the whole of it.
     ///   - input, output: descriptors for its standard input and output; default /dev/null.
     /// - Throws: when it cannot be started.
-    init(
+    public init(
         _ path: String, arguments: [String] = [], environment: [String: String], input: Int32? = nil,
         output: Int32? = nil
     ) throws {

@@ -1,0 +1,73 @@
+internal import FoundationEssentials
+public import Outbound
+
+/// What the gateway's answer to one charge, or the lack of one, means to a run.
+public enum ChargeAnswer: Sendable, Equatable {
+    /// Charged by this request.
+    case charged(period: String)
+    /// Charged before.
+    case replayed(period: String)
+    /// The platform refused the order.
+    case declined
+    /// It may not be charged: paused since it was listed, cancelled, unknown, its request id used elsewhere.
+    case refused(reason: String)
+    /// It may have been charged, and nobody knows.
+    case unknown(reason: String)
+    /// This request charged nothing because the gateway, the database or the platform took nothing.
+    case unreachable(reason: String)
+
+    public init(_ outcome: HTTPClient.Outcome) {
+        switch outcome {
+        case .notSent(let reason): self = .unreachable(reason: "gateway: \(reason)")
+        case .unknown(let reason): self = .unknown(reason: "gateway: \(reason)")
+        case .answered(let answer): self.init(answer)
+        }
+    }
+
+    private init(_ answer: HTTPClient.Answer) {
+        if answer.status == 200 {
+            guard let receipt = try? JSONDecoder().decode(Receipt.self, from: Data(answer.body)) else {
+                self = .unknown(reason: "status 200 without a receipt")
+                return
+            }
+            let isReplay = answer.headers.contains {
+                $0.name.lowercased() == "idempotent-replayed" && $0.value == "true"
+            }
+            self = isReplay ? .replayed(period: receipt.period) : .charged(period: receipt.period)
+            return
+        }
+        let problem = try? JSONDecoder().decode(Problem.self, from: Data(answer.body))
+        let slug = problem?.type.split(separator: "/").last.map(String.init)
+        let reason = slug ?? "status \(answer.status)"
+        switch (answer.status, slug) {
+        case (402, _): self = .declined
+        // Another request charges it at this moment: what becomes of that one, this run cannot say.
+        case (409, "charge-in-progress"): self = .unknown(reason: reason)
+        // Our credentials: nothing was charged, and nothing will be until they are mended.
+        case (502, "platform-refused-us"), (429, _): self = .unreachable(reason: reason)
+        case (500..., _) where problem?.executed == "no": self = .unreachable(reason: reason)
+        case (400..<500, _): self = .refused(reason: reason)
+        default: self = .unknown(reason: reason)
+        }
+    }
+
+    private struct Receipt: Decodable {
+        let period: String
+    }
+
+    private struct Problem: Decodable {
+        let type: String
+        let executed: String?
+    }
+
+    /// Whether asking again shortly may give another answer, without hurry at the platform: nothing was sent, or
+    /// another request is at it. What was sent and stays unknown is left to the next run and to the ledger's own
+    /// settling.
+    var isWorthRepeating: Bool {
+        switch self {
+        case .unknown(let reason): reason == "charge-in-progress"
+        case .unreachable(let reason): reason != "platform-refused-us"
+        default: false
+        }
+    }
+}

@@ -1,0 +1,100 @@
+public import Postgres
+internal import Runtime
+
+/// What the charge ledger holds, for operators. It reads the ledger's tables and changes nothing.
+public struct ChargeRecords: Sendable {
+    let database: Database
+
+    public init(_ database: Database) { self.database = database }
+
+    /// A state as operators see it: an attempt whose lease is over has died, so its outcome is unknown.
+    public enum State: String, Sendable, CaseIterable, Encodable {
+        case unknown, sending, charged, declined, released
+    }
+
+    /// One charge: the row that decides for a subscription and a month.
+    public struct Entry: Sendable, Encodable {
+        public let id: Int
+        public let subscription: String
+        public let period: String
+        public let state: String
+        public let requestID: String
+        public let attempts: Int
+        public let ageSeconds: Int
+        public let createdAt: Timestamp
+        public let chargedAt: Timestamp?
+        /// When the subscription was deleted; the charge decides nothing since.
+        public let retiredAt: Timestamp?
+
+        private enum CodingKeys: String, CodingKey {
+            case id, subscription = "subscription_id", period, state, requestID = "request_id", attempts
+            case ageSeconds = "age_seconds", createdAt = "created_at", chargedAt = "charged_at"
+            case retiredAt = "retired_at"
+        }
+    }
+
+    /// The latest charges first.
+    /// - Parameters:
+    ///   - period: such as `2026-11`; `nil` for all, like every other condition.
+    ///   - olderThan: seconds since the charge was begun.
+    public func list(period: String?, state: State?, olderThan seconds: Int?, limit: Int) throws -> [Entry] {
+        try database.execute(
+            """
+            SELECT id, subscription_id, period, seen, request_id, attempt,
+                   floor(extract(epoch FROM clock_timestamp() - created_at))::bigint,
+                   created_at AT TIME ZONE 'UTC', charged_at AT TIME ZONE 'UTC', retired_at AT TIME ZONE 'UTC'
+            FROM (SELECT c.*, CASE WHEN c.state = 'sending' AND c.lease_until <= clock_timestamp() THEN 'unknown'
+                              ELSE c.state END AS seen FROM charge c) c
+            WHERE (\(period)::text IS NULL OR period = \(period)::text)
+                AND (\(state?.rawValue)::text IS NULL OR seen = \(state?.rawValue)::text)
+                AND (\(seconds)::bigint IS NULL
+                     OR created_at < clock_timestamp() - \(seconds)::bigint * interval '1 second')
+            ORDER BY id DESC LIMIT \(limit)
+            """, deadline: Self.deadline
+        ).map(Self.entry)
+    }
+
+    /// The charges that an id names: a charge by its number, and those of a subscription, the latest first.
+    public func find(_ id: String) throws -> [Entry] {
+        try database.execute(
+            """
+            SELECT c.id, c.subscription_id, c.period,
+                   CASE WHEN c.state = 'sending' AND c.lease_until <= clock_timestamp() THEN 'unknown'
+                        ELSE c.state END,
+                   c.request_id, c.attempt, floor(extract(epoch FROM clock_timestamp() - c.created_at))::bigint,
+                   c.created_at AT TIME ZONE 'UTC', c.charged_at AT TIME ZONE 'UTC', c.retired_at AT TIME ZONE 'UTC'
+            FROM charge c WHERE c.id = \(Int(id))::bigint OR c.subscription_id = \(id) ORDER BY c.id DESC
+            """, deadline: Self.deadline
+        ).map(Self.entry)
+    }
+
+    private static func entry(_ row: Row) throws -> Entry {
+        let (id, subscription, period, state, request, attempts, age, created, charged, retired) = try row.decode(
+            Int.self, String.self, String.self, String.self, String.self, Int.self, Int.self, Timestamp.self,
+            Timestamp?.self, Timestamp?.self)
+        return Entry(
+            id: id, subscription: subscription, period: period, state: state, requestID: request, attempts: attempts,
+            ageSeconds: age, createdAt: created, chargedAt: charged, retiredAt: retired)
+    }
+
+    /// The month that PostgreSQL's clock is in.
+    /// - Parameter zone: the business time zone, by PostgreSQL's name.
+    public func currentPeriod(zone: String) throws -> String {
+        try database.execute("SELECT billing_period(clock_timestamp(), \(zone))", deadline: Self.deadline)[0]
+            .decode(String.self)
+    }
+
+    /// Subscriptions whose charge of this month the platform declined, unless an operator has settled it since.
+    public func declined(period: String) throws -> Set<String> {
+        let rows = try database.execute(
+            """
+            SELECT c.subscription_id FROM charge c
+            WHERE c.period = \(period) AND c.state = 'declined' AND c.retired_at IS NULL
+                AND NOT EXISTS (SELECT FROM charge_settlement s WHERE s.charge_id = c.id
+                    AND s.at > (SELECT max(e.at) FROM charge_event e WHERE e.charge_id = c.id))
+            """, deadline: Self.deadline)
+        return Set(try rows.map { try $0.decode(String.self) })
+    }
+
+    static var deadline: Deadline { .after(milliseconds: 60_000) }
+}

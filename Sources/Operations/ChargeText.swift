@@ -1,0 +1,73 @@
+internal import Postgres
+
+/// The ledger for people.
+public enum ChargeText {
+    /// A table with a heading, columns as wide as their longest entry.
+    public static func table(_ entries: [ChargeRecords.Entry]) -> String {
+        let heading = ["CHARGE", "SUBSCRIPTION", "PERIOD", "STATE", "REQUEST ID", "ATTEMPTS", "AGE", "CHARGED AT"]
+        let rows = entries.map { entry in
+            [
+                String(entry.id), entry.subscription, entry.period,
+                entry.state + (entry.retiredAt == nil ? "" : " (subscription deleted)"), entry.requestID,
+                String(entry.attempts), age(entry.ageSeconds), entry.chargedAt?.text ?? "-",
+            ].map(printable)
+        }
+        let widths = heading.indices.map { column in ([heading] + rows).map { $0[column].count }.max() ?? 0 }
+        return ([heading] + rows).map { row in
+            zip(row, widths).map { text, width in text + String(repeating: " ", count: width - text.count) }
+                .joined(separator: "  ").trimmingTrailingSpaces
+        }.joined(separator: "\n")
+    }
+
+    /// One charge with all that happened to it.
+    public static func history(_ history: ChargeRecords.History) -> String {
+        let charge = history.charge
+        var lines = [
+            "charge \(charge.id): \(charge.state)", "  subscription  \(printable(charge.subscription))",
+            "  period        \(charge.period)", "  request id    \(charge.requestID)",
+            "  begun         \(charge.createdAt.text), \(age(charge.ageSeconds)) ago",
+        ]
+        if let at = charge.chargedAt { lines.append("  charged       \(at.text)") }
+        if let at = charge.retiredAt { lines.append("  retired       \(at.text): the subscription was deleted") }
+        if let order = history.order { lines.append("  order         \(printable(order))") }
+        lines.append("  attempts")
+        for event in history.events {
+            let status = event.platformStatus.map { ", platform status \($0)" } ?? ""
+            let excerpt = event.excerpt.map { $0.isEmpty ? "" : ": \(printable($0))" } ?? ""
+            lines.append("    \(event.at.text)  \(event.attempt)  \(event.requestID)  \(event.what)\(status)\(excerpt)")
+        }
+        if !history.settlements.isEmpty { lines.append("  settlements") }
+        for settlement in history.settlements {
+            let order = settlement.order.map { ", order \(printable($0))" } ?? ""
+            lines.append(
+                "    \(settlement.at.text)  \(settlement.outcome)\(order), by \(printable(settlement.who)): "
+                    + printable(settlement.why))
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    /// `45s`, `12m`, `3h`, `9d`.
+    static func age(_ seconds: Int) -> String {
+        switch seconds {
+        case ..<120: "\(max(0, seconds))s"
+        case ..<7200: "\(seconds / 60)m"
+        case ..<172_800: "\(seconds / 3600)h"
+        default: "\(seconds / 86_400)d"
+        }
+    }
+
+    /// Without control characters: what a platform or an outsider wrote must not steer the terminal.
+    private static func printable(_ text: String) -> String {
+        String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
+    }
+}
+
+extension String {
+    fileprivate var trimmingTrailingSpaces: String {
+        var text = Substring(self)
+        while text.last == " " { text.removeLast() }
+        return String(text)
+    }
+}

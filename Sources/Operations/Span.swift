@@ -1,0 +1,15 @@
+/// A length of time as people write it: a whole number and one of s, m, h and d.
+public struct Span: Sendable, Equatable {
+    public let seconds: Int
+
+    /// `90s`, `15m`, `1h`, `7d`; `nil` for anything else.
+    public init?(_ text: String) {
+        let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
+        let digits = text.dropLast()
+        guard let unit = text.last.flatMap({ units[$0] }), !digits.isEmpty,
+            digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+            let number = Int(digits), number <= 100_000_000
+        else { return nil }
+        seconds = number * unit
+    }
+}

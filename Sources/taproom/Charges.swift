@@ -1,0 +1,103 @@
+import ArgumentParser
+import Foundation
+import Instance
+import Operations
+import Postgres
+
+struct Charges: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Shows the charge ledger, and settles what only an operator can.",
+        subcommands: [ChargesList.self, ChargesShow.self, ChargesSettle.self])
+}
+
+extension Instance {
+    /// The subscriptions database by the address that operators have.
+    func subscriptions() throws -> Database {
+        guard let url = record.databases["subscriptions"] else {
+            throw InstanceError("the instance in \(record.state) has no database of subscriptions: run make up again")
+        }
+        return Database(url: url, application: "taproom charges")
+    }
+}
+
+/// Prints a value as JSON for programs.
+func printJSON(_ value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    print(String(decoding: try encoder.encode(value), as: UTF8.self))
+}
+
+struct ChargesList: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Lists charges, the latest first.",
+        discussion: "An attempt that died shows as unknown: whether it was charged, nobody knows.")
+
+    @Option(help: "Only this month, such as 2026-11.")
+    var period: String?
+
+    @Option(help: "Only this state: \(states).")
+    var state: String?
+
+    @Option(help: "Only charges begun longer ago: a number and s, m, h or d, such as 1h.")
+    var olderThan: String?
+
+    @Option(help: "At most so many.")
+    var limit = 100
+
+    @Flag(help: "A JSON array, for programs.")
+    var json = false
+
+    private static var states: String { ChargeRecords.State.allCases.map(\.rawValue).joined(separator: ", ") }
+
+    func validate() throws {
+        if let period { try Period.check(period) }
+        if let state, ChargeRecords.State(rawValue: state) == nil {
+            throw ValidationError("--state \(state): give one of \(Self.states)")
+        }
+        if let olderThan, Span(olderThan) == nil {
+            throw ValidationError("--older-than \(olderThan): give a whole number and s, m, h or d, such as 90s or 1h")
+        }
+        guard limit > 0 else { throw ValidationError("--limit \(limit): give a number from 1") }
+    }
+
+    func run() throws {
+        let records = ChargeRecords(try Instance.started(try Project.find()).subscriptions())
+        let found = try records.list(
+            period: period, state: state.flatMap { ChargeRecords.State(rawValue: $0) },
+            olderThan: olderThan.flatMap { Span($0)?.seconds }, limit: limit + 1)
+        let entries = Array(found.prefix(limit))
+        if json { return try printJSON(entries) }
+        print(entries.isEmpty ? "No such charges." : ChargeText.table(entries))
+        if found.count > limit { print("… and more: --limit shows them") }
+    }
+}
+
+enum Period {
+    static func check(_ text: String) throws {
+        guard text.wholeMatch(of: #/[0-9]{4}-(0[1-9]|1[0-2])/#) != nil else {
+            throw ValidationError("--period \(text): give a month such as 2026-11")
+        }
+    }
+}
+
+struct ChargesShow: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Shows charges with every attempt and settlement.")
+
+    @Argument(help: "The number of a charge, or the id of a subscription.")
+    var id: String
+
+    @Flag(help: "A JSON array, for programs.")
+    var json = false
+
+    func run() throws {
+        let records = ChargeRecords(try Instance.started(try Project.find()).subscriptions())
+        let histories = try records.find(id).map { try records.history(of: $0) }
+        guard !histories.isEmpty else {
+            throw OperationError(
+                "no charge and no subscription with charges has the id “\(id)”: see taproom charges list")
+        }
+        if json { return try printJSON(histories) }
+        print(histories.map(ChargeText.history).joined(separator: "\n\n"))
+    }
+}

@@ -1,0 +1,53 @@
+import ArgumentParser
+import Foundation
+import Instance
+import Operations
+
+struct ChargesSettle: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "settle",
+        abstract: "Records what came of a charge in doubt, after you have looked at the platform yourself.",
+        discussion: """
+            --charged keeps the order and the subscription is not charged again this month; --not-charged lets the next \
+            request charge it. Both stay on record with who and why.
+            """)
+
+    @Argument(help: "The number of a charge, or the id of a subscription with one charge in doubt.")
+    var id: String
+
+    @Option(help: ArgumentHelp("The platform made the order: its JSON or its id.", valueName: "order"))
+    var charged: String?
+
+    @Flag(help: "The platform made no order and never will.")
+    var notCharged = false
+
+    @Option(help: "Who says so. (default: the login name)")
+    var who: String?
+
+    @Option(help: "How it is known.")
+    var why: String
+
+    func validate() throws {
+        guard (charged != nil) != notCharged else {
+            throw ValidationError("say what came of the charge: either --charged ORDER or --not-charged")
+        }
+        guard let charged else { return }
+        let order = charged.trimmingCharacters(in: .whitespacesAndNewlines)
+        guard !order.isEmpty else { throw ValidationError("--charged needs the platform's order, as JSON or its id") }
+        if order.hasPrefix("{") || order.hasPrefix("["),
+            (try? JSONSerialization.jsonObject(with: Data(order.utf8))) == nil
+        {
+            throw ValidationError("--charged \(order): this begins like JSON and is none; give whole JSON or a bare id")
+        }
+    }
+
+    func run() throws {
+        let settlement = ChargeSettlement(try Instance.started(try Project.find()).subscriptions())
+        let who = who ?? NSUserName()
+        let charge = try settlement.settle(
+            id, charged.map { .charged(order: $0) } ?? .notCharged, who: who, why: why)
+        print(
+            "Charge \(charge.id) (subscription \(charge.subscription), \(charge.period)) is settled as "
+                + "\(notCharged ? "not charged" : "charged"), by \(who).")
+    }
+}

@@ -1,0 +1,173 @@
+import Glibc
+import Postgres
+import Runtime
+import TestSupport
+import Testing
+
+/// `taproom charge-run` and `taproom charges` on an instance whose platform does what the test says.
+@Suite(.serialized) struct ChargeRunTests {
+    let shop: PrivateInstance
+    let platform: ScriptedPlatform
+    let database: Database
+    let prefix: String
+
+    init() throws {
+        shop = try PrivateInstance.charged.get()
+        platform = try #require(shop.platform)
+        platform.behave { _ in .order }
+        database = try shop.database()
+        prefix = shop.unique("run")
+        // A run charges whoever is eligible, so there must be nobody of an earlier test.
+        for table in ["subscription_status_history", "subscription"] {
+            try database.execute(SQL(unsafeText: "DELETE FROM \(table)"), deadline: soon)
+        }
+    }
+
+    var soon: Deadline { .after(milliseconds: 20_000) }
+
+    /// Subscriptions as outsiders write them; the customer says what the platform is to do.
+    func subscribe(_ count: Int, customer: String) throws -> [String] {
+        let club = try shop.club(in: database)
+        return try database.execute(
+            """
+            WITH made AS (
+                INSERT INTO subscription (id, club_id, customer_store_id, create_date)
+                SELECT \(prefix) || ' ' || \(customer) || '-' || n, \(club), \(customer) || '-' || n, utc_now()
+                FROM generate_series(1, \(count)) n RETURNING id),
+            active AS (
+                INSERT INTO subscription_status_history (id, subscription_id, status_id, effect_date, create_date)
+                SELECT left(md5(id), 36), id, 1, utc_now() - interval '1 hour', utc_now() FROM made)
+            SELECT id FROM made
+            """, deadline: soon
+        ).map { try $0.decode(String.self) }
+    }
+
+    func charge(_ subscription: String, _ request: String) throws -> HTTPAnswer {
+        try shop.http.request(
+            "POST", "/subscription/\(PercentEncoding.encode(subscription))/charge/\(request)")
+    }
+
+    func chargeRun(_ arguments: String...) throws -> (status: Int32, summary: JSONValue) {
+        let run = try shop.run(["charge-run", "--json"] + arguments)
+        return (run.status, try JSONValue(parsing: run.output))
+    }
+
+    /// Orders of the platform and charged rows are the same, one for one.
+    func audit(_ subscriptions: [String]) throws {
+        let rows = try database.execute(
+            "SELECT subscription_id, request_id FROM charge WHERE state = 'charged' AND retired_at IS NULL",
+            deadline: soon
+        ).map { try $0.decode(String.self, String.self) }
+        #expect(rows.map(\.0).sorted() == subscriptions.sorted())
+        for (subscription, request) in rows {
+            #expect(platform.orders[request] == 1, "\(subscription) \(request)")
+        }
+    }
+
+    @Test func twoHundredSubscriptionsWithEveryKindOfTrouble() throws {
+        let fine = try subscribe(140, customer: "fine")
+        let before = try subscribe(20, customer: "before")
+        let declined = try subscribe(15, customer: "declined")
+        let broken = try subscribe(15, customer: "broken")
+        let lost = try subscribe(5, customer: "lost")
+        let early = try subscribe(5, customer: "early")
+        for (index, id) in before.enumerated() {
+            #expect(try charge(id, "\(prefix)-before-\(index)").status == 200)
+        }
+        platform.behave { _ in .answer(500) }
+        for (index, id) in early.enumerated() {
+            #expect(try charge(id, "\(prefix)-early-\(index)").status == 502)
+        }
+        platform.behave { request in
+            let body = String(decoding: request.body, as: UTF8.self)
+            if body.contains("declined-") { return .answer(402, #"{"reason":"card expired"}"#) }
+            if body.contains("broken-") { return .answer(500) }
+            return body.contains("lost-") ? .cutAfterActing : .order
+        }
+
+        let first = try chargeRun()
+        #expect(first.status == 1, "\(first.summary)")
+        let counts = ["eligible", "charged", "replayed", "declined", "refused", "unknown", "unreachable", "not_asked"]
+        #expect(counts.map { first.summary[$0]?.integer } == [200, 145, 20, 15, 0, 20, 0, 0], "\(first.summary)")
+        let unknown = (first.summary["unknown_subscriptions"]?.elements ?? []).compactMap(\.string)
+        #expect(unknown == (broken + lost).sorted())
+        let listed = try JSONValue(parsing: shop.tool("charges", "list", "--state", "unknown", "--json")).elements
+        #expect(listed.compactMap { $0["subscription_id"]?.string }.sorted() == unknown)
+        let pinned = Set(listed.compactMap { $0["request_id"]?.string })
+        #expect(pinned.count == 20)
+
+        platform.behave { _ in .order }
+        let sent = platform.requests.count
+        let second = try chargeRun("--concurrency", "3")
+        #expect(second.status == 0, "\(second.summary)")
+        #expect(second.summary["declined_earlier"]?.integer == 15)
+        #expect(platform.requests[sent...].map(\.requestID).sorted() == pinned.sorted(), "only these, once, as before")
+        try audit(fine + before + broken + lost + early)
+
+        let third = try chargeRun("--retry-declined")
+        #expect(third.status == 0 && third.summary["charged"]?.integer == 15, "\(third.summary)")
+        try audit(fine + before + broken + lost + early + declined)
+    }
+
+    @Test func aKilledRunIsStartedAgain() throws {
+        let all = try subscribe(60, customer: "killed")
+        let gate = Gate()
+        let before = platform.requests.count
+        platform.behave { $0.ordinal < before + 20 ? .order : .holdAfterActing(gate) }
+        let run = try shop.start("charge-run", "--concurrency", "4")
+        try platform.waitForRequests(before + 24)
+        run.kill()
+        #expect(try run.waitForEnd() == .killed(signal: SIGKILL))
+        #expect(platform.requests.count == before + 24)
+        gate.open()
+        let again = try chargeRun("--concurrency", "4")
+        #expect(again.status == 0, "\(again.summary)")
+        try audit(all)
+        #expect(platform.requests.count == before + 60, "nobody's order was sent twice")
+    }
+
+    @Test func aStoppedRunFinishesWhatIsInHand() throws {
+        let all = try subscribe(40, customer: "stopped")
+        let gate = Gate()
+        let before = platform.requests.count
+        platform.behave { $0.ordinal < before + 10 ? .order : .holdAfterActing(gate) }
+        let run = try shop.start("charge-run", "--concurrency", "4")
+        try platform.waitForRequests(before + 14)
+        run.send(signal: SIGINT)
+        try Eventually.happens("the stop") { run.lines.contains { $0.hasPrefix("Stopping") } }
+        gate.open()
+        #expect(try run.waitForEnd() == .exited(130))
+        #expect(platform.requests.count == before + 14)
+        let again = try chargeRun()
+        #expect(again.status == 0 && again.summary["replayed"]?.integer == 14, "\(again.summary)")
+        try audit(all)
+    }
+
+    @Test func anOperatorSettlesADoubt() throws {
+        let ids = try subscribe(2, customer: "settled")
+        platform.behave { _ in .answer(500) }
+        #expect(try chargeRun("--limit", "2").status == 1)
+        try shop.tool("charges", "settle", ids[0], "--charged", "A-77", "--why", "seen on the platform", "--who", "ann")
+        try shop.tool("charges", "settle", ids[1], "--not-charged", "--why", "they have no such order")
+        let shown = try shop.tool("charges", "show", ids[0])
+        #expect(shown.contains("platform status 500") && shown.contains("by ann: seen on the platform"), "\(shown)")
+        let refused = try shop.run(["charges", "settle", ids[0], "--not-charged", "--why", "changed my mind"])
+        #expect(refused.status != 0 && refused.errors.contains("it is charged already"), "\(refused.errors)")
+        let both = try shop.run(["charges", "settle", ids[0], "--not-charged", "--charged", "A-1", "--why", "x"])
+        #expect(both.status != 0 && both.errors.contains("either --charged ORDER or --not-charged"))
+
+        platform.behave { _ in .order }
+        let sent = platform.requests.count
+        let run = try chargeRun()
+        #expect(run.status == 0 && run.summary["replayed"]?.integer == 1 && run.summary["charged"]?.integer == 1)
+        #expect(platform.requests.count == sent + 1)
+        #expect(try charge(ids[0], "again").json()["order"]?.string == "A-77")
+    }
+
+    @Test func onlyTheCurrentMonthIsCharged() throws {
+        let run = try shop.run(["charge-run", "--period", "1999-12"])
+        #expect(run.status != 0 && run.errors.contains("only the current month can be charged"), "\(run.errors)")
+        #expect(try shop.run(["charges", "list", "--period", "2026-13"]).errors.contains("give a month"))
+        #expect(try shop.run(["charges", "list", "--older-than", "soon"]).errors.contains("such as 90s or 1h"))
+    }
+}

@@ -1,0 +1,163 @@
+import Migrations
+import Operations
+import Postgres
+import Runtime
+import TestSupport
+import Testing
+
+/// What operators see of a ledger, and what they may settle in it.
+@Suite struct LedgerTests {
+    let database: Database
+    var records: ChargeRecords { ChargeRecords(database) }
+
+    init() throws {
+        let url = try PostgresServer.shared.freshDatabase()
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let connection = try PostgresServer.shared.connect(to: url)
+        try Migrator(connection: connection, folder: .load("/\(root)/migrations/subscriptions")).upgrade()
+        database = Database(url: url, application: "test")
+    }
+
+    /// A charge as the functions leave it, begun so long ago with a lease that ends so much later.
+    @discardableResult
+    func charge(
+        _ subscription: String, period: String = "2026-11", state: String, ago: String = "10 minutes",
+        lease: String = "20 seconds"
+    ) throws -> Int {
+        let isCharged = state == "charged"
+        let id = try run(
+            """
+            INSERT INTO charge (subscription_id, period, state, request_id, customer_id, sku_id, in_doubt, lease_until,
+                                created_at, charged_at, platform_order)
+            SELECT \(subscription), \(period), \(state)::text, \(subscription) || '-1', 'c', 1, \(state)::text = 'unknown',
+                   clock_timestamp() - \(ago)::interval + \(lease)::interval, clock_timestamp() - \(ago)::interval,
+                   CASE WHEN \(isCharged) THEN clock_timestamp() END, CASE WHEN \(isCharged) THEN '{"order_id":"o"}' END
+            RETURNING id
+            """)[0].decode(Int.self)
+        try run(
+            "INSERT INTO charge_event (charge_id, attempt, request_id, what) VALUES (\(id), 1, \(subscription), 'begun')"
+        )
+        if state != "sending" {
+            try run(
+                """
+                INSERT INTO charge_event (charge_id, attempt, request_id, what, platform_status, excerpt)
+                VALUES (\(id), 1, \(subscription), \(state), 500, E'out of\\tbeer')
+                """)
+        }
+        return id
+    }
+
+    @discardableResult
+    func run(_ sql: SQL) throws -> Rows { try database.execute(sql, deadline: .after(milliseconds: 20_000)) }
+
+    func list(
+        period: String? = nil, state: ChargeRecords.State? = nil, olderThan: Int? = nil, limit: Int = 100
+    ) throws -> [String] {
+        try records.list(period: period, state: state, olderThan: olderThan, limit: limit).map(\.subscription)
+    }
+
+    @Test func listsByMonthStateAndAge() throws {
+        try charge("old", period: "2026-10", state: "unknown", ago: "40 days")
+        try charge("charged", state: "charged")
+        try charge("running", state: "sending", ago: "1 second")
+        try charge("died", state: "sending", ago: "2 hours")
+        try charge("declined", state: "declined")
+        #expect(try list() == ["declined", "died", "running", "charged", "old"])
+        #expect(try list(limit: 2) == ["declined", "died"])
+        #expect(try list(period: "2026-10") == ["old"])
+        #expect(try list(state: .unknown) == ["died", "old"])
+        #expect(try list(state: .sending) == ["running"])
+        #expect(try list(state: .unknown, olderThan: 86_400) == ["old"])
+        #expect(try list(olderThan: 3600) == ["died", "old"])
+        #expect(try list(period: "2026-11", state: .charged, olderThan: 60) == ["charged"])
+    }
+
+    @Test func showsEveryAttempt() throws {
+        let id = try charge("broken", state: "unknown")
+        let entry = try #require(try records.find("\(id)").first)
+        #expect(try records.find("broken").map(\.id) == [id])
+        #expect(try records.find("nobody").isEmpty)
+        let history = try records.history(of: entry)
+        #expect(history.events.map(\.what) == ["begun", "unknown"])
+        #expect(history.events.last?.platformStatus == 500)
+        let text = ChargeText.history(history)
+        #expect(text.contains("charge \(id): unknown") && text.contains("platform status 500: out of\u{FFFD}beer"))
+    }
+
+    @Test func theTableIsAligned() throws {
+        try charge("a", state: "charged")
+        try charge("a-longer-name", state: "sending", ago: "3 hours")
+        try run("UPDATE charge SET retired_at = now() WHERE subscription_id = 'a'")
+        let lines = ChargeText.table(try records.list(period: nil, state: nil, olderThan: nil, limit: 9))
+            .split(separator: "\n")
+        #expect(lines.count == 3)
+        #expect(lines[0].hasPrefix("CHARGE  SUBSCRIPTION   PERIOD   STATE"))
+        #expect(lines[1].contains("  a-longer-name  2026-11  unknown  "))
+        #expect(lines[1].hasSuffix("  1         3h   -"))
+        #expect(lines[2].contains("  charged (subscription deleted)  "))
+    }
+
+    @Test func theMonthIsThatOfTheBusinessTimeZone() throws {
+        let here = try run("SELECT to_char(now() AT TIME ZONE 'Pacific/Kiritimati', 'YYYY-MM')")[0].decode(String.self)
+        #expect(try records.currentPeriod(zone: "Pacific/Kiritimati") == here)
+    }
+
+    // MARK: Settling
+
+    var settlement: ChargeSettlement { ChargeSettlement(database) }
+
+    func refusal(_ id: String, _ outcome: ChargeSettlement.Outcome, who: String = "ann", why: String = "called")
+        -> String?
+    {
+        do {
+            _ = try settlement.settle(id, outcome, who: who, why: why)
+            return nil
+        } catch { return "\(error)" }
+    }
+
+    @Test(
+        "an order is kept as it is given, or as a JSON string",
+        arguments: [(#"{"id":7}"#, #"{"id":7}"#), ("A-7", #""A-7""#)])
+    func settledAsCharged(given: String, kept: String) throws {
+        let id = try charge("broken", state: "unknown")
+        #expect(refusal("broken", .charged(order: given)) == nil)
+        let history = try records.history(of: try records.find("\(id)")[0])
+        #expect(history.charge.state == "charged" && history.order == kept)
+        #expect(history.settlements.map(\.who) == ["ann"] && history.settlements.map(\.why) == ["called"])
+        #expect(ChargeText.history(history).contains("charged, order \(kept), by ann: called"))
+    }
+
+    @Test func whatASettlementOpensIsNoDecline() throws {
+        try charge("declined", state: "declined")
+        let broken = try charge("broken", state: "unknown")
+        #expect(refusal("\(broken)", .notCharged) == nil)
+        #expect(try records.declined(period: "2026-11") == ["declined"])
+        #expect(try records.declined(period: "2026-10").isEmpty)
+    }
+
+    @Test func refusalsSayWhy() throws {
+        let charged = try charge("charged", state: "charged")
+        try charge("running", state: "sending", ago: "1 second", lease: "1 hour")
+        try charge("declined", state: "declined")
+        try charge("broken", state: "unknown")
+        #expect(refusal("nobody", .notCharged)?.contains("has the id “nobody”") == true)
+        #expect(refusal("charged", .notCharged)?.contains("charged already") == true)
+        #expect(refusal("running", .notCharged)?.contains("an attempt runs") == true)
+        #expect(refusal("declined", .notCharged)?.contains("nothing to settle") == true)
+        #expect(refusal("broken", .notCharged, who: " ")?.contains("--who") == true)
+        #expect(refusal("broken", .notCharged, why: "")?.contains("--why") == true)
+        // A subscription whose id is the number of another's charge.
+        try charge("\(charged)", state: "unknown")
+        #expect(refusal("\(charged)", .notCharged)?.contains("several charges") == true)
+    }
+
+    @Test func aSubscriptionStandsForItsOnlyDoubt() throws {
+        try charge("many", period: "2026-09", state: "charged")
+        let doubt = try charge("many", period: "2026-10", state: "unknown")
+        #expect(refusal("many", .charged(order: "A-1")) == nil)
+        #expect(try records.find("\(doubt)")[0].state == "charged")
+        try charge("many", period: "2026-11", state: "unknown")
+        try charge("many", period: "2026-08", state: "unknown")
+        #expect(refusal("many", .notCharged)?.contains("several charges") == true)
+    }
+}

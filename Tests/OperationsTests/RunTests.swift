@@ -1,0 +1,114 @@
+import Foundation
+import Operations
+import Runtime
+import TestSupport
+import Testing
+
+/// Runs against a gateway that the test plays.
+@Suite struct RunTests {
+    /// Hears nothing.
+    struct Silence: RunProgress {
+        func update(_ summary: RunSummary) {}
+        func finish(_ summary: RunSummary) {}
+    }
+
+    let gateway: ScriptedPlatform
+
+    init() throws { gateway = try ScriptedPlatform() }
+
+    func run(_ subscriptions: [String], concurrency: Int = 2) throws -> ChargeRun {
+        ChargeRun(
+            gateway: try GatewayClient(base: "http://127.0.0.1:\(gateway.port)"), period: "2026-11",
+            subscriptions: subscriptions, summary: RunSummary(period: "2026-11", eligible: subscriptions.count),
+            concurrency: concurrency, progress: Silence())
+    }
+
+    static let receipt = PlatformBehaviour.answer(200, #"{"period":"2026-11"}"#)
+    static func notExecuted(_ slug: String) -> PlatformBehaviour {
+        .answer(503, #"{"type":"/problems/\#(slug)","executed":"no"}"#, headers: [("Retry-After", "1")])
+    }
+
+    @Test func everybodyIsAskedOnceWithTheirOwnRequestID() throws {
+        gateway.behave { _ in Self.receipt }
+        let ids = (0..<50).map { "sub \($0)" }
+        let summary = try run(ids, concurrency: 8).run()
+        #expect(summary.charged == 50 && summary.notAsked == 0 && summary.exitStatus == 0)
+        let expected = ids.map {
+            "/subscription/\($0.replacing(" ", with: "%20"))/charge/"
+                + RunRequestID.of(period: "2026-11", subscription: $0)
+        }
+        #expect(gateway.requests.map(\.target).sorted() == expected.sorted())
+    }
+
+    @Test func whatWasNotExecutedIsSentAgainWithTheSameID() throws {
+        gateway.behave { $0.times <= 2 ? Self.notExecuted("platform-busy") : Self.receipt }
+        let summary = try run(["a"]).run()
+        #expect(summary.charged == 1 && summary.exitStatus == 0)
+        #expect(gateway.requests.map(\.requestID) == Array(repeating: "run:2026-11:a", count: 3))
+    }
+
+    @Test func butNotForEver() throws {
+        gateway.behave { _ in Self.notExecuted("platform-unreachable") }
+        let summary = try run(["a"]).run()
+        #expect(summary.unreachable == 1 && summary.exitStatus == 1)
+        #expect(gateway.requests.count == 4)
+    }
+
+    @Test func anotherRequestAtWorkIsWaitedFor() throws {
+        let busy = PlatformBehaviour.answer(
+            409, #"{"type":"/problems/charge-in-progress"}"#, headers: [("Retry-After", "1")])
+        gateway.behave { $0.times == 1 ? busy : Self.receipt }
+        #expect(try run(["a"]).run().charged == 1)
+    }
+
+    @Test("a doubt is asked about once in a run", arguments: [500, 502, 504])
+    func doubts(status: Int) throws {
+        gateway.behave { _ in .answer(status, "{}", headers: [("Retry-After", "1")]) }
+        let summary = try run(["a", "b"]).run()
+        #expect(summary.unknownSubscriptions.sorted() == ["a", "b"] && summary.exitStatus == 1)
+        #expect(gateway.requests.count == 2)
+    }
+
+    @Test func theEndOfTheMonthEndsTheRun() throws {
+        gateway.behave { _ in .answer(200, #"{"period":"2026-12"}"#) }
+        let summary = try run((0..<20).map(String.init), concurrency: 1).run()
+        #expect(summary.stopped == .monthEnded && summary.charged == 1 && summary.notAsked == 19)
+        #expect(summary.exitStatus == 1)
+    }
+
+    @Test func aRunThatGetsNothingThroughGivesUp() throws {
+        gateway.behave { _ in .answer(502, #"{"type":"/problems/platform-refused-us"}"#) }
+        let summary = try run((0..<100).map(String.init), concurrency: 2).run()
+        #expect(summary.stopped == .unreachable && summary.notAsked > 0 && summary.exitStatus == 1)
+        #expect(gateway.requests.count < 10)
+    }
+
+    @Test func aStopLetsWhatIsInHandEnd() throws {
+        let gate = Gate()
+        gateway.behave { _ in PlatformBehaviour(acts: false, before: .until(gate), reply: Self.receipt.reply) }
+        let stopped = try run((0..<20).map(String.init), concurrency: 3)
+        let result = Background { stopped.run() }
+        try gateway.waitForRequests(3)
+        stopped.stop()
+        gate.open()
+        let summary = try result.value()
+        #expect(summary.charged == 3 && summary.notAsked == 17 && summary.exitStatus == 130)
+    }
+
+    @Test func theListComesInPages() throws {
+        let all = (0..<7000).map { String(format: "s%05d é", $0) }
+        gateway.behave { request in
+            let query = URLComponents(string: "http://x" + request.target)?.queryItems ?? []
+            func value(_ name: String) -> String? { query.first { $0.name == name }?.value }
+            let after = value("after") ?? ""
+            let page = all.filter { $0 > after }.prefix(value("limit").flatMap { Int($0) } ?? 0)
+            return .answer(200, "[" + page.map { "\"\($0)\"" }.joined(separator: ",") + "]")
+        }
+        let client = try GatewayClient(base: "http://127.0.0.1:\(gateway.port)/")
+        #expect(try client.eligible(limit: nil) == all)
+        #expect(try client.eligible(limit: 6000) == Array(all.prefix(6000)))
+        gateway.behave { _ in .answer(404, "nothing here") }
+        #expect(throws: OperationError.self) { try client.eligible(limit: nil) }
+        #expect(throws: OperationError.self) { try GatewayClient(base: "ftp://x") }
+    }
+}

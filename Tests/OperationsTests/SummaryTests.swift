@@ -1,0 +1,57 @@
+import TestSupport
+import Testing
+
+@testable import Operations
+
+@Suite struct SummaryTests {
+    func summary(_ answers: [ChargeAnswer], eligible: Int? = nil) -> RunSummary {
+        var summary = RunSummary(period: "2026-11", eligible: eligible ?? answers.count)
+        for (index, answer) in answers.enumerated() { summary.add(answer, for: "s\(index)") }
+        return summary
+    }
+
+    static let statuses: [(ChargeAnswer, Int32)] = [
+        (.charged(period: "2026-11"), 0), (.replayed(period: "2026-11"), 0), (.declined, 0),
+        (.refused(reason: "not-chargeable"), 0), (.unknown(reason: "platform-error"), 1),
+        (.unreachable(reason: "platform-busy"), 1),
+    ]
+
+    @Test("exit status is 0 only when nothing is left open", arguments: statuses.indices)
+    func exitStatus(index: Int) {
+        let (answer, status) = Self.statuses[index]
+        #expect(summary([.charged(period: "2026-11"), answer]).exitStatus == status)
+        #expect(summary([answer], eligible: 2).exitStatus == 1, "one was not asked for")
+        var stopped = summary([answer], eligible: 2)
+        stopped.stop(.interrupted)
+        stopped.stop(.monthEnded)
+        #expect(stopped.exitStatus == 130 && stopped.stopped == .interrupted)
+    }
+
+    @Test func textNamesWhatIsOpen() {
+        let text = summary([.charged(period: "2026-11"), .unknown(reason: "platform-error"), .declined]).text
+        #expect(text.contains("2026-11: 3 eligible"))
+        #expect(text.contains("1 unknown"))
+        #expect(text.contains("1 × platform-error"))
+        #expect(text.contains("\n  s1\n"))
+        #expect(!text.contains("unreachable"))
+    }
+
+    @Test func aProgressLineHasRateAndRemainingTime() {
+        let half = summary(Array(repeating: .charged(period: "2026-11"), count: 50), eligible: 100)
+        #expect(
+            ProgressBar.line(half, seconds: 4, hasBar: true)
+                == "[###############---------------] 50 of 100, 12.5/s, 4 s left")
+        #expect(ProgressBar.line(half, seconds: 4, hasBar: false) == "50 of 100, 12.5/s, 4 s left")
+        #expect(ProgressBar.line(summary([]), seconds: 0, hasBar: false) == "0 of 0")
+    }
+
+    @Test("spans of time", arguments: [("90s", 90), ("15m", 900), ("1h", 3600), ("7d", 604_800)])
+    func spans(text: String, seconds: Int) {
+        #expect(Span(text)?.seconds == seconds)
+    }
+
+    @Test("no spans of time", arguments: ["", "h", "1", "-1h", "1.5h", "1w", "99999999999999999999h", "١h"])
+    func noSpans(text: String) {
+        #expect(Span(text) == nil)
+    }
+}
