@@ -52,6 +52,7 @@ let functions: [(folder: String, needs: [Target.Dependency])] = [
     ("Subscriptions/Status", ["Postgres", "Subscriptions"]),
     ("Subscriptions/Eligible", ["Postgres", "Subscriptions"]),
     ("Subscriptions/Charge", ["Postgres", "Subscriptions", "Charging"]),
+    ("Subscriptions/SettleCharges", ["Postgres", "Charging"]),
     ("Subscriptions/Clubs", ["Postgres", "Subscriptions"]),
     ("Subscriptions/Subscription", ["Postgres", "Subscriptions"]),
     ("Subscriptions/Livez", []),
@@ -89,7 +90,7 @@ func tests(_ module: String, _ dependencies: [Target.Dependency]) -> Target {
 let testTargets: [Target] = [
     .target(
         name: "TestSupport", dependencies: ["Postgres", "Runtime"], path: "Tests/TestSupport", swiftSettings: strict),
-    tests("Runtime", ["Runtime"]),
+    tests("Runtime", ["Postgres", "Runtime"]),
     tests("Postgres", ["Postgres", "Runtime"]),
     tests("Outbound", ["Outbound", "Runtime"]),
     tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),

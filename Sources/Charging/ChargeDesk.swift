@@ -3,8 +3,8 @@ public import Runtime
 
 /// Charges subscriptions through the platform, each at most once a month.
 public struct ChargeDesk: Sendable {
-    private let ledger: ChargeLedger
-    private let platform: Platform
+    let ledger: ChargeLedger
+    let platform: Platform
 
     public init(ledger: ChargeLedger, platform: Platform) {
         self.ledger = ledger
@@ -31,7 +31,10 @@ public struct ChargeDesk: Sendable {
                 onlyWatch: hasWaited, deadline: context.deadline)
             switch beginning {
             case .alreadyCharged(let receipt): return Charged(receipt: receipt, isReplay: true)
-            case .begun(let attempt): return Charged(receipt: try send(attempt, context), isReplay: false)
+            case .begun(let attempt):
+                let (verdict, standing) = try send(attempt, context, deadline: context.deadline)
+                guard let receipt = standing.receipt else { throw ChargeProblem.of(verdict, ledger.resend) }
+                return Charged(receipt: receipt, isReplay: false)
             case .inProgress(let isRunning):
                 // Who has waited for another's attempt sends none of its own: a platform in trouble gets one call.
                 guard isRunning, !patience.hasPassed else { throw ChargeProblem.inProgress }
@@ -42,19 +45,22 @@ public struct ChargeDesk: Sendable {
         }
     }
 
-    private func send(_ attempt: ChargeLedger.Attempt, _ context: Context) throws -> ChargeLedger.Receipt {
+    /// Sends the attempt's order once and records what came of it.
+    /// - Throws: 504 when the outcome could not be recorded by the deadline.
+    func send(
+        _ attempt: ChargeLedger.Attempt, _ context: Context, deadline: Deadline
+    ) throws -> (verdict: Verdict, standing: ChargeLedger.Standing) {
         // Some time must be left to write down the outcome.
-        let remaining = context.deadline.remainingMilliseconds - Self.recordMilliseconds
+        let remaining = deadline.remainingMilliseconds - Self.recordMilliseconds
         let verdict = try platform.order(attempt, context, deadline: .after(milliseconds: remaining))
         while true {
             do {
-                if let receipt = try ledger.finish(attempt, verdict, deadline: context.deadline) { return receipt }
-                throw ChargeProblem.of(verdict)
+                return (verdict, try ledger.finish(attempt, verdict, deadline: deadline))
             } catch let error as any ProblemConvertible where error.problem.status == 503 && !(error is Problem) {
                 // The database is away. What is known now is lost with this process, so try until time is up; after
                 // that the lease ends and the same request id is sent again.
-                guard !context.deadline.hasPassed else {
-                    var problem = ChargeProblem.of(.unanswered(reason: ""))
+                guard !deadline.hasPassed else {
+                    var problem = ChargeProblem.of(.unanswered(reason: ""), ledger.resend)
                     problem.debug = "outcome \(verdict.outcome) could not be recorded: \(error.problem.debug ?? "")"
                     throw problem
                 }

@@ -11,10 +11,12 @@ public struct ChargeLedger: Sendable {
     let database: Database
     /// The business time zone, by PostgreSQL's name for it.
     let zone: String
+    let resend: ResendPolicy
 
-    public init(_ database: Database, zone: String) {
+    public init(_ database: Database, zone: String, resend: ResendPolicy = .idempotent) {
         self.database = database
         self.zone = zone
+        self.resend = resend
     }
 
     /// A charge that was made: what every answer for that month is made of.
@@ -50,16 +52,27 @@ public struct ChargeLedger: Sendable {
     /// - Parameters:
     ///   - leaseMilliseconds: how long nobody else may send; longer than this attempt can take.
     ///   - onlyWatch: see what became of another's attempt, and begin none.
-    /// - Throws: 404 `subscription-not-found`, 409 `not-chargeable`, 422 `request-id-reused`.
+    /// - Throws: 404 `subscription-not-found`, 409 `not-chargeable`, 422 `request-id-reused`; 504
+    ///   `charge-outcome-unknown` for a doubt that is left to an operator.
     public func begin(
         subscription: String, request: String, leaseMilliseconds: Int, onlyWatch: Bool, deadline: Deadline
     ) throws -> Beginning {
-        let rows = try database.execute(
-            """
-            SELECT outcome, reason, charge_id, charge_period, charge_attempt, sent_request, customer, sku, charge_state,
-                   charged, recorded_order
-            FROM begin_charge(\(subscription), \(request), \(zone), \(leaseMilliseconds), \(onlyWatch))
-            """, deadline: deadline)
+        let statement: SQL =
+            switch resend {
+            case .idempotent:
+                """
+                SELECT outcome, reason, charge_id, charge_period, charge_attempt, sent_request, customer, sku,
+                       charge_state, charged, recorded_order
+                FROM begin_charge(\(subscription), \(request), \(zone), \(leaseMilliseconds), \(onlyWatch))
+                """
+            case .manual:
+                """
+                SELECT outcome, reason, charge_id, charge_period, charge_attempt, sent_request, customer, sku,
+                       charge_state, charged, recorded_order
+                FROM begin_charge_once(\(subscription), \(request), \(zone), \(leaseMilliseconds), \(onlyWatch))
+                """
+            }
+        let rows = try database.execute(statement, deadline: deadline)
         let (outcome, reason, charge, period, number, sent, customer, sku, state, charged, order) = try rows[0].decode(
             String.self, String?.self, Int?.self, String.self, Int?.self, String?.self, String?.self, Int?.self,
             String?.self, Timestamp?.self, String?.self)
@@ -76,6 +89,7 @@ public struct ChargeLedger: Sendable {
                 Receipt(
                     subscription: subscription, period: period, requestID: sent, chargedAt: charged, order: order))
         case "in-progress": return .inProgress(isRunning: state == "sending")
+        case "in-doubt": throw ChargeProblem.leftToOperator(period: period)
         case "subscription-not-found": throw SubscriptionProblem.subscriptionNotFound(subscription)
         case "not-chargeable": throw ChargeProblem.notChargeable(reason ?? "")
         case "request-id-reused": throw ChargeProblem.requestIDReused(request, by: reason ?? "")
@@ -84,10 +98,17 @@ public struct ChargeLedger: Sendable {
         throw PostgresError.unexpectedResult(statement: "begin_charge", reason: "outcome \(outcome)")
     }
 
+    /// How a charge stands once an attempt is recorded.
+    public struct Standing: Sendable {
+        /// Whether the outcome is still unknown.
+        public let isInDoubt: Bool
+        /// When the charge is made, by this attempt or another.
+        public let receipt: Receipt?
+    }
+
     /// Records what came of an attempt. It may be called again with the same values, so it is safe to repeat when the
     /// connection breaks.
-    /// - Returns: the receipt when the charge is made, by this attempt or another; `nil` otherwise.
-    public func finish(_ attempt: Attempt, _ verdict: Verdict, deadline: Deadline) throws -> Receipt? {
+    public func finish(_ attempt: Attempt, _ verdict: Verdict, deadline: Deadline) throws -> Standing {
         let rows = try database.execute(
             """
             SELECT charge_state, sent_request, charged, recorded_order
@@ -96,9 +117,12 @@ public struct ChargeLedger: Sendable {
             """, deadline: deadline)
         let (state, request, charged, order) = try rows[0].decode(
             String.self, String.self, Timestamp?.self, String?.self)
-        guard state == "charged", let charged, let order else { return nil }
-        return Receipt(
+        guard state == "charged", let charged, let order else {
+            return Standing(isInDoubt: state == "unknown", receipt: nil)
+        }
+        let receipt = Receipt(
             subscription: attempt.subscription, period: attempt.period, requestID: request, chargedAt: charged,
             order: order)
+        return Standing(isInDoubt: false, receipt: receipt)
     }
 }

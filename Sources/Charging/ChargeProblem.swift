@@ -20,14 +20,30 @@ enum ChargeProblem {
         ).retryAfter(seconds: 2)
     }
 
+    /// A doubt about which nothing may be sent.
+    static func leftToOperator(period: String) -> Problem {
+        outcomeUnknown("An order of \(period) was sent and its outcome is unknown. \(next(.manual))")
+            .retryAfter(seconds: 3600)
+    }
+
+    private static func outcomeUnknown(_ detail: String) -> Problem {
+        Problem("charge-outcome-unknown", status: 504, title: "Charge outcome unknown", detail: detail)
+    }
+
+    /// What comes of a doubt.
+    private static func next(_ resend: ResendPolicy) -> String {
+        switch resend {
+        case .idempotent: "Ask again: the same order is sent, never a second one."
+        case .manual: "It is not sent again: an operator settles it."
+        }
+    }
+
     /// What a verdict other than "charged" is answered with.
-    static func of(_ verdict: Verdict) -> Problem {
+    static func of(_ verdict: Verdict, _ resend: ResendPolicy) -> Problem {
         switch verdict {
         case .charged, .unanswered:
-            var problem = Problem(
-                "charge-outcome-unknown", status: 504, title: "Charge outcome unknown",
-                detail: "The order was sent and no answer came. Ask again: the same order is sent, never a second one."
-            ).retryAfter(seconds: 30)
+            var problem = outcomeUnknown("The order was sent and no answer came. \(next(resend))")
+                .retryAfter(seconds: 30)
             if case .unanswered(let reason) = verdict { problem.debug = "platform: \(reason)" }
             return problem
         case .declined(let status, let body):
@@ -58,8 +74,8 @@ enum ChargeProblem {
         case .senseless(let status, let body):
             var problem = Problem(
                 "platform-error", status: 502, title: "Platform error",
-                detail: "The platform answered with status \(status) and no order. Whether it charged is unknown; ask "
-                    + "again: the same order is sent, never a second one."
+                detail: "The platform answered with status \(status) and no order. Whether it charged is unknown. "
+                    + next(resend)
             ).platform(status, body).retryAfter(seconds: 30)
             problem.debug = "platform: status \(status): \(Verdict.bounded(body).prefix(200))"
             return problem

@@ -18,6 +18,9 @@ public struct Configuration: Sendable, Equatable {
     public let ecommerceURL: String?
     public let ecommerceKey: String
     public let ecommerceSecret: String
+    /// What may be done about an order whose outcome is unknown: `idempotent`, the same request id is sent again;
+    /// `manual`, nothing is sent and an operator settles it.
+    public let ecommerceResend: String
     /// IANA name of the zone whose calendar month is a billing period.
     public let billingTimeZone: String
     public let gatewayPort: Int
@@ -59,6 +62,7 @@ public struct Configuration: Sendable, Equatable {
         ecommerceURL = url.isEmpty ? nil : url
         ecommerceKey = reader.value("ecommerce.api_key")
         ecommerceSecret = reader.value("ecommerce.api_secret")
+        ecommerceResend = reader.value("ecommerce.resend")
         billingTimeZone = reader.value("billing.time_zone")
         gatewayPort = Int(reader.value("gateway.port")) ?? 0
     }

@@ -43,6 +43,11 @@ struct ConfigurationKey: Sendable {
                 path: "ecommerce.api_secret", standard: nil, fix: "give the platform's API secret",
                 accepts: isHeaderValue),
             ConfigurationKey(
+                path: "ecommerce.resend", standard: "idempotent",
+                fix: "give idempotent when the platform makes one order per request id however often it is sent, "
+                    + "else manual",
+                accepts: ["idempotent", "manual"].contains),
+            ConfigurationKey(
                 path: "billing.time_zone", standard: "UTC",
                 fix: "give a name of the IANA time zone database, such as America/Sao_Paulo",
                 accepts: { $0 == "UTC" || TimeZone.knownTimeZoneIdentifiers.contains($0) }),

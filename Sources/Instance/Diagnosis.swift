@@ -92,7 +92,7 @@ public struct Diagnosis {
     }
 
     private func functions() throws {
-        let stopped = try Instance.running(project).functions().filter { $0.state != "running" }
+        let stopped = try Instance.running(project).functions().filter { !$0.isInOrder }
         guard stopped.isEmpty else {
             throw InstanceError("not running: \(stopped.map(\.name).joined(separator: ", "))")
         }

@@ -61,13 +61,16 @@ public struct Instance: Sendable {
     /// One function as `status` shows it.
     public struct FunctionStatus: Codable, Sendable, Equatable {
         public let name: String
-        /// What triggers it: `http`.
+        /// What triggers it: `http` or `schedule`.
         public let kind: String
-        /// `running` when all its workers run, `degraded` when some do, `starting` in their first second, else
-        /// `stopped`.
+        /// `running` when all its workers run, `degraded` when some do, `starting` in their first second, `disabled`
+        /// when functions.yml says that its schedule is, else `stopped`.
         public let state: String
         /// Pids of the workers that run; never the process that only holds the socket.
         public let pids: [Int]
+
+        /// Whether it does what functions.yml says.
+        public var isInOrder: Bool { state == "running" || state == "disabled" }
     }
 
     /// Every function of the manifest, running or not.
@@ -77,12 +80,16 @@ public struct Instance: Sendable {
             let workers = processes.filter { $0.group == function.name && !$0.isHolder }
             let running = workers.filter { $0.state == "RUNNING" }
             let state =
-                if running.isEmpty {
+                if function.schedule?.isEnabled == false {
+                    "disabled"
+                } else if running.isEmpty {
                     workers.contains { $0.state == "STARTING" } ? "starting" : "stopped"
                 } else {
                     running.count == workers.count ? "running" : "degraded"
                 }
-            return FunctionStatus(name: function.name, kind: "http", state: state, pids: running.compactMap(\.pid))
+            return FunctionStatus(
+                name: function.name, kind: function.schedule == nil ? "http" : "schedule", state: state,
+                pids: running.compactMap(\.pid))
         }
     }
 }

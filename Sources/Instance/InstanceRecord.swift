@@ -55,6 +55,7 @@ extension InstanceRecord {
             "ecommerce.url": configuration.ecommerceURL ?? "http://127.0.0.1:\(configuration.gatewayPort)/ecommerce",
             "ecommerce.api_key": configuration.ecommerceKey,
             "ecommerce.api_secret": configuration.ecommerceSecret,
+            "ecommerce.resend": configuration.ecommerceResend,
             "billing.time_zone": configuration.billingTimeZone,
         ]
         for (service, source) in configuration.databases {

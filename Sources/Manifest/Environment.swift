@@ -1,5 +1,5 @@
 extension Manifest {
-    /// What the process of `function` finds in its environment: the four variables that tell it who it is, then its
+    /// What the process of `function` finds in its environment: the variables that tell it who it is, then its
     /// own entries with parameters filled in. No name occurs twice.
     ///
     /// Throws a ``ManifestError`` that names every parameter `deployment` does not have.
@@ -14,10 +14,12 @@ extension Manifest {
             ("TAPROOM_ROUTES", function.routes.map { "\($0.method) \($0.path)" }.joined(separator: "\n")),
             ("TAPROOM_TIMEOUT", "\(function.timeout)"),
             ("TAPROOM_CONCURRENCY", "\(function.reservedConcurrency)"),
-        ] + own
+        ] + (function.schedule.map { [("TAPROOM_SCHEDULE", "\($0.seconds)")] } ?? []) + own
     }
 
-    static let reservedVariables = ["TAPROOM_FUNCTION", "TAPROOM_ROUTES", "TAPROOM_TIMEOUT", "TAPROOM_CONCURRENCY"]
+    static let reservedVariables = [
+        "TAPROOM_FUNCTION", "TAPROOM_ROUTES", "TAPROOM_TIMEOUT", "TAPROOM_CONCURRENCY", "TAPROOM_SCHEDULE",
+    ]
 }
 
 private struct ParameterResolution {

@@ -24,8 +24,10 @@ public struct FunctionEntry: Sendable {
     public let reservedConcurrency: Int
     /// As written, `${param:…}` unresolved, in the order of the file. See ``Manifest/environment(of:in:)``.
     public let environment: [(String, String)]
-    /// At least one, in the order of the file.
+    /// In the order of the file; at least one, unless there is a schedule.
     public let routes: [Route]
+    /// When it runs by itself; a function has either routes or a schedule.
+    public let schedule: Schedule?
 
     let line: Int?
 
@@ -33,6 +35,14 @@ public struct FunctionEntry: Sendable {
     public var service: String { String(handler.prefix { $0 != "/" }) }
     /// File name of the executable.
     public var executable: String { handler.drop { $0 != "/" }.dropFirst() + "Function" }
+}
+
+/// How often a function runs by itself: at whole multiples of the interval.
+public struct Schedule: Sendable, Equatable {
+    /// The interval.
+    public let seconds: Int
+    /// A function whose schedule is switched off has no process; it can be invoked all the same.
+    public let isEnabled: Bool
 }
 
 /// A method and the path template that it answers.

@@ -26,7 +26,9 @@ extension RunSummary {
         case .unreachable: lines.append("Stopped: nothing gets through. Start it again when it does.")
         case nil:
             if exitStatus != 0 {
-                lines.append("Start it again to settle what is left: it goes on with the same request ids.")
+                lines.append(
+                    "Start it again to settle what is left: it goes on with the same request ids. What stays unknown: "
+                        + "taproom charges list --state unknown")
             }
         }
         return lines.joined(separator: "\n")

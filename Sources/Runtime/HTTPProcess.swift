@@ -3,30 +3,21 @@ import Glibc
 /// What `main` of an HTTP function does.
 enum HTTPProcess {
     static func run<F: HTTPFunction>(_ type: F.Type) -> Never {
-        let settings = Settings.fromProcess()
-        let process = settings.process()
-        let invoker: Invoker<F>
-        do {
-            let function = try type.init(settings)
-            guard settings.faults.isEmpty else { refuseToStart(process, settings.faults.joined(separator: "; ")) }
-            invoker = Invoker(function: function, process: process)
-        } catch {
-            refuseToStart(process, (settings.faults + ["\(error)"]).joined(separator: "; "))
-        }
-        if CommandLine.arguments.dropFirst().first == "--event" {
+        let (function, process) = ProcessStart.make(type)
+        let invoker = Invoker(function: function, process: process)
+        if ProcessStart.isForOneEvent {
             serve(EventTransport(), invoker)
         } else if FastCGIListener.isInherited {
             FastCGIListener.serve(invoker)
         } else if getenv("GATEWAY_INTERFACE") != nil {
             serve(CGITransport(), invoker)
         } else {
-            let usage = """
-                \(process.function): start me as a FastCGI process with the listening socket as standard input, as a \
-                CGI program, or with --event and a JSON event (API Gateway payload 2.0) on standard input.
+            ProcessStart.refuse(
+                usage: """
+                    \(process.function): start me as a FastCGI process with the listening socket as standard input, as \
+                    a CGI program, or with --event and a JSON event (API Gateway payload 2.0) on standard input.
 
-                """
-            _ = write(STDERR_FILENO, usage, usage.utf8.count)
-            exit(EX_USAGE)
+                    """)
         }
         exit(0)
     }
@@ -34,14 +25,5 @@ enum HTTPProcess {
     private static func serve(_ transport: consuming some Transport & ~Copyable, _ invoker: Invoker<some HTTPFunction>)
     {
         invoker.serve(&transport)
-    }
-
-    private static func refuseToStart(_ process: Settings.Process, _ reason: String) -> Never {
-        LogLine.write(
-            level: "critical",
-            [
-                ("function", .text(process.function)), ("message", .text("cannot start")), ("error", .text(reason)),
-            ])
-        exit(EX_CONFIG)
     }
 }

@@ -9,6 +9,8 @@ enum LogLine {
         case number(Int)
         /// Written with three decimals.
         case milliseconds(nanoseconds: UInt64)
+        /// Written as it is when the line stays short enough, else as text that is cut.
+        case json([UInt8])
     }
 
     static func write(level: String, _ members: [(name: String, value: Value?)]) {
@@ -26,6 +28,10 @@ enum LogLine {
             bytes.append(UInt8(ascii: ":"))
             switch value {
             case .text(let text):
+                JSON.append(quoted: text, to: &bytes, limit: max(0, Self.lineLimit - bytes.count) / 2)
+            case .json(let value) where bytes.count + value.count < Self.lineLimit: bytes.append(contentsOf: value)
+            case .json(let value):
+                let text = String(decoding: value, as: UTF8.self)
                 JSON.append(quoted: text, to: &bytes, limit: max(0, Self.lineLimit - bytes.count) / 2)
             case .number(let number): bytes.append(contentsOf: String(number).utf8)
             case .milliseconds(let nanoseconds):

@@ -66,6 +66,8 @@ extension Settings {
         let timeoutMilliseconds: Int
         /// TAPROOM_CONCURRENCY: worker threads of this process; default 4.
         let concurrency: Int
+        /// TAPROOM_SCHEDULE, in seconds: the interval of a scheduled function; `nil` for any other.
+        let scheduleSeconds: Int?
     }
 
     func process() -> Process {
@@ -78,10 +80,12 @@ extension Settings {
                 }
                 return template
             }
+        let schedule = integer("TAPROOM_SCHEDULE", default: 0, in: 1...31_622_400)
         return Process(
             function: text("TAPROOM_FUNCTION", default: "function"),
             routes: routes,
             timeoutMilliseconds: 1000 * integer("TAPROOM_TIMEOUT", default: 6, in: 1...900),
-            concurrency: integer("TAPROOM_CONCURRENCY", default: 4, in: 1...256))
+            concurrency: integer("TAPROOM_CONCURRENCY", default: 4, in: 1...256),
+            scheduleSeconds: schedule == 0 ? nil : schedule)
     }
 }

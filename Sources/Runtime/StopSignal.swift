@@ -15,6 +15,12 @@ final class StopSignal: Sendable {
         eventfd_write(descriptor, 1)
     }
 
+    /// Waits until it is raised, at most so long.
+    func wait(milliseconds: Int) {
+        var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        poll(&event, 1, Int32(milliseconds))
+    }
+
     /// Waits until it is raised or `other` can be read or accepted from.
     func wait(orReadable other: Int32) {
         withUnsafeTemporaryAllocation(of: pollfd.self, capacity: 2) { descriptors in

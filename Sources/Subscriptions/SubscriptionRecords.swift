@@ -52,11 +52,14 @@ public struct SubscriptionRecords: Sendable {
         let requestID: String
         let attempts: Int
         let chargedAt: Timestamp?
+        /// Since when nobody knows whether the platform made the order; absent when it is known.
+        let doubtSince: Timestamp?
 
         enum CodingKeys: String, CodingKey {
             case period, status, attempts
             case requestID = "request_id"
             case chargedAt = "charged_at"
+            case doubtSince = "doubt_since"
         }
     }
 
@@ -110,14 +113,16 @@ public struct SubscriptionRecords: Sendable {
             """
             SELECT c.period, CASE WHEN c.state = 'sending' AND c.lease_until < clock_timestamp() THEN 'unknown'
                                   ELSE c.state END,
-                   c.request_id, c.attempt, c.charged_at AT TIME ZONE 'UTC'
-            FROM charge c WHERE c.subscription_id = \(subscription) AND c.retired_at IS NULL ORDER BY c.period DESC
+                   c.request_id, c.attempt, c.charged_at AT TIME ZONE 'UTC', d.since AT TIME ZONE 'UTC'
+            FROM charge c LEFT JOIN charge_doubt d ON d.charge_id = c.id
+            WHERE c.subscription_id = \(subscription) AND c.retired_at IS NULL ORDER BY c.period DESC
             """, deadline: deadline
         ).map { row in
-            let (period, state, request, attempts, charged) = try row.decode(
-                String.self, String.self, String.self, Int.self, Timestamp?.self)
+            let (period, state, request, attempts, charged, doubt) = try row.decode(
+                String.self, String.self, String.self, Int.self, Timestamp?.self, Timestamp?.self)
             return ChargeRow(
-                period: period, status: state, requestID: request, attempts: attempts, chargedAt: charged)
+                period: period, status: state, requestID: request, attempts: attempts, chargedAt: charged,
+                doubtSince: doubt)
         }
     }
 }

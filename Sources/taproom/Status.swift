@@ -32,7 +32,7 @@ struct Status: ParsableCommand {
         } else {
             try show(instance, functions)
         }
-        guard json || functions.allSatisfy({ $0.state == "running" }) else { throw ExitCode(3) }
+        guard json || functions.allSatisfy(\.isInOrder) else { throw ExitCode(3) }
     }
 
     private func show(_ instance: Instance, _ functions: [Instance.FunctionStatus]) throws {

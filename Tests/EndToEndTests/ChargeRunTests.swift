@@ -17,9 +17,21 @@ import Testing
         platform.behave { _ in .order }
         database = try shop.database()
         prefix = shop.unique("run")
-        // A run charges whoever is eligible, so there must be nobody of an earlier test.
-        for table in ["subscription_status_history", "subscription"] {
-            try database.execute(SQL(unsafeText: "DELETE FROM \(table)"), deadline: soon)
+        // A run charges whoever is eligible, so there must be nobody of an earlier test. The settling of doubts by
+        // schedule has tests of its own; here the runs settle them.
+        try database.withConnection(deadline: soon) { connection in
+            _ = try connection.run(
+                script: """
+                    DELETE FROM subscription_status_history;
+                    DELETE FROM subscription;
+                    CREATE OR REPLACE FUNCTION settle_never() RETURNS trigger LANGUAGE plpgsql AS $$
+                    BEGIN
+                        NEW.settle_at := 'infinity';
+                        RETURN NEW;
+                    END $$;
+                    CREATE OR REPLACE TRIGGER settle_never BEFORE INSERT OR UPDATE ON charge
+                        FOR EACH ROW EXECUTE FUNCTION settle_never();
+                    """, deadline: soon)
         }
     }
 

@@ -30,6 +30,7 @@ struct ConfigurationTests {
         #expect(configuration.ecommerceURL == nil)
         #expect(configuration.gatewayPort == 9000)
         #expect(configuration.billingTimeZone == "UTC")
+        #expect(configuration.ecommerceResend == "idempotent")
         #expect(configuration.isEmbedded)
     }
 
@@ -52,7 +53,7 @@ struct ConfigurationTests {
         let error = try #require(throws: ConfigurationError.self) {
             try read(
                 """
-                {"databases": {"orders": "mysql://x", "subscription": ""}, "ecommerce": {"url": "shop", "api_key": 7},
+                {"databases": {"orders": "mysql://x", "subscription": ""}, "ecommerce": {"url": "shop", "api_key": 7, "resend": "never"},
                  "gateway": {"port": "9000"}, "billing": {"time_zone": "Mars/Olympus"}, "colour": "amber"}
                 """, environment: ["TAPROOM_ECOMMERCE_API_SECRET": "two words"])
         }
@@ -63,6 +64,7 @@ struct ConfigurationTests {
             "databases.subscription is not a key: did you mean databases.subscriptions?",
             "databases.subscriptions is missing: give a libpq URI",
             "ecommerce.api_key is no text: give the platform's API key",
+            "ecommerce.resend has no usable value: give idempotent when",
             "ecommerce.url has no usable value: give the platform's base URL",
             "gateway.port is a text: give a whole number from 1 to 65535, without quotes",
             "TAPROOM_ECOMMERCE_API_SECRET has no usable value: give the platform's API secret",

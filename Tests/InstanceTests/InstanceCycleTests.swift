@@ -20,7 +20,10 @@ struct InstanceCycleTests {
         let report = try instance.report()
         #expect(report.gateway == "http://127.0.0.1:\(instance.port)")
         #expect(report.state == instance.state)
-        #expect(report.functions.allSatisfy { $0.kind == "http" && $0.state == "running" && $0.pids.count == 1 })
+        #expect(report.functions.allSatisfy { $0.state == "running" && $0.pids.count == 1 })
+        #expect(
+            report.functions.filter { $0.kind != "http" }.map { "\($0.name) \($0.kind)" } == ["settle-charges schedule"]
+        )
         for pid in report.functions.flatMap(\.pids) {
             let executable = try #require(RunningProcess(pid: pid_t(pid))?.executable)
             #expect(executable.hasSuffix("Function"), "a holder counts as a worker: \(executable)")

@@ -57,18 +57,18 @@ import Testing
         let first = try attempt("r-1")
         try expireLease()
         let second = try attempt("r-1")
-        #expect(try ledger.finish(first, .declined(status: 402, body: ""), deadline: soon) == nil)
+        #expect(try ledger.finish(first, .declined(status: 402, body: ""), deadline: soon).receipt == nil)
         guard case .inProgress(isRunning: true) = try begin("r-1") else { throw Unexpected() }
-        let late = try ledger.finish(first, .charged(status: 200, order: #"{"n":1}"#), deadline: soon)
+        let late = try ledger.finish(first, .charged(status: 200, order: #"{"n":1}"#), deadline: soon).receipt
         #expect(late?.order == #"{"n":1}"#)
-        let again = try ledger.finish(second, .charged(status: 200, order: #"{"n":2}"#), deadline: soon)
+        let again = try ledger.finish(second, .charged(status: 200, order: #"{"n":2}"#), deadline: soon).receipt
         #expect(again == late, "the first record stays")
     }
 
     @Test func recordingTwiceChangesNothing() throws {
         let made = try attempt("r-1")
-        let first = try ledger.finish(made, .charged(status: 200, order: "{}"), deadline: soon)
-        let second = try ledger.finish(made, .charged(status: 200, order: "{}"), deadline: soon)
+        let first = try ledger.finish(made, .charged(status: 200, order: "{}"), deadline: soon).receipt
+        let second = try ledger.finish(made, .charged(status: 200, order: "{}"), deadline: soon).receipt
         #expect(first != nil && first == second)
     }
 
@@ -81,8 +81,11 @@ import Testing
         #expect(current.requestID == "new" && current.period != "2001-01")
         let settled = try attempt("old")
         #expect(settled.period == "2001-01" && settled.requestID == "old")
-        #expect(try ledger.finish(settled, .charged(status: 200, order: "1"), deadline: soon)?.period == "2001-01")
-        #expect(try ledger.finish(current, .charged(status: 200, order: "2"), deadline: soon)?.period == current.period)
+        #expect(
+            try ledger.finish(settled, .charged(status: 200, order: "1"), deadline: soon).receipt?.period == "2001-01")
+        #expect(
+            try ledger.finish(current, .charged(status: 200, order: "2"), deadline: soon).receipt?.period
+                == current.period)
     }
 
     @Test("paused between the first look and the row: the statement that writes it looks again")

@@ -15,10 +15,14 @@ final class Shop: Sendable {
 
     init() throws {
         url = try PostgresServer.shared.freshDatabase()
+        database = Database(url: url, application: "test")
+        try migrator().upgrade()
+    }
+
+    func migrator() throws -> Migrator {
         let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let connection = try Connection(url: url, application: "test", deadline: .after(milliseconds: 10_000))
-        try Migrator(connection: connection, folder: .load("/\(root)/migrations/subscriptions")).upgrade()
-        database = Database(url: url, application: "test")
+        return try Migrator(connection: connection, folder: .load("/\(root)/migrations/subscriptions"))
     }
 
     var store: SubscriptionStore { SubscriptionStore(database) }
@@ -86,11 +90,11 @@ final class Shop: Sendable {
     }
 
     /// A desk that charges through the scripted platform.
-    func desk(_ platform: ScriptedPlatform, zone: String = "UTC") -> ChargeDesk {
+    func desk(_ platform: ScriptedPlatform, zone: String = "UTC", resend: ResendPolicy = .idempotent) -> ChargeDesk {
         let settings = Settings([
             "ECOMMERCE_URL": platform.url, "ECOMMERCE_API_KEY": "key", "ECOMMERCE_API_SECRET": "secret",
         ])
-        return ChargeDesk(ledger: ChargeLedger(database, zone: zone), platform: Platform(settings))
+        return ChargeDesk(ledger: ChargeLedger(database, zone: zone, resend: resend), platform: Platform(settings))
     }
 }
 

@@ -35,9 +35,10 @@ public enum Eventually {
     }
 
     /// Asks until `condition` holds.
-    /// - Throws: what `condition` throws, and an error that names `what` after 60 s.
-    public static func happens(_ what: String, _ condition: () throws -> Bool) throws {
-        let limit = Deadline.after(milliseconds: 60_000)
+    /// - Parameter seconds: after which it counts as not happening.
+    /// - Throws: what `condition` throws, and an error that names `what`.
+    public static func happens(_ what: String, within seconds: Int = 60, _ condition: () throws -> Bool) throws {
+        let limit = Deadline.after(milliseconds: seconds * 1000)
         while try !condition() {
             guard !limit.hasPassed else { throw Failure(what: what) }
             usleep(10_000)

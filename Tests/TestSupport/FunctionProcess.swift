@@ -75,6 +75,23 @@ public final class FunctionProcess: Sendable {
     }
 }
 
+/// A scheduled function of this package, running as supervisord would start it.
+public final class ScheduledProcess: Sendable {
+    public let process: ChildProcess
+
+    /// - Parameters:
+    ///   - seconds: the interval, TAPROOM_SCHEDULE.
+    ///   - environment: what `functions.yml` would give it beside.
+    public init(_ executable: String, name: String, everySeconds seconds: Int, environment: [String: String]) throws {
+        let own = ["TAPROOM_FUNCTION": name, "TAPROOM_SCHEDULE": String(seconds), "TAPROOM_TIMEOUT": "20"]
+        process = try ChildProcess(
+            Subprocess.product(executable), environment: environment.merging(own) { given, _ in given })
+    }
+
+    /// The log as JSON, one value per line.
+    public func log() throws -> [JSONValue] { try process.lines.map { try JSONValue(parsing: $0) } }
+}
+
 /// One run of a function, from start to end: plain CGI, a JSON event, or a start that is refused.
 public struct FunctionRun: Sendable {
     public let end: ChildProcess.End

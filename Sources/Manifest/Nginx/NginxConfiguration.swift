@@ -17,7 +17,7 @@ extension Manifest {
             \(variables(hasCors: hasCors))
             \(client(deployment))
             \(fastcgi())
-            \(functions.map { upstream($0, deployment) }.joined(separator: "\n"))
+            \(functions.filter { !$0.routes.isEmpty }.map { upstream($0, deployment) }.joined(separator: "\n"))
             server {
             \(indented(server))
             }

@@ -1,8 +1,15 @@
 internal import Yams
 
-/// Reads one trigger of a function: `httpApi` (API Gateway's HTTP API) or `http` (its REST API), as text or mapping.
+/// What makes a function run.
+enum Trigger {
+    case route(Route)
+    case schedule(Schedule)
+}
+
+/// Reads one trigger of a function: `httpApi` (API Gateway's HTTP API), `http` (its REST API) or `schedule`, as text or
+/// mapping.
 struct EventReader {
-    private static let types = ["httpApi", "http"]
+    private static let types = ["httpApi", "http", "schedule"]
     private static let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
     let key: String
@@ -11,8 +18,8 @@ struct EventReader {
     let functionCors: Bool
     let diagnostics: Diagnostics
 
-    /// Nil, with a report, when it is no route.
-    func read(_ event: Node) -> Route? {
+    /// Nil, with a report, when it is no trigger.
+    func read(_ event: Node) -> Trigger? {
         guard let section = Section(event, key: key, line: line, diagnostics: diagnostics) else { return nil }
         guard let trigger = section.entries.first, section.entries.count == 1 else {
             let names = section.entries.map(\.name).joined(separator: ", ")
@@ -26,10 +33,11 @@ struct EventReader {
             section.report("unknown event; the known ones are \(Self.types.joined(separator: ", "))", trigger.name)
             return nil
         }
+        if trigger.name == "schedule" { return ScheduleReader(event: section).read().map(Trigger.schedule) }
         if case .scalar = trigger.value {
-            return section.string(trigger.name).flatMap { short($0, trigger.name, in: section) }
+            return section.string(trigger.name).flatMap { short($0, trigger.name, in: section) }.map(Trigger.route)
         }
-        return section.section(trigger.name).flatMap { long($0, trigger.name) }
+        return section.section(trigger.name).flatMap { long($0, trigger.name) }.map(Trigger.route)
     }
 
     /// `"GET /club/{id}"`

@@ -26,11 +26,14 @@ struct FunctionReader {
                 "a function's name is 1 to 64 letters, digits, - and _, a letter first", key: section.key,
                 line: section.line)
         }
+        let triggers = triggers()
+        let routes = triggers.compactMap { if case .route(let route) = $0 { route } else { nil } }
         return FunctionEntry(
             name: name, handler: handler(), description: section.string("description"),
             timeout: section.integer("timeout", in: 1...900, of: "seconds") ?? 6,
             reservedConcurrency: section.integer("reservedConcurrency", in: 1...256, of: "workers") ?? 4,
-            environment: environment(), routes: routes(), line: section.line)
+            environment: environment(), routes: routes, schedule: schedule(triggers, isAlone: routes.isEmpty),
+            line: section.line)
     }
 
     private func handler() -> String {
@@ -47,7 +50,17 @@ struct FunctionReader {
         return handler
     }
 
-    private func routes() -> [Route] {
+    private func schedule(_ triggers: [Trigger], isAlone: Bool) -> Schedule? {
+        let schedules = triggers.compactMap { if case .schedule(let schedule) = $0 { schedule } else { nil } }
+        if schedules.count > 1 { section.report("has \(schedules.count) schedules; keep one", "events") }
+        if !schedules.isEmpty, !isAlone {
+            section.report(
+                "has a schedule beside a route; make two functions of it: a process serves one or the other", "events")
+        }
+        return schedules.first
+    }
+
+    private func triggers() -> [Trigger] {
         let cors = section.boolean("cors") ?? false
         guard let node = section.value("events") else {
             section.report("is missing; without an event nothing calls the function", "events")

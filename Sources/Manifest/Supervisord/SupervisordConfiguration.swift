@@ -4,7 +4,8 @@ extension Manifest {
     ///
     /// Each function is a group of two processes that share its listening socket. Process `NAME:NAME_0` only holds
     /// the socket open; `NAME:NAME_1` serves. So a function restarts by restarting `NAME:NAME_1` (never the whole
-    /// group), and what arrives meanwhile waits in the socket.
+    /// group), and what arrives meanwhile waits in the socket. A function with a schedule is one program of its name,
+    /// without a socket.
     ///
     /// Throws a ``ManifestError`` that lists every parameter that `deployment` lacks, every name used twice, and every
     /// path that supervisord or a socket cannot take.
@@ -18,6 +19,10 @@ extension Manifest {
         }
         for function in functions {
             do {
+                if let schedule = function.schedule {
+                    if schedule.isEnabled { sections.append(section(try program(function, deployment), deployment)) }
+                    continue
+                }
                 sections.append(try section(function, deployment))
             } catch let error as ManifestError {
                 problems += error.problems
@@ -73,6 +78,14 @@ extension Manifest {
             environment=\(environment.text)
 
             """
+    }
+
+    /// A function that runs by itself.
+    private func program(_ function: FunctionEntry, _ deployment: Deployment) throws -> Program {
+        Program(
+            name: function.name, command: ["\(deployment.executableFolder)/\(function.executable)"],
+            stopTimeout: function.timeout + 5, user: deployment.user, priority: Program.functionPriority,
+            environment: try environment(of: function, in: deployment))
     }
 
     private func section(_ program: Program, _ deployment: Deployment) -> String {

@@ -9,7 +9,9 @@ struct Charge: HTTPFunction {
     private let desk: ChargeDesk
 
     init(_ settings: Settings) {
-        let ledger = ChargeLedger(Database(settings), zone: settings.text("BILLING_TIME_ZONE", default: "UTC"))
+        let ledger = ChargeLedger(
+            Database(settings), zone: settings.text("BILLING_TIME_ZONE", default: "UTC"),
+            resend: ResendPolicy(settings))
         desk = ChargeDesk(ledger: ledger, platform: Platform(settings))
     }
 

@@ -1,7 +1,8 @@
 import Postgres
 import Runtime
 
-/// `GET /readyz`: the database answers and its migrations are at head.
+/// `GET /readyz`: the database answers and its migrations are at head. How many charges have been in doubt for over an
+/// hour is said too, and is no reason not to be ready.
 @main
 struct Readyz: HTTPFunction {
     private let database: Database
@@ -21,7 +22,20 @@ struct Readyz: HTTPFunction {
         }
         let current = try rows.map { try $0.decode(String.self) }
         guard current == [head] else { throw notMigrated("it is at \(current.joined(separator: ", ")), not \(head)") }
-        return try .json(["status": "ready", "migration": head])
+        let doubts = try database.execute(
+            "SELECT count(*) FROM charge_doubt WHERE since < clock_timestamp() - interval '1 hour'",
+            deadline: context.deadline)[0].decode(Int.self)
+        return try .json(Readiness(status: "ready", migration: head, oldDoubts: doubts))
+    }
+
+    private struct Readiness: Encodable {
+        let status: String
+        let migration: String
+        let oldDoubts: Int
+        enum CodingKeys: String, CodingKey {
+            case status, migration
+            case oldDoubts = "doubts_older_than_an_hour"
+        }
     }
 
     private func notMigrated(_ reason: String) -> Problem {

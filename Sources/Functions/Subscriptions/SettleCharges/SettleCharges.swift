@@ -1,0 +1,33 @@
+import Charging
+import Postgres
+import Runtime
+
+/// Every minute: takes charges of unknown outcome out of doubt, by sending the order again under the same request id.
+@main
+struct SettleCharges: ScheduledFunction {
+    private let database: Database
+    private let desk: ChargeDesk
+
+    init(_ settings: Settings) {
+        database = Database(settings)
+        // No charge is begun here, so no month is reckoned.
+        let ledger = ChargeLedger(database, zone: "UTC", resend: ResendPolicy(settings))
+        desk = ChargeDesk(ledger: ledger, platform: Platform(settings))
+    }
+
+    struct Report: Encodable {
+        /// `nil` when another process had this tick.
+        let settled: SettlingReport?
+    }
+
+    func handle(_ event: ScheduledEvent, _ context: Context) throws -> Report {
+        // By hand it runs whoever else does: a doubt is claimed by one run only.
+        guard let interval = event.interval else { return Report(settled: try desk.settle(context)) }
+        return Report(
+            settled: try database.electing(
+                name: context.functionName, everySeconds: interval, deadline: context.deadline
+            ) {
+                try desk.settle(context)
+            })
+    }
+}

@@ -1,0 +1,100 @@
+import Glibc
+
+/// What `main` of a scheduled function does.
+enum ScheduleProcess {
+    static func run<F: ScheduledFunction>(_ type: F.Type) -> Never {
+        let (function, process) = ProcessStart.make(type)
+        let runner = ScheduleRunner(function: function, process: process)
+        if ProcessStart.isForOneEvent { exit(runner.runOnce(StandardInput.read(limit: 1 << 20))) }
+        guard let interval = process.scheduleSeconds else {
+            ProcessStart.refuse(
+                usage: """
+                    \(process.function): start me with the interval in seconds in TAPROOM_SCHEDULE, or with --event and \
+                    {} on standard input.
+
+                    """)
+        }
+        let signals = SignalSet.blockAll()
+        signal(SIGPIPE, SIG_IGN)
+        let stop = StopSignal()
+        let worker = WorkerThread { runner.runUntil(stop, every: interval) }
+        signals.waitForStop()
+        stop.raise()
+        exit(worker.join(deadline: .after(milliseconds: process.timeoutMilliseconds)) ? 0 : 1)
+    }
+}
+
+/// Runs one scheduled function and logs what comes of it.
+struct ScheduleRunner<F: ScheduledFunction>: Sendable {
+    let function: F
+    let process: Settings.Process
+
+    /// Runs at every tick that comes; returns after the run during which `stop` was raised.
+    func runUntil(_ stop: StopSignal, every seconds: Int) {
+        let interval = seconds * 1000
+        while true {
+            let next = Self.tick(after: Clock.epochMilliseconds(), interval: interval)
+            while !stop.isRaised {
+                let left = next - Clock.epochMilliseconds()
+                // A clock that was set back makes the tick a later one.
+                guard (1...interval).contains(left) else { break }
+                stop.wait(milliseconds: min(left, Self.longestWaitMilliseconds))
+            }
+            if stop.isRaised { return }
+            if Clock.epochMilliseconds() >= next { _ = run(ScheduledEvent(time: next, interval: seconds)) }
+        }
+    }
+
+    /// Runs the event that `text` holds, and prints the result.
+    /// - Returns: the exit status: 0, 1 when the function failed, 64 when the text is no event.
+    func runOnce(_ text: [UInt8]) -> Int32 {
+        do {
+            guard let result = run(try JSON.decode(ScheduledEvent.self, from: text)) else { return 1 }
+            return (try? (result + [UInt8(ascii: "\n")]).withUnsafeBytes(StandardOutput.write)) == nil ? 1 : 0
+        } catch {
+            LogLine.write(
+                level: "error",
+                [
+                    ("function", .text(process.function)), ("message", .text("bad event")),
+                    (
+                        "error",
+                        .text(
+                            "The event must be {} or {\"time\": milliseconds since 1970}: "
+                                + DecodingFault(error).sentence)
+                    ),
+                ])
+            return EX_USAGE
+        }
+    }
+
+    /// The result as JSON; `nil` when the function threw.
+    private func run(_ event: ScheduledEvent) -> [UInt8]? {
+        let start = Clock.monotonicNanoseconds()
+        let context = Context(
+            functionName: process.function, requestID: Identifier.uuid(),
+            deadline: .after(milliseconds: process.timeoutMilliseconds))
+        var result: [UInt8]?
+        var failure: Problem?
+        do {
+            result = try JSON.encode(function.handle(event, context))
+        } catch {
+            failure = (error as? any ProblemConvertible)?.problem ?? .internalError(debug: "\(error)")
+        }
+        LogLine.write(
+            level: failure.map { $0.status == 503 ? "warning" : "error" } ?? "info",
+            [
+                ("request_id", .text(context.requestID)), ("trace", .text(context.traceparent)),
+                ("function", .text(process.function)), ("tick", .number(event.time)),
+                ("duration_ms", .milliseconds(nanoseconds: Clock.monotonicNanoseconds() - start)),
+                ("result", result.map { .json($0) }),
+                ("error", failure.map { .text($0.debug ?? $0.detail) }),
+            ])
+        return result
+    }
+
+    /// The first whole multiple of the interval after an instant; both in milliseconds.
+    static func tick(after instant: Int, interval: Int) -> Int { (instant / interval + 1) * interval }
+
+    /// The wall clock may be set while we wait.
+    private static var longestWaitMilliseconds: Int { 10_000 }
+}

@@ -1,0 +1,273 @@
+import Charging
+import Postgres
+import Runtime
+import Subscriptions
+import TestSupport
+import Testing
+
+/// How a charge comes out of doubt: by the settling function, or by an operator.
+@Suite struct SettlingTests {
+    let shop: Shop
+    let platform: ScriptedPlatform
+    let desk: ChargeDesk
+    let subscription: String
+
+    init() throws {
+        shop = try Shop()
+        platform = try ScriptedPlatform()
+        desk = shop.desk(platform)
+        subscription = try shop.subscription(club: try shop.club(sku: 700), history: [(StatusID.active, "-1 day")])
+    }
+
+    func charge(_ request: String, of other: String? = nil) throws {
+        _ = try desk.charge(subscription: other ?? subscription, request: request, .test())
+    }
+
+    func settle(_ desk: ChargeDesk? = nil) throws -> [Int] {
+        let report = try (desk ?? self.desk).settle(.test(milliseconds: 55_000))
+        return [report.charged, report.declined, report.unknown, report.waiting]
+    }
+
+    /// Leaves a charge in doubt, with an order made at the platform.
+    func doubt(_ request: String, of other: String? = nil) throws {
+        platform.behave { _ in .actAndAnswer(500) }
+        #expect(problem { try charge(request, of: other) }?.slug == "platform-error")
+        platform.behave { _ in .order }
+    }
+
+    /// What the passing of time does to every doubt and lease.
+    func letTimePass() throws {
+        try shop.run(
+            """
+            UPDATE charge SET settle_at = settle_at - interval '1 year', lease_until = lease_until - interval '1 year'
+            """)
+    }
+
+    func charge(of id: String) throws -> (state: String, attempts: Int, request: String) {
+        let row = try shop.run(
+            "SELECT state, attempt, request_id FROM charge WHERE subscription_id = \(id) ORDER BY id DESC")[0]
+        return try row.decode(String.self, Int.self, String.self)
+    }
+
+    @Test func aDoubtIsSettledWithItsPinnedIDWhenItIsDue() throws {
+        try doubt("r-1")
+        #expect(try settle() == [0, 0, 0, 0], "not due before a minute is over")
+        try letTimePass()
+        #expect(try settle() == [1, 0, 0, 0])
+        #expect(try charge(of: subscription) == ("charged", 2, "r-1"))
+        #expect(platform.requests.map(\.requestID) == ["r-1", "r-1"])
+        #expect(platform.requests[0].body == platform.requests[1].body)
+        #expect(platform.orders == ["r-1": 1])
+        #expect(
+            try shop.count(
+                """
+                SELECT count(*) FROM charge
+                WHERE settle_at IS NULL AND settle_count = 0 AND NOT in_doubt AND doubt_since IS NULL
+                """) == 1)
+        let events = try shop.run("SELECT what FROM charge_event ORDER BY id").map { try $0.decode(String.self) }
+        #expect(events == ["begun", "unknown", "begun", "charged"])
+        // A request that comes later gets the recorded answer.
+        #expect(try desk.charge(subscription: subscription, request: "r-2", .test()).isReplay)
+    }
+
+    @Test("killed before or during the call: settled when the lease is over, not sooner")
+    func anAttemptThatDied() throws {
+        let ledger = ChargeLedger(shop.database, zone: "UTC")
+        _ = try ledger.begin(
+            subscription: subscription, request: "dead", leaseMilliseconds: 60_000, onlyWatch: false,
+            deadline: .after(milliseconds: 20_000))
+        #expect(try settle() == [0, 0, 0, 0])
+        // Its subscription is paused meanwhile, and its club sells something else: the order may exist as it was sent.
+        try shop.history(subscription, StatusID.paused, effect: "0 seconds")
+        try shop.run("UPDATE club SET store_sku = 99")
+        try letTimePass()
+        #expect(try settle() == [1, 0, 0, 0])
+        #expect(try charge(of: subscription) == ("charged", 2, "dead"))
+        #expect(try JSONValue(parsing: platform.requests[0].body)["sku_id"]?.integer == 700)
+    }
+
+    @Test func backsOffUntilItIsSettled() throws {
+        platform.behave { _ in .answer(503) }
+        #expect(problem { try charge("r-1") } != nil)
+        let minutes: [Double] = [1, 5, 30, 120, 1440, 1440]
+        for (index, expected) in minutes.enumerated() {
+            let (count, wait) = try shop.run(
+                """
+                SELECT settle_count, extract(epoch FROM settle_at - lease_until) / 60 FROM charge WHERE state = 'unknown'
+                """)[0].decode(Int.self, Double.self)
+            #expect(count == index)
+            #expect(abs(wait - expected) < 0.1)
+            try letTimePass()
+            #expect(try settle() == [0, 0, 1, 0])
+        }
+        platform.behave { _ in .answer(402) }
+        try letTimePass()
+        #expect(try settle() == [0, 1, 0, 0])
+        #expect(try charge(of: subscription).state == "declined")
+        platform.behave { _ in .order }
+        try charge("r-2")
+        #expect(platform.orders == ["r-2": 1])
+    }
+
+    @Test("several settling processes at once send every doubt once")
+    func racing() throws {
+        let club = try shop.club()
+        let ids = try (0..<30).map { _ in try shop.subscription(club: club, history: []) }
+        for id in ids { try doubt("r-\(id)", of: id) }
+        try letTimePass()
+        let before = platform.requests.count
+        let reports = try concurrently(4) { _ in try settle() }
+        #expect(reports.map { $0[0] }.reduce(0, +) == 30)
+        #expect(platform.requests.count == before + 30)
+        #expect(platform.orders.count == 30 && platform.orderCount == 30)
+    }
+
+    @Test("last month's doubt is settled this month, beside this month's charge")
+    func lastMonth() throws {
+        try doubt("old")
+        try shop.run("UPDATE charge SET period = '2001-01'")
+        try charge("new")
+        try letTimePass()
+        #expect(try settle() == [1, 0, 0, 0])
+        let rows = try shop.run("SELECT period, state, request_id FROM charge ORDER BY period").map {
+            try $0.decode(String.self, String.self, String.self)
+        }
+        #expect(rows.map(\.1) == ["charged", "charged"] && rows.map(\.2) == ["old", "new"])
+        #expect(platform.orders == ["old": 1, "new": 1])
+    }
+
+    @Test func theDoubtOfADeletedSubscriptionIsSettledUnlessItsIDWasTaken() throws {
+        let other = try shop.subscription(club: try shop.club(), history: [])
+        try doubt("r-1")
+        try doubt("r-2", of: other)
+        try shop.run("TRUNCATE subscription CASCADE")
+        let heir = try shop.subscription(club: try shop.club(), history: [])
+        platform.behave { _ in .answer(402) }
+        #expect(problem { try charge("r-2", of: heir) }?.slug == "charge-declined")
+        platform.behave { _ in .order }
+        try letTimePass()
+        #expect(try settle() == [1, 0, 0, 1])
+        #expect(try charge(of: subscription).state == "charged")
+        #expect(try charge(of: other).state == "unknown")
+    }
+
+    @Test("where nothing may be sent twice, a doubt waits for an operator")
+    func manual() throws {
+        let manual = shop.desk(platform, resend: .manual)
+        platform.behave { _ in .cutAfterActing }
+        let first = problem { _ = try manual.charge(subscription: subscription, request: "r-1", .test()) }
+        #expect(first?.slug == "charge-outcome-unknown" && first?.detail.contains("operator") == true)
+        platform.behave { _ in .order }
+        try letTimePass()
+        for request in ["r-1", "r-2"] {
+            let refusal = problem { _ = try manual.charge(subscription: subscription, request: request, .test()) }
+            #expect(refusal?.status == 504 && refusal?.slug == "charge-outcome-unknown")
+            #expect(refusal?.detail.contains("operator") == true)
+        }
+        #expect(try settle(manual) == [0, 0, 0, 1])
+        #expect(platform.requests.count == 1)
+        // An attempt that died is a doubt as well.
+        try shop.run("UPDATE charge SET state = 'sending', in_doubt = false")
+        #expect(
+            problem { _ = try manual.charge(subscription: subscription, request: "r-3", .test()) }?.slug
+                == "charge-outcome-unknown")
+        #expect(platform.requests.count == 1)
+
+        #expect(try decide("not-charged", nil) == "settled")
+        let charged = try manual.charge(subscription: subscription, request: "r-4", .test())
+        #expect(charged.receipt.requestID == "r-4")
+        #expect(try manual.charge(subscription: subscription, request: "r-5", .test()).isReplay)
+    }
+
+    func decide(
+        _ outcome: String, _ order: String?, who: String? = "ann", why: String? = "asked the platform"
+    ) throws -> String {
+        let charge = try shop.count("SELECT coalesce(max(id), 0) FROM charge")
+        return try shop.run("SELECT outcome FROM settle_charge(\(charge), \(outcome), \(order), \(who), \(why))")[0]
+            .decode(String.self)
+    }
+
+    @Test func anOperatorSettlesAsCharged() throws {
+        #expect(try decide("charged", "A-1") == "charge-not-found")
+        try doubt("r-1")
+        #expect(try decide("paid", nil) == "outcome-unknown-word")
+        #expect(try decide("charged", " ") == "order-missing")
+        #expect(try decide("not-charged", "A-1") == "order-not-allowed")
+        #expect(try decide("charged", "A-1", who: "") == "who-missing")
+        #expect(try decide("charged", "A-1", why: nil) == "why-missing")
+        #expect(try shop.count("SELECT count(*) FROM charge_settlement") == 0)
+        #expect(try decide("charged", "A-1") == "settled")
+        #expect(try decide("charged", "A-1") == "already-charged")
+        #expect(try decide("not-charged", nil) == "already-charged")
+        let replay = try desk.charge(subscription: subscription, request: "r-9", .test())
+        #expect(replay.isReplay && replay.receipt.order == #""A-1""#)
+        #expect(try settle() == [0, 0, 0, 0])
+        let row = try shop.run("SELECT outcome, platform_order, who, why FROM charge_settlement")[0]
+        #expect(
+            try row.decode(String.self, String?.self, String.self, String.self)
+                == ("charged", #""A-1""#, "ann", "asked the platform"))
+        #expect(throws: PostgresError.self) { try shop.run("UPDATE charge_settlement SET who = 'bob'") }
+        #expect(throws: PostgresError.self) { try shop.run("DELETE FROM charge_settlement") }
+    }
+
+    @Test func anOperatorSettlesAsNotCharged() throws {
+        platform.behave { _ in .answer(503) }
+        #expect(problem { try charge("r-1") } != nil)
+        platform.behave { _ in .order }
+        #expect(try decide("not-charged", nil) == "settled")
+        #expect(try decide("not-charged", nil) == "not-in-doubt")
+        try charge("r-2")
+        #expect(platform.orders == ["r-2": 1])
+    }
+
+    @Test func nobodySettlesWhatIsBeingSent() throws {
+        let gate = Gate()
+        platform.behave { _ in .holdAfterActing(gate) }
+        let running = Background { [self] in try charge("r-1") }
+        try platform.waitForRequests(1)
+        #expect(try decide("charged", "A-1") == "attempt-running")
+        #expect(try decide("not-charged", nil) == "attempt-running")
+        gate.open()
+        try running.value()
+    }
+
+    @Test("a JSON order stays as it was given")
+    func jsonOrder() throws {
+        try doubt("r-1")
+        #expect(try decide("charged", #"{"order_id": 7}"#) == "settled")
+        #expect(
+            try desk.charge(subscription: subscription, request: "r-1", .test()).receipt.order == #"{"order_id": 7}"#)
+    }
+
+    @Test func aSubscriptionShowsItsDoubtAndSinceWhen() throws {
+        let records = SubscriptionRecords(shop.database)
+        func shown() throws -> JSONValue? {
+            try JSONValue(
+                parsing: JSON.encode(records.record(of: subscription, deadline: .after(milliseconds: 20_000)))
+            )["charges"]?.elements.first
+        }
+        try doubt("r-1")
+        let first = try #require(try shown()?["doubt_since"]?.string)
+        #expect(try shown()?["status"]?.string == "unknown")
+        // Trying again and not knowing better does not make the doubt a younger one.
+        platform.behave { _ in .answer(500) }
+        try shop.run("UPDATE charge SET settle_at = NULL")
+        #expect(try settle() == [0, 0, 1, 0])
+        #expect(try shown()?["doubt_since"]?.string == first)
+        platform.behave { _ in .order }
+        try charge("r-1")
+        #expect(try shown()?["status"]?.string == "charged")
+        #expect(try shown()?["doubt_since"] == nil)
+    }
+
+    @Test("the schema goes down and up again with doubts in it")
+    func downAndUp() throws {
+        try doubt("r-1")
+        try shop.migrator().downgrade(to: "c7e4a90d5b62")
+        #expect(try shop.count("SELECT count(*) FROM charge WHERE state = 'unknown' AND in_doubt") == 1)
+        try charge("r-2")
+        #expect(try charge(of: subscription) == ("charged", 2, "r-1"))
+        try shop.migrator().upgrade()
+        #expect(try settle() == [0, 0, 0, 0])
+    }
+}
