@@ -67,7 +67,7 @@ extension Settings {
         /// TAPROOM_CONCURRENCY: worker threads of this process; default 4.
         let concurrency: Int
         /// TAPROOM_SCHEDULE, in seconds: the interval of a scheduled function; `nil` for any other.
-        let scheduleSeconds: Int?
+        var scheduleSeconds: Int?
     }
 
     func process() -> Process {

@@ -1,4 +1,5 @@
 import Charging
+import Migrations
 import Postgres
 import Runtime
 import Subscriptions
@@ -204,7 +205,7 @@ import Testing
         #expect(try settle() == [0, 0, 0, 0])
         let row = try shop.run("SELECT outcome, platform_order, who, why FROM charge_settlement")[0]
         #expect(
-            try row.decode(String.self, String?.self, String.self, String.self)
+            try row.decode(String.self, String.self, String.self, String.self)
                 == ("charged", #""A-1""#, "ann", "asked the platform"))
         #expect(throws: PostgresError.self) { try shop.run("UPDATE charge_settlement SET who = 'bob'") }
         #expect(throws: PostgresError.self) { try shop.run("DELETE FROM charge_settlement") }
