@@ -55,15 +55,17 @@ public struct ChargeRecords: Sendable {
     }
 
     /// The charges that an id names: a charge by its number, and those of a subscription, the latest first.
+    /// `charge:12` is a charge also where a subscription has the id 12.
     public func find(_ id: String) throws -> [Entry] {
-        try database.execute(
+        let number = Int(id.hasPrefix("charge:") ? String(id.dropFirst("charge:".count)) : id)
+        return try database.execute(
             """
             SELECT c.id, c.subscription_id, c.period,
                    CASE WHEN c.state = 'sending' AND c.lease_until <= clock_timestamp() THEN 'unknown'
                         ELSE c.state END,
                    c.request_id, c.attempt, floor(extract(epoch FROM clock_timestamp() - c.created_at))::bigint,
                    c.created_at AT TIME ZONE 'UTC', c.charged_at AT TIME ZONE 'UTC', c.retired_at AT TIME ZONE 'UTC'
-            FROM charge c WHERE c.id = \(Int(id))::bigint OR c.subscription_id = \(id) ORDER BY c.id DESC
+            FROM charge c WHERE c.id = \(number)::bigint OR c.subscription_id = \(id) ORDER BY c.id DESC
             """, deadline: Self.deadline
         ).map(Self.entry)
     }

@@ -25,10 +25,9 @@ public struct ChargeSettlement: Sendable {
             case .charged(let order): ("charged", order)
             case .notCharged: ("not-charged", nil)
             }
-        let said = try database.execute(
-            "SELECT settle_charge(\(charge.id), \(word), \(order), \(who), \(why))", deadline: ChargeRecords.deadline)[
-                0
-            ].decode(String.self)
+        let rows = try database.execute(
+            "SELECT settle_charge(\(charge.id), \(word), \(order), \(who), \(why))", deadline: ChargeRecords.deadline)
+        let said = try rows[0].decode(String.self)
         guard said == "settled" else { throw refusal(said, charge) }
         return charge
     }
@@ -44,8 +43,8 @@ public struct ChargeSettlement: Sendable {
         let open = found.filter { $0.state == "unknown" }
         // A number that is also the id of a subscription names neither.
         if byNumber.isEmpty, open.count == 1 { return open[0] }
-        let list = found.map { "\($0.id) (\($0.subscription), \($0.period), \($0.state))" }.joined(separator: ", ")
-        throw OperationError("“\(id)” names several charges; say which by its number: \(list)")
+        let list = found.map { "charge:\($0.id) (\($0.subscription), \($0.period), \($0.state))" }
+        throw OperationError("“\(id)” names several charges; say which: \(list.joined(separator: ", "))")
     }
 
     private func refusal(_ word: String, _ charge: ChargeRecords.Entry) -> OperationError {

@@ -84,7 +84,7 @@ struct ChargesShow: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "Shows charges with every attempt and settlement.")
 
-    @Argument(help: "The number of a charge, or the id of a subscription.")
+    @Argument(help: "The number of a charge (also as charge:12), or the id of a subscription.")
     var id: String
 
     @Flag(help: "A JSON array, for programs.")

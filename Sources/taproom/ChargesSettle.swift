@@ -12,7 +12,7 @@ struct ChargesSettle: ParsableCommand {
             request charge it. Both stay on record with who and why.
             """)
 
-    @Argument(help: "The number of a charge, or the id of a subscription with one charge in doubt.")
+    @Argument(help: "The number of a charge (also as charge:12), or the id of a subscription with one charge in doubt.")
     var id: String
 
     @Option(help: ArgumentHelp("The platform made the order: its JSON or its id.", valueName: "order"))

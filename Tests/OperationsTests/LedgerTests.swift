@@ -149,6 +149,7 @@ import Testing
         // A subscription whose id is the number of another's charge.
         try charge("\(charged)", state: "unknown")
         #expect(refusal("\(charged)", .notCharged)?.contains("several charges") == true)
+        #expect(refusal("charge:\(charged)", .notCharged)?.contains("charged already") == true)
     }
 
     @Test func aSubscriptionStandsForItsOnlyDoubt() throws {
