@@ -2,6 +2,7 @@ import Foundation
 import Postgres
 import Runtime
 import TestSupport
+import Testing
 
 /// Taproom as `make up` starts it, on a state folder and ports of its own; it ends with the test process.
 final class PrivateInstance: Sendable {
@@ -128,3 +129,6 @@ final class PrivateInstance: Sendable {
         return id
     }
 }
+
+/// What directs the platform or restarts parts of the shared instance: one test at a time.
+@Suite(.serialized) enum DirectedInstance {}
