@@ -31,10 +31,10 @@ status:
 clean-state:
 	@if [ -x $(TAPROOM) ]; then $(TAPROOM) clean-state; else echo "nothing was built here, so there is no state"; fi
 
-# Every test, on instances of their own: the one that "make up" started is not touched. Release executables are what
-# the end-to-end tests run.
-test: build lint
+# Every test, on instances of their own: the one that "make up" started is not touched.
+test: packages
 	@$(call quietly,$(SWIFT) build --build-tests)
+	@$(MAKE) --no-print-directory lint TAPROOM=.build/debug/taproom
 	@env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
 		$(SWIFT) test --skip-build
 
@@ -42,7 +42,8 @@ bench: build
 	@scripts/install-packages wrk
 	@bench/run
 
-lint: build
+# Needs a built tool.
+lint:
 	@$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
 	@$(TAPROOM) render --check
 

@@ -9,6 +9,8 @@ struct ScopeDatabases: DatabaseLocator {
 
     func url(service: String) throws -> String {
         let project = try Project.find()
+        // An address in the environment needs no configuration file beside it.
+        if let given = project.environment["TAPROOM_DATABASES_\(service.uppercased())"], !given.isEmpty { return given }
         let urls = try project.databaseURLs(scope: try project.scope(scope), file: file)
         guard let url = urls[service] else { throw InstanceError("\(service) has no folder under migrations") }
         return url

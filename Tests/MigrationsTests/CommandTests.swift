@@ -64,13 +64,14 @@ import Testing
     @Test func theScopeChoosesTheConfiguration() throws {
         let fixture = try Fixture()
         let unset = ["TAPROOM_DATABASES_SUBSCRIPTIONS": ""]
-        try fixture.project.write("stage_config.json", "{\"databases\": {\"subscriptions\": \"\(fixture.url)\"}}")
-        try fixture.project.write("local_config.json", "{\"databases\": {\"subscriptions\": \"\"}}")
+        try fixture.configure("stage_config.json", subscriptions: fixture.url)
+        try fixture.configure("local_config.json", subscriptions: "")
         #expect(try fixture.taproom("-x", "scope=stage", "upgrade", "6640", environment: unset).status == 0)
         #expect(try fixture.taproom("-c", "stage_config.json", "current", environment: unset).output != "")
         let empty = try fixture.taproom("upgrade", "head", environment: unset)
         #expect(empty.status == 1)
-        #expect(empty.errors.contains("databases.subscriptions is empty in local_config.json"))
+        #expect(empty.errors.contains("the embedded database of subscriptions was never started"))
+        #expect(empty.errors.contains("make up"))
         let absent = try fixture.taproom("-x", "scope=prod", "current", environment: unset)
         #expect(absent.errors.contains("prod_config.json"))
         #expect(try fixture.taproom("-x", "region=local", "current").status != 0)
@@ -99,9 +100,9 @@ import Testing
     @Test func nothingStartsWhileOneServiceHasNoDatabase() throws {
         let fixture = try Fixture()
         try fixture.project.write("migrations/zoo/dd44_zoo.sql", Fixture.file("dd44", after: "none"))
-        try fixture.project.write("local_config.json", "{}")
+        try fixture.configure("local_config.json", subscriptions: "")
         let result = try fixture.taproom("upgrade", "head")
-        #expect(result.errors.contains("databases.zoo is empty in local_config.json"))
+        #expect(result.errors.contains("databases.zoo"))
         #expect(try fixture.schema() == [])
     }
 }

@@ -18,6 +18,8 @@ struct Fixture {
     /// The repository's own first revision and two more with what SQL has in traps: routines, triggers, quotes.
     init() throws {
         project = try TemporaryFolder()
+        // What makes the folder a project; no function is needed here.
+        try project.write("functions.yml", "functions: {}\n")
         url = try PostgresServer.shared.freshDatabase()
         connection = try PostgresServer.shared.connect(to: url)
         let repository = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..")
@@ -65,6 +67,17 @@ struct Fixture {
         \(down)
 
         """
+    }
+
+    /// A configuration file with every key, as a copy of model_config.json is.
+    func configure(_ name: String, subscriptions: String) throws {
+        try project.write(
+            name,
+            """
+            {"databases": {"subscriptions": "\(subscriptions)"}, "embedded_passwords": {"subscriptions": "secret"},
+             "ecommerce": {"url": "", "api_key": "key", "api_secret": "secret"}, "billing": {"time_zone": "UTC"},
+             "gateway": {"port": 8080}}
+            """)
     }
 
     func folder() throws -> MigrationFolder { try .load(path) }
