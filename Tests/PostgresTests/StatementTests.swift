@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A deadline that only a fault reaches.
-let soon = Deadline.after(milliseconds: 120_000)
+var soon: Deadline { .after(milliseconds: 120_000) }
 
 @Suite struct StatementTests {
     private let connection: Connection
