@@ -52,17 +52,13 @@ struct ScheduleRunner<F: ScheduledFunction>: Sendable {
             guard let result = run(try JSON.decode(ScheduledEvent.self, from: text)) else { return 1 }
             return (try? (result + [UInt8(ascii: "\n")]).withUnsafeBytes(StandardOutput.write)) == nil ? 1 : 0
         } catch {
-            LogLine.write(
-                level: "error",
-                [
-                    ("function", .text(process.function)), ("message", .text("bad event")),
-                    (
-                        "error",
-                        .text(
-                            "The event must be {} or {\"time\": milliseconds since 1970}: "
-                                + DecodingFault(error).sentence)
-                    ),
-                ])
+            var line = LogLine(level: "error")
+            line.add("function", process.function)
+            line.add("message", "bad event")
+            line.add(
+                "error",
+                "The event must be {} or {\"time\": milliseconds since 1970}: \(DecodingFault(error).sentence)")
+            line.write()
             return EX_USAGE
         }
     }
@@ -80,15 +76,15 @@ struct ScheduleRunner<F: ScheduledFunction>: Sendable {
         } catch {
             failure = (error as? any ProblemConvertible)?.problem ?? .internalError(debug: "\(error)")
         }
-        LogLine.write(
-            level: failure.map { $0.status == 503 ? "warning" : "error" } ?? "info",
-            [
-                ("request_id", .text(context.requestID)), ("trace", .text(context.traceparent)),
-                ("function", .text(process.function)), ("tick", .number(event.time)),
-                ("duration_ms", .milliseconds(nanoseconds: Clock.monotonicNanoseconds() - start)),
-                ("result", result.map { .json($0) }),
-                ("error", failure.map { .text($0.debug ?? $0.detail) }),
-            ])
+        var line = LogLine(level: failure.map { $0.status == 503 ? "warning" : "error" } ?? "info")
+        line.add("request_id", context.requestID)
+        line.add("trace", context.traceparent)
+        line.add("function", process.function)
+        line.add("tick", event.time)
+        line.add("duration_ms", nanoseconds: Clock.monotonicNanoseconds() - start)
+        line.add("result", json: result)
+        line.add("error", failure.map { $0.debug ?? $0.detail })
+        line.write()
         return result
     }
 

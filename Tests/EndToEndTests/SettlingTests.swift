@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Doubts that are settled by the schedule, with nobody asking.
-extension DirectedPlatformTests {
+extension DirectedInstance.DirectedPlatformTests {
     func execute(_ sql: SQL) throws {
         try shop.database().execute(sql, deadline: .after(milliseconds: 20_000))
     }
