@@ -96,7 +96,7 @@ import Testing
         let top = try topFolder()
         let manifest = try Manifest.load(from: "\(top)/functions.yml")
         #expect(manifest.warnings.isEmpty)
-        #expect(manifest.functions.count == 9)
+        #expect(manifest.functions.count == 10)
         #expect(Manifest.drift(of: manifest.nginxConfiguration(.host), fileAt: "\(top)/nginx.conf") == nil)
     }
 }
