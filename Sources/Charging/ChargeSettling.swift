@@ -23,7 +23,9 @@ extension ChargeDesk {
     ///   before stays settled, and the rest comes with the next run.
     public func settle(_ context: Context) throws -> SettlingReport {
         var report = SettlingReport()
-        while ledger.resend == .idempotent, context.deadline.remainingMilliseconds > Self.settlingMilliseconds {
+        while ledger.resend == .idempotent,
+            context.deadline.remainingMilliseconds > Self.settlingMilliseconds + Self.recordMilliseconds
+        {
             let deadline = context.deadline.atMost(milliseconds: Self.settlingMilliseconds)
             let lease = Self.settlingMilliseconds + Self.leaseMarginMilliseconds
             guard let attempt = try ledger.claimUnsettled(leaseMilliseconds: lease, deadline: deadline) else { break }
