@@ -25,6 +25,7 @@ public struct ChargeDesk: Sendable {
         var pause: UInt32 = 5000
         var hasWaited = false
         while true {
+            FaultPoint.beforeBegin.reach()
             let beginning = try ledger.begin(
                 subscription: subscription, request: request,
                 leaseMilliseconds: context.deadline.remainingMilliseconds + Self.leaseMarginMilliseconds,
@@ -43,12 +44,16 @@ public struct ChargeDesk: Sendable {
     }
 
     private func send(_ attempt: ChargeLedger.Attempt, _ context: Context) throws -> ChargeLedger.Receipt {
+        FaultPoint.afterBegin.reach()
         // Some time must be left to write down the outcome.
         let remaining = context.deadline.remainingMilliseconds - Self.recordMilliseconds
         let verdict = try platform.order(attempt, context, deadline: .after(milliseconds: remaining))
+        FaultPoint.beforeFinish.reach()
         while true {
             do {
-                if let receipt = try ledger.finish(attempt, verdict, deadline: context.deadline) { return receipt }
+                let receipt = try ledger.finish(attempt, verdict, deadline: context.deadline)
+                FaultPoint.afterFinish.reach()
+                if let receipt { return receipt }
                 throw ChargeProblem.of(verdict)
             } catch let error as any ProblemConvertible where error.problem.status == 503 && !(error is Problem) {
                 // The database is away. What is known now is lost with this process, so try until time is up; after

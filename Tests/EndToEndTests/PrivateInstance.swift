@@ -9,6 +9,10 @@ final class PrivateInstance: Sendable {
     static let whole = Result { try PrivateInstance(platform: nil) }
     /// Charges through a platform that the tests direct.
     static let directed = Result { try PrivateInstance(platform: ScriptedPlatform()) }
+    /// The same, for the suite that breaks it at every step and needs it for itself.
+    static let broken = Result { try PrivateInstance(platform: ScriptedPlatform()) }
+    /// The same, for the randomised run.
+    static let soaked = Result { try PrivateInstance(platform: ScriptedPlatform()) }
 
     let port: Int
     let platform: ScriptedPlatform?
@@ -45,17 +49,21 @@ final class PrivateInstance: Sendable {
         let description: String
     }
 
-    /// Runs `taproom` for this instance and returns what it prints.
+    /// Runs `taproom` for this instance, perhaps with another platform than its own, and returns what it prints.
     @discardableResult
-    func tool(_ arguments: String...) throws -> String {
+    func tool(_ arguments: String..., platform url: String? = nil) throws -> String {
+        var environment = Self.environment(folder, port, platform)
+        if let url { environment["TAPROOM_ECOMMERCE_URL"] = url }
         let run = try Subprocess.run(
-            try Subprocess.product("taproom"), arguments, environment: Self.environment(folder, port, platform),
-            folder: Self.root)
+            try Subprocess.product("taproom"), arguments, environment: environment, folder: Self.root)
         guard run.status == 0 else {
             throw Failed(description: "taproom \(arguments): \(run.status)\n\(run.output)\n\(run.errors)")
         }
         return run.output
     }
+
+    /// Where its copies of the functions are.
+    var executables: String { "\(folder)/state/bin" }
 
     var http: HTTPProbe { HTTPProbe(port: port) }
 
