@@ -6,10 +6,10 @@ TAPROOM = .build/release/taproom
 SWIFT_SOURCES = Package.swift Sources Tests
 
 .DEFAULT_GOAL := help
-.PHONY: help packages build up down status test bench lint clean-state
+.PHONY: help packages build up down status test soak bench lint clean-state
 
 help:
-	@echo "make up | down | status | test | bench | lint | build | clean-state"
+	@echo "make up | down | status | test | soak | bench | lint | build | clean-state"
 
 packages:
 	@scripts/install-packages
@@ -37,6 +37,13 @@ test: packages
 	@$(MAKE) --no-print-directory lint TAPROOM=.build/debug/taproom
 	@env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
 		$(SWIFT) test --skip-build
+
+# Random faults for SOAK_SECONDS, from SOAK_SEED when it is set; see docs/reliability.md.
+soak: packages
+	@$(call quietly,$(SWIFT) build --build-tests)
+	@SOAK_CHARGES=$${SOAK_CHARGES:-20000} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
+		env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
+		$(SWIFT) test --skip-build --filter SoakTests
 
 bench: build
 	@scripts/install-packages wrk

@@ -15,8 +15,11 @@ let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
-func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+/// Named places at which tests kill or hold a process; no release build has them.
+let faultPoints: [SwiftSetting] = [.define("FAULT_POINTS", .when(configuration: .debug))]
+
+func library(_ name: String, _ dependencies: [Target.Dependency], _ settings: [SwiftSetting] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict + settings)
 }
 
 // MARK: C modules: nothing but a module map and shim.h
@@ -32,7 +35,7 @@ let cModules: [Target] = [
 let foundation: [Target] = [
     library("Runtime", ["CFastCGI", log]),
     library("Postgres", ["CPostgres", "Runtime"]),
-    library("Outbound", ["CCurl", "Runtime"]),
+    library("Outbound", ["CCurl", "Runtime", log]),
     library("Migrations", ["Postgres", crypto]),
     library("Manifest", [yaml]),
 ]
@@ -41,7 +44,7 @@ let foundation: [Target] = [
 
 let domains: [Target] = [
     library("Subscriptions", ["Runtime", "Postgres"]),
-    library("Charging", ["Runtime", "Postgres", "Outbound", "Subscriptions"]),
+    library("Charging", ["Runtime", "Postgres", "Outbound", "Subscriptions"], faultPoints),
     library("Orders", ["Runtime", "Postgres"]),
 ]
 

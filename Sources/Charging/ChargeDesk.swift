@@ -25,6 +25,7 @@ public struct ChargeDesk: Sendable {
         var pause: UInt32 = 5000
         var hasWaited = false
         while true {
+            FaultPoint.beforeBegin.reach()
             let beginning = try ledger.begin(
                 subscription: subscription, request: request,
                 leaseMilliseconds: context.deadline.remainingMilliseconds + Self.leaseMarginMilliseconds,
@@ -50,12 +51,16 @@ public struct ChargeDesk: Sendable {
     func send(
         _ attempt: ChargeLedger.Attempt, _ context: Context, deadline: Deadline
     ) throws -> (verdict: Verdict, standing: ChargeLedger.Standing) {
+        FaultPoint.afterBegin.reach()
         // Some time must be left to write down the outcome.
         let remaining = deadline.remainingMilliseconds - Self.recordMilliseconds
         let verdict = try platform.order(attempt, context, deadline: .after(milliseconds: remaining))
+        FaultPoint.beforeFinish.reach()
         while true {
             do {
-                return (verdict, try ledger.finish(attempt, verdict, deadline: deadline))
+                let standing = try ledger.finish(attempt, verdict, deadline: deadline)
+                FaultPoint.afterFinish.reach()
+                return (verdict, standing)
             } catch let error as any ProblemConvertible where error.problem.status == 503 && !(error is Problem) {
                 // The database is away. What is known now is lost with this process, so try until time is up; after
                 // that the lease ends and the same request id is sent again.

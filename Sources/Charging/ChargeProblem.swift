@@ -64,11 +64,11 @@ enum ChargeProblem {
                 "platform-busy", status: 503, title: "Platform busy",
                 detail: "The platform takes no orders at the moment (status \(status)). Nothing was charged."
             ).with("executed", "no").retryAfter(seconds: retryAfter ?? 5)
-        case .unreachable(let reason):
+        case .unreachable(let reason, let retryAfter):
             var problem = Problem(
                 "platform-unreachable", status: 503, title: "Platform unreachable",
                 detail: "The platform cannot be reached. Nothing was sent."
-            ).with("executed", "no").retryAfter(seconds: 5)
+            ).with("executed", "no").retryAfter(seconds: retryAfter ?? 5)
             problem.debug = "platform: \(reason)"
             return problem
         case .senseless(let status, let body):

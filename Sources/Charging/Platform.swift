@@ -29,7 +29,7 @@ public struct Platform: Sendable {
         }
     }
 
-    /// Sends the attempt's order, once.
+    /// Sends the attempt's order, once; again only where nothing of it went out.
     /// - Parameter deadline: when to give up waiting; the outcome is unknown then.
     func order(_ attempt: ChargeLedger.Attempt, _ context: Context, deadline: Deadline) throws -> Verdict {
         let outcome = client.post(
@@ -39,7 +39,8 @@ public struct Platform: Sendable {
                 ("x-api-key", key), ("x-api-secret", secret),
                 ("X-Request-Id", context.requestID), ("traceparent", context.traceparent),
             ],
-            body: try JSON.encode(Order(customer: attempt.customer, sku: attempt.sku)), deadline: deadline)
+            body: try JSON.encode(Order(customer: attempt.customer, sku: attempt.sku)), deadline: deadline,
+            logger: context.logger)
         return Verdict(outcome)
     }
 }

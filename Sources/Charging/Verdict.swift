@@ -12,8 +12,8 @@ public enum Verdict: Sendable {
     case refusedUs(status: Int, body: String)
     /// It has no time: 408, 425, 429.
     case busy(status: Int, retryAfter: Int?)
-    /// Nothing was sent.
-    case unreachable(reason: String)
+    /// Nothing was sent; after how many seconds to try again, when that is known.
+    case unreachable(reason: String, retryAfter: Int? = nil)
     /// An answer that says nothing: 5xx, a redirect, or no JSON where an order is expected.
     case senseless(status: Int, body: String)
     /// Sent, and no whole answer came.
@@ -22,6 +22,8 @@ public enum Verdict: Sendable {
     init(_ outcome: HTTPClient.Outcome) {
         switch outcome {
         case .notSent(let reason): self = .unreachable(reason: reason)
+        case .refused(let seconds):
+            self = .unreachable(reason: "too many calls in a row failed", retryAfter: seconds)
         case .unknown(let reason): self = .unanswered(reason: reason)
         case .answered(let answer):
             let body = String(decoding: answer.body, as: UTF8.self)
@@ -80,7 +82,7 @@ public enum Verdict: Sendable {
             case .charged(_, let order): order
             case .declined(_, let body), .refusedUs(_, let body), .senseless(_, let body): body
             case .busy: ""
-            case .unreachable(let reason), .unanswered(let reason): reason
+            case .unreachable(let reason, _), .unanswered(let reason): reason
             }
         return Self.bounded(text)
     }

@@ -19,6 +19,7 @@ public enum ChargeAnswer: Sendable, Equatable {
     public init(_ outcome: HTTPClient.Outcome) {
         switch outcome {
         case .notSent(let reason): self = .unreachable(reason: "gateway: \(reason)")
+        case .refused: self = .unreachable(reason: "gateway: too many calls in a row failed")
         case .unknown(let reason): self = .unknown(reason: "gateway: \(reason)")
         case .answered(let answer): self.init(answer)
         }

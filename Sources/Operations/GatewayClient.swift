@@ -40,6 +40,7 @@ public struct GatewayClient: Sendable {
                 reason = "status \(answer.status): \(String(decoding: answer.body.prefix(400), as: UTF8.self))"
                 guard answer.status >= 500 || answer.status == 429 else { throw failure(url, reason) }
             case .notSent(let text), .unknown(let text): reason = text
+            case .refused: reason = "too many calls in a row failed"
             }
             if attempt < 3 { sleep(1) }
         }
@@ -56,8 +57,11 @@ public struct GatewayClient: Sendable {
         let outcome = client.post(
             "\(base)/subscription/\(PercentEncoding.encode(subscription))/charge/\(request)",
             headers: [("Accept", "application/json")], body: [], deadline: Self.deadline)
-        guard case .answered(let answer) = outcome else { return (ChargeAnswer(outcome), nil) }
-        return (ChargeAnswer(outcome), answer.retryAfter)
+        switch outcome {
+        case .answered(let answer): return (ChargeAnswer(outcome), answer.retryAfter)
+        case .refused(let seconds): return (ChargeAnswer(outcome), seconds)
+        case .notSent, .unknown: return (ChargeAnswer(outcome), nil)
+        }
     }
 
     private static let pageSize = 5000

@@ -16,6 +16,7 @@ struct Status: ParsableCommand {
         let gateway: String
         let databases: [String: String]
         let functions: [Instance.FunctionStatus]
+        let circuits: [Instance.CircuitStatus]
         let state: String
     }
 
@@ -27,7 +28,8 @@ struct Status: ParsableCommand {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             let report = Report(
-                gateway: record.gateway, databases: record.databases, functions: functions, state: record.state)
+                gateway: record.gateway, databases: record.databases, functions: functions,
+                circuits: instance.circuits(functions), state: record.state)
             print(String(decoding: try encoder.encode(report), as: UTF8.self))
         } else {
             try show(instance, functions)
@@ -45,6 +47,9 @@ struct Status: ParsableCommand {
         for (name, state, pids) in rows {
             let name = name.padding(toLength: width, withPad: " ", startingAt: 0)
             print("\(name)  \(state.padding(toLength: 8, withPad: " ", startingAt: 0))  \(pids)")
+        }
+        for circuit in instance.circuits(functions) {
+            print("circuit  \(circuit.function) leaves \(circuit.host) alone: \(circuit.state) since \(circuit.since)")
         }
         if !instance.isRunning { print("down: make up starts it") }
     }

@@ -10,6 +10,10 @@ final class PrivateInstance: Sendable {
     static let whole = Result { try PrivateInstance(platform: nil) }
     /// Charges through a platform that the tests direct.
     static let directed = Result { try PrivateInstance(platform: ScriptedPlatform()) }
+    /// The same, for the suite that breaks it at every step and needs it for itself.
+    static let broken = Result { try PrivateInstance(platform: ScriptedPlatform()) }
+    /// The same, for the randomised run.
+    static let soaked = Result { try PrivateInstance(platform: ScriptedPlatform()) }
 
     /// The same, for tests that charge every subscription there is.
     static let charged = Result { try PrivateInstance(platform: ScriptedPlatform()) }
@@ -49,10 +53,10 @@ final class PrivateInstance: Sendable {
         let description: String
     }
 
-    /// Runs `taproom` for this instance and returns what it prints.
+    /// Runs `taproom` for this instance, perhaps with another platform than its own, and returns what it prints.
     @discardableResult
-    func tool(_ arguments: String...) throws -> String {
-        let run = try run(arguments)
+    func tool(_ arguments: String..., platform url: String? = nil) throws -> String {
+        let run = try run(arguments, platform: url)
         guard run.status == 0 else {
             throw Failed(description: "taproom \(arguments): \(run.status)\n\(run.output)\n\(run.errors)")
         }
@@ -60,10 +64,11 @@ final class PrivateInstance: Sendable {
     }
 
     /// Runs `taproom` for this instance, whatever its exit status.
-    func run(_ arguments: [String]) throws -> Subprocess {
-        try Subprocess.run(
-            try Subprocess.product("taproom"), arguments, environment: Self.environment(folder, port, platform),
-            folder: Self.root)
+    func run(_ arguments: [String], platform url: String? = nil) throws -> Subprocess {
+        var environment = Self.environment(folder, port, platform)
+        if let url { environment["TAPROOM_ECOMMERCE_URL"] = url }
+        return try Subprocess.run(
+            try Subprocess.product("taproom"), arguments, environment: environment, folder: Self.root)
     }
 
     /// Starts `taproom` for this instance and lets it run.
@@ -71,6 +76,9 @@ final class PrivateInstance: Sendable {
         let variables = ProcessInfo.processInfo.environment.merging(Self.environment(folder, port, platform)) { $1 }
         return try ChildProcess(try Subprocess.product("taproom"), arguments: arguments, environment: variables)
     }
+
+    /// Where its copies of the functions are.
+    var executables: String { "\(folder)/state/bin" }
 
     var http: HTTPProbe { HTTPProbe(port: port) }
 

@@ -1,0 +1,116 @@
+import Foundation
+import Postgres
+import Runtime
+import TestSupport
+
+/// What breaks an instance, and puts it right again.
+struct Breakage {
+    let shop: PrivateInstance
+    let database: Database
+
+    init(_ shop: PrivateInstance) throws {
+        self.shop = shop
+        database = try shop.database()
+    }
+
+    /// The places in a charge at which a test build dies or stands still on demand.
+    enum Point: String, CaseIterable {
+        case beforeBegin = "charge.before-begin"
+        case afterBegin = "charge.after-begin"
+        case beforeFinish = "charge.before-finish"
+        case afterFinish = "charge.after-finish"
+    }
+
+    /// Whoever reaches the point from now on kills itself.
+    func kill(at point: Point) throws { try fault("kill \(point.rawValue)") }
+    /// Whoever reaches the point from now on stands still there until `release`.
+    func hold(at point: Point) throws { try fault("hold \(point.rawValue)") }
+    func release() throws { try fault("") }
+
+    private func fault(_ text: String) throws {
+        try Data(text.utf8).write(to: URL(filePath: "\(shop.executables)/fault"), options: .atomic)
+    }
+
+    /// Sends SIGKILL to the processes that serve a function.
+    func killFunction(_ executable: String = "ChargeFunction") {
+        let path = "\(shop.executables)/\(executable)"
+        for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
+            guard let pid = Int32(entry),
+                (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe")) == path
+            else { continue }
+            Glibc.kill(pid, SIGKILL)
+        }
+    }
+
+    /// Ends PostgreSQL, SIGINT in good order and SIGQUIT without, and waits until supervisord has brought it back.
+    func restartDatabase(_ signal: Int32 = SIGINT) throws {
+        let old = try shop.postmaster()
+        Glibc.kill(old, signal)
+        try Eventually.happens("another postmaster") { (try? shop.postmaster()).map { $0 != old } ?? false }
+        try Eventually.happens("readiness") { try shop.http.request("GET", "/readyz").status == 200 }
+    }
+
+    /// Ends every session but the one that asks.
+    func cutSessions() throws {
+        try sql(
+            """
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE pid <> pg_backend_pid() AND usename = current_user AND datname = current_database()
+            """)
+    }
+
+    /// What the passing of time does to the leases of attempts that died.
+    func expireLeases() throws {
+        try sql("UPDATE charge SET lease_until = now() - interval '1 second' WHERE state = 'sending'")
+    }
+
+    /// Lets every write to the ledger fail as on a full disk.
+    func fillDisk() throws {
+        // A sequence keeps what it counted when the transaction is rolled back.
+        try sql("CREATE SEQUENCE IF NOT EXISTS refused_write")
+        try sql(
+            """
+            CREATE OR REPLACE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                PERFORM nextval('refused_write');
+                RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full';
+            END $$
+            """)
+        try sql("CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON charge EXECUTE FUNCTION disk_is_full()")
+        try sql("CREATE TRIGGER full_disk BEFORE INSERT ON charge_event EXECUTE FUNCTION disk_is_full()")
+    }
+
+    /// How many writes the full disk has refused so far.
+    func refusedWrites() throws -> Int {
+        try sql("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM refused_write")[0].decode(Int.self)
+    }
+
+    func clearDisk() throws {
+        try sql("DROP TRIGGER IF EXISTS full_disk ON charge")
+        try sql("DROP TRIGGER IF EXISTS full_disk ON charge_event")
+    }
+
+    /// Sets the ledger's calendar so many months ahead of the clock.
+    func setMonthsAhead(_ count: Int) throws {
+        try sql(
+            SQL(
+                unsafeText: """
+                    CREATE OR REPLACE FUNCTION billing_period(p_at timestamptz, p_zone text) RETURNS char(7)
+                    LANGUAGE sql STABLE
+                    RETURN to_char((p_at + interval '\(count) months') AT TIME ZONE p_zone, 'YYYY-MM')
+                    """))
+    }
+
+    @discardableResult
+    func sql(_ statement: SQL) throws -> Rows {
+        // The sessions may have been cut a moment ago, or the server restarted.
+        let limit = Deadline.after(milliseconds: 30_000)
+        while true {
+            do {
+                return try database.execute(statement, deadline: .after(milliseconds: 20_000))
+            } catch let error as PostgresError where error.problem.status == 503 && !limit.hasPassed {
+                usleep(50_000)
+            }
+        }
+    }
+}

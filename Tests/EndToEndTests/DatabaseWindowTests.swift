@@ -1,0 +1,149 @@
+import Foundation
+import Postgres
+import Runtime
+import TestSupport
+import Testing
+
+extension ChargeWindowTests {
+    // MARK: What PostgreSQL does
+
+    enum Outage: String, CaseIterable { case restarted, crashed, failedOver = "failed over to fresh connections" }
+
+    @Test("whatever PostgreSQL does between two steps, the charge is made once", arguments: Breakage.Point.allCases)
+    func window18DatabaseAway(point: Breakage.Point) throws {
+        for outage in Outage.allCases {
+            let window = try window(18)
+            let held = try hold(window, at: point)
+            switch outage {
+            case .restarted: try broken.restartDatabase(SIGINT)
+            case .crashed: try broken.restartDatabase(SIGQUIT)
+            case .failedOver: try broken.cutSessions()
+            }
+            try broken.release()
+            let answer = try held.value()
+            #expect(answer.status == 200, "\(point) \(outage): \(answer.text)")
+            #expect(try window.charge("b").body == answer.body)
+            #expect(window.sent == ["a"])
+            try window.audit("PostgreSQL \(outage.rawValue) at \(point.rawValue)")
+        }
+    }
+
+    @Test func window18FullBeforeTheRow() throws {
+        let window = try window(18)
+        defer { try? broken.clearDisk() }
+        try broken.fillDisk()
+        let refused = try window.charge("a")
+        #expect(refused.status == 503 && refused.problem == "database-unavailable", "\(refused.text)")
+        #expect(try refused.json()["executed"]?.string == "no")
+        #expect(refused.headers["retry-after"] != nil && window.sent.isEmpty)
+        try broken.clearDisk()
+        #expect(try requestID(window.charge("b")) == "b")
+        try window.audit("writes refused before the row")
+    }
+
+    @Test("full when the outcome is to be recorded: recorded when there is room, or settled after a kill")
+    func window18FullBeforeTheRecord() throws {
+        for isKilled in [false, true] {
+            for point in [Breakage.Point.afterBegin, .beforeFinish] {
+                let window = try window(18)
+                defer { try? broken.clearDisk() }
+                let held = try hold(window, at: point)
+                try broken.fillDisk()
+                let refused = try broken.refusedWrites()
+                try broken.release()
+                try Eventually.happens("a refused write") { try broken.refusedWrites() > refused }
+                #expect(window.orders.count == 1)
+                if isKilled { broken.killFunction() }
+                if isKilled { #expect(try held.value().status == 502) }
+                try broken.clearDisk()
+                if !isKilled { #expect(try held.value().status == 200) }
+                #expect(try requestID(window.settle("b")) == "a")
+                try window.audit(
+                    "writes refused from \(point.rawValue)\(isKilled ? ", killed before there was room" : "")")
+            }
+        }
+    }
+
+    /// Sends a charge that stands still at the point; returns when it does.
+    private func hold(_ window: ChargeWindow, at point: Breakage.Point) throws -> Background<HTTPAnswer> {
+        let before = try timesHeld(at: point)
+        try broken.hold(at: point)
+        let held = window.chargeInBackground("a")
+        try Eventually.happens("the charge to stand at \(point)") { try timesHeld(at: point) > before }
+        return held
+    }
+
+    private func timesHeld(at point: Breakage.Point) throws -> Int {
+        try broken.shop.log("charge").count { $0["held"]?.string == point.rawValue }
+    }
+
+    // MARK: Clocks
+
+    @Test("the host's clock is off by hours: the ledger's times and leases are PostgreSQL's", arguments: [5, -5])
+    func window16HostClockOff(hours: Int) throws {
+        let shop = broken.shop
+        let function = "\(shop.executables)/ChargeFunction"
+        let library = try Self.shiftedClock()
+        try FileManager.default.moveItem(atPath: function, toPath: "\(function).real")
+        defer {
+            try? FileManager.default.removeItem(atPath: function)
+            try? FileManager.default.moveItem(atPath: "\(function).real", toPath: function)
+            broken.killFunction()
+        }
+        let script =
+            "#!/bin/sh\nCLOCK_SHIFT=\(hours * 3600) LD_PRELOAD=\(library.path)/clock.so exec \(function).real\n"
+        try Data(script.utf8).write(to: URL(filePath: function))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: function)
+        broken.killFunction("ChargeFunction.real")
+
+        let window = try window(16)
+        let gate = Gate()
+        platform.behave { _ in .holdAfterActing(gate) }
+        let first = window.chargeInBackground("a")
+        try Eventually.happens("the call") { window.sent == ["a"] }
+        #expect(
+            try window.charge("b").problem == "charge-in-progress", "the lease runs, whatever the host's clock says")
+        gate.open()
+        let charged = try first.value()
+        #expect(charged.status == 200, "\(charged.text)")
+        let distance = try broken.sql(
+            """
+            SELECT count(*) FROM charge WHERE subscription_id = \(window.subscription)
+            AND period = billing_period(now(), 'UTC')
+            AND created_at > now() - interval '1 hour' AND charged_at BETWEEN created_at AND now()
+            """)[0].decode(Int.self)
+        #expect(distance == 1)
+        // The function did live by another clock: its log says so.
+        let line = try #require(try shop.log("charge").last { $0["message"] == nil })
+        #expect(line["time"]?.string?.prefix(13) == Self.hour(shiftedBy: hours))
+        try window.audit("function's clock off by \(hours) hours")
+    }
+
+    /// The hour such as 2026-11-21T05, as the log writes it.
+    private static func hour(shiftedBy hours: Int) -> Substring {
+        Date(timeIntervalSinceNow: Double(hours) * 3600).ISO8601Format().prefix(13)
+    }
+
+    /// A library that sets the calendar clock of the program that loads it CLOCK_SHIFT seconds ahead.
+    private static func shiftedClock() throws -> TemporaryFolder {
+        let folder = try TemporaryFolder()
+        try folder.write(
+            "clock.c",
+            """
+            #include <stdlib.h>
+            #include <sys/syscall.h>
+            #include <time.h>
+            #include <unistd.h>
+            int clock_gettime(clockid_t clock, struct timespec *time) {
+                int result = syscall(SYS_clock_gettime, clock, time);
+                const char *shift = getenv("CLOCK_SHIFT");
+                if (clock == CLOCK_REALTIME && shift) time->tv_sec += atol(shift);
+                return result;
+            }
+            """)
+        let run = try Subprocess.run(
+            "clang", ["-shared", "-fPIC", "-o", "\(folder.path)/clock.so", "\(folder.path)/clock.c"])
+        guard run.status == 0 else { throw PrivateInstance.Failed(description: run.errors) }
+        return folder
+    }
+}

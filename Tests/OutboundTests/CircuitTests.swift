@@ -1,0 +1,110 @@
+import Runtime
+import TestSupport
+import Testing
+
+@testable import Outbound
+
+@Suite struct CircuitTests {
+    private static let second: UInt64 = 1_000_000_000
+
+    /// A circuit after so many failed calls in a row.
+    private func circuit(failures: Int, now: UInt64 = 0) -> Circuit {
+        var circuit = Circuit()
+        for _ in 0..<failures {
+            #expect(circuit.admit(now: now) == .admitted)
+            circuit.note(isFailure: true, now: now)
+        }
+        return circuit
+    }
+
+    @Test func opensAfterFiveFailuresInARow() {
+        var circuit = circuit(failures: 4)
+        #expect(circuit.state == .closed(failures: 4))
+        circuit.note(isFailure: false, now: 0)
+        #expect(circuit.state == .closed(failures: 0))
+        circuit = self.circuit(failures: 5)
+        #expect(circuit.state == .open(until: Circuit.openNanoseconds))
+    }
+
+    @Test func refusesWithTheTimeThatIsLeftWhileOpen() {
+        var circuit = circuit(failures: 5)
+        for (now, seconds) in [(0, 10), (1, 10), (Self.second, 9), (9 * Self.second + 1, 1), (10 * Self.second - 1, 1)]
+        {
+            #expect(circuit.admit(now: now) == .refused(retryAfter: seconds))
+        }
+    }
+
+    @Test func letsOneThroughAndBelievesIt() {
+        var circuit = circuit(failures: 5)
+        let later = Circuit.openNanoseconds
+        #expect(circuit.admit(now: later) == .admitted)
+        #expect(circuit.state == .halfOpen)
+        #expect(circuit.admit(now: later) == .refused(retryAfter: 1))
+        circuit.note(isFailure: true, now: later)
+        #expect(circuit.state == .open(until: 2 * later))
+        #expect(circuit.admit(now: 2 * later) == .admitted)
+        circuit.note(isFailure: false, now: 2 * later)
+        #expect(circuit.state == .closed(failures: 0))
+    }
+
+    @Test func whatWentOutBeforeItOpenedChangesNothing() {
+        var circuit = circuit(failures: 5)
+        circuit.note(isFailure: false, now: 1)
+        #expect(circuit.state == .open(until: Circuit.openNanoseconds))
+    }
+
+    @Test(arguments: [
+        ("http://a:1/x", "a:1"), ("https://b", "b"), ("http://u:p@c:2?q=/", "c:2"), ("nonsense", "nonsense"),
+    ])
+    func isKeptByHostAndPort(_ url: String, _ host: String) {
+        #expect(CircuitBoard.host(of: url) == host)
+    }
+
+    @Test func pausesAreRandomUpToABoundThatGrows() {
+        #expect((1...5).map(Backoff.boundMilliseconds) == [50, 200, 800, 1000, 1000])
+        var generator = SystemRandomNumberGenerator()
+        for failures in 1...4 {
+            let pauses = (0..<200).map { _ in Backoff.pauseMilliseconds(after: failures, using: &generator) }
+            #expect(pauses.allSatisfy { (0...Backoff.boundMilliseconds(after: failures)).contains($0) })
+            #expect(Set(pauses).count > 10)
+        }
+    }
+
+    @Test("refused after five calls that were not sent, copies of the client included; answers never count")
+    func aClientLeavesASickHostAlone() throws {
+        let client = HTTPClient()
+        func post(_ platform: ScriptedPlatform, scheme: String) -> HTTPClient.Outcome {
+            client.post(
+                "\(scheme)://127.0.0.1:\(platform.port)/order/r", headers: [], body: [],
+                deadline: .after(milliseconds: 20_000))
+        }
+        let ill = try ScriptedPlatform()
+        ill.behave { _ in .answer(500) }
+        for _ in 0..<6 {
+            guard case .answered = post(ill, scheme: "http") else { throw BrokenMessage("no answer") }
+        }
+        let away = try ScriptedPlatform()
+        away.closeConnections { _ in true }
+        for number in 1...5 {
+            guard case .notSent = post(away, scheme: "https") else { throw BrokenMessage("was sent") }
+            #expect(away.connectionCount == number * Backoff.tries, "what was not sent is tried again")
+        }
+        guard case .refused(let seconds) = post(away, scheme: "https") else { throw BrokenMessage("not refused") }
+        #expect(1...10 ~= seconds)
+        #expect(away.connectionCount == 5 * Backoff.tries && away.requests.isEmpty)
+        guard case .answered = post(ill, scheme: "http") else { throw BrokenMessage("another host is not concerned") }
+    }
+
+    @Test func silenceUntilTheDeadlineOpensItToo() throws {
+        let gate = Gate()
+        defer { gate.open() }
+        let platform = try ScriptedPlatform()
+        platform.behave { _ in .holdBeforeActing(gate) }
+        let client = HTTPClient()
+        let outcomes = (0..<6).map { _ in
+            client.post(platform.url, headers: [], body: [], deadline: .after(milliseconds: 100))
+        }
+        guard case .unknown = outcomes[4], case .refused = outcomes[5] else { throw BrokenMessage("\(outcomes)") }
+        #expect(platform.requests.count == 5)
+    }
+}
