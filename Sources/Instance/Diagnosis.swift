@@ -79,10 +79,7 @@ public struct Diagnosis {
     private func gateway() throws {
         guard let instance = try? Instance.started(project), instance.isRunning else {
             let port = try project.configuration(scope: scope).gatewayPort
-            guard Ports.isFree(port) else {
-                throw InstanceError(
-                    "the instance is down and another program has port \(port): stop that one or set TAPROOM_PORT")
-            }
+            if let obstacle = Ports.obstacle(port) { throw InstanceError("the instance is down, and \(obstacle)") }
             throw InstanceError("the instance is down")
         }
         guard let answer = Gateway(port: instance.record.gatewayPort).get("/readyz") else {

@@ -71,5 +71,7 @@ extension Placement {
         for folder in [run, data, state] where FileManager.default.fileExists(atPath: folder) {
             try FileManager.default.removeItem(atPath: folder)
         }
+        // The folder that all placed instances share goes with the last one; rmdir(2) leaves it while it holds any.
+        if data != state { rmdir((data as NSString).deletingLastPathComponent) }
     }
 }

@@ -29,11 +29,8 @@ extension Instance {
         }
         let accounts = try Accounts.current()
         let own = try manifest.environment(of: function, in: deployment(accounts))
-        var command = ["\(placement.executables)/\(function.executable)", "--event"]
-        if let account = accounts.server {
-            let ids = ["--reuid", account.name, "--regid", account.group, "--init-groups"]
-            command = [try Subprocess.find("setpriv")] + ids + command
-        }
+        let command = try Subprocess.command(
+            ["\(placement.executables)/\(function.executable)", "--event"], as: accounts.server)
         return Invocation(
             command: command, environment: Subprocess.baseEnvironment.merging(own) { _, new in new })
     }

@@ -35,14 +35,16 @@ public struct Placement: Sendable, Equatable {
     ///   - uid: the user who runs this.
     ///   - longestSocketName: length in bytes of the longest file name in `functionSockets`.
     ///   - runtimeFolder: XDG_RUNTIME_DIR, when there is one.
+    ///   - known: where an earlier start put `data`. If that was elsewhere it stays there, whatever changed since.
     ///   - isTraversable: whether everybody may enter this folder and all above it.
     init(
         state: String, switchesUser: Bool, uid: uid_t, longestSocketName: Int, runtimeFolder: String?,
-        isTraversable: (String) -> Bool
+        known: String? = nil, isTraversable: (String) -> Bool
     ) {
         let name = "taproom-" + Self.digest(state)
         self.state = state
-        data = !switchesUser || isTraversable(state) ? state : "/var/lib/taproom/\(name)"
+        let elsewhere = known.flatMap { $0 == state ? nil : $0 }
+        data = elsewhere ?? (!switchesUser || isTraversable(state) ? state : "/var/lib/taproom/\(name)")
         let near = data + "/run"
         // supervisord binds its own socket, beside the functions', under a temporary name that ends in its pid.
         let longest = "/functions/".utf8.count + max(longestSocketName, "supervisor.sock.4194304".utf8.count)
@@ -58,14 +60,16 @@ public struct Placement: Sendable, Equatable {
     }
 
     /// The placement for the user who runs this.
-    /// - Parameter functions: names of the functions, each of which has a socket.
-    public static func current(
-        state: String, accounts: Accounts, functions: [String], environment: [String: String]
+    /// - Parameters:
+    ///   - functions: names of the functions, each of which has a socket.
+    ///   - known: what is remembered of an earlier start.
+    static func current(
+        state: String, accounts: Accounts, functions: [String], environment: [String: String], known: InstanceRecord?
     ) -> Placement {
         Placement(
             state: state, switchesUser: accounts.switchesUser, uid: geteuid(),
             longestSocketName: (functions.map(\.utf8.count).max() ?? 0) + ".sock".utf8.count,
-            runtimeFolder: environment["XDG_RUNTIME_DIR"], isTraversable: isTraversable)
+            runtimeFolder: environment["XDG_RUNTIME_DIR"], known: known?.data, isTraversable: isTraversable)
     }
 
     /// Whether everybody may enter `path` and every folder above it.

@@ -3,19 +3,26 @@ import Glibc
 /// TCP ports on the loopback address.
 enum Ports {
     /// Whether a server could listen there now.
-    static func isFree(_ port: Int) -> Bool {
+    static func isFree(_ port: Int) -> Bool { obstacle(port) == nil }
+
+    /// What keeps a server from listening there now, with the way out; `nil` for nothing.
+    static func obstacle(_ port: Int) -> String? {
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard listener >= 0 else { return false }
+        guard listener >= 0 else { return "\(SystemError("no socket for port \(port)"))" }
         defer { close(listener) }
         // As servers do: connections of the last one that linger in TIME_WAIT do not count.
         var on: Int32 = 1
         setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
         var address = loopback(port)
-        return withUnsafePointer(to: &address) { pointer in
+        let isBound = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 && listen(listener, 1) == 0
             }
         }
+        if isBound { return nil }
+        return errno == EACCES
+            ? "port \(port) is reserved for root: choose one from 1024 on"
+            : "port \(port) is in use by another program: stop that one, or choose another port"
     }
 
     /// The first free port from one that derives from the gateway's, so that two instances that start at the same

@@ -47,10 +47,10 @@ public struct Startup {
     private func prepare(
         _ manifest: Manifest, _ configuration: Configuration, _ state: String, _ accounts: Accounts
     ) throws -> Instance {
+        let known = try InstanceRecord.load(state: state)
         let placement = Placement.current(
             state: state, accounts: accounts, functions: manifest.functions.map(\.name),
-            environment: project.environment)
-        let known = try InstanceRecord.load(state: state)
+            environment: project.environment, known: known)
         if let known, known.placement != placement, Supervisor(placement: known.placement).process != nil {
             throw InstanceError("the folders above \(state) changed since the start: run make down, then make up")
         }
@@ -59,11 +59,10 @@ public struct Startup {
         if configuration.isEmbedded { try placement.makeLogs(["postgres"], owner: accounts.database) }
         let isRunning = Supervisor(placement: placement).process != nil
         if !isRunning { try Orphans(placement: placement).stop() }
-        guard isRunning && known?.gatewayPort == configuration.gatewayPort || Ports.isFree(configuration.gatewayPort)
-        else {
+        let isOurs = isRunning && known?.gatewayPort == configuration.gatewayPort
+        if !isOurs, let obstacle = Ports.obstacle(configuration.gatewayPort) {
             throw InstanceError(
-                "port \(configuration.gatewayPort) is in use by another program: stop that one, or choose another port, "
-                    + "for example TAPROOM_PORT=\(configuration.gatewayPort + 1) make up")
+                "\(obstacle), for example TAPROOM_PORT=\(max(configuration.gatewayPort + 1, 8081)) make up")
         }
         let record = try InstanceRecord(
             placement: placement, scope: scope, configuration: configuration,

@@ -14,11 +14,7 @@ struct Subprocess {
     static func run(
         _ arguments: [String], as account: Account? = nil, environment: [String: String] = [:], input: Data? = nil
     ) throws -> Subprocess {
-        var command = arguments
-        if let account {
-            let ids = ["--reuid", account.name, "--regid", account.group, "--init-groups"]
-            command = [try find("setpriv")] + ids + arguments
-        }
+        let command = try Self.command(arguments, as: account)
         // Files, not pipes: a daemon that keeps its standard error open must not keep us waiting for its end.
         let (source, output, errors) = (try TemporaryFile(), try TemporaryFile(), try TemporaryFile())
         if let input {
@@ -73,6 +69,12 @@ struct Subprocess {
             throw SystemError("cannot run \(command[0])")
         }
         return pid
+    }
+
+    /// The command that becomes this user first; itself for `nil`.
+    static func command(_ arguments: [String], as account: Account?) throws -> [String] {
+        guard let account else { return arguments }
+        return [try find("setpriv"), "--reuid", account.name, "--regid", account.group, "--init-groups"] + arguments
     }
 
     /// Runs it and throws what it said when it fails.

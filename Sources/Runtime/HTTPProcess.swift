@@ -37,11 +37,11 @@ enum HTTPProcess {
     }
 
     private static func refuseToStart(_ process: Settings.Process, _ reason: String) -> Never {
-        LogLine.write(
-            level: "critical",
-            [
-                ("function", .text(process.function)), ("message", .text("cannot start")), ("error", .text(reason)),
-            ])
+        var line = LogLine(level: "critical")
+        line.add("function", process.function)
+        line.add("message", "cannot start")
+        line.add("error", reason)
+        line.write()
         exit(EX_CONFIG)
     }
 }

@@ -78,26 +78,32 @@ public enum JSON {
     }
 
     /// - Parameter limit: bytes after which the rest of the text is left out.
+    /// - Parameter limit: bytes, about; a longer text is cut and ends with an ellipsis.
     static func append(quoted text: String, to bytes: inout [UInt8], limit: Int = .max) {
-        let start = bytes.count
         bytes.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            if bytes.count - start > limit, byte & 0xC0 != 0x80 {
-                bytes.append(contentsOf: "…".utf8)
-                break
-            }
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                bytes.append(UInt8(ascii: "\\"))
-                bytes.append(byte)
-            case 0..<0x20:
-                bytes.append(contentsOf: "\\u00".utf8)
-                bytes.append(hexDigits[Int(byte >> 4)])
-                bytes.append(hexDigits[Int(byte & 15)])
-            default: bytes.append(byte)
+        var text = text
+        text.withUTF8 { utf8 in
+            if utf8.count <= limit, !utf8.contains(where: mustEscape) { return bytes.append(contentsOf: utf8) }
+            let start = bytes.count
+            for byte in utf8 {
+                if bytes.count - start >= limit, byte & 0xC0 != 0x80 { return bytes.append(contentsOf: "…".utf8) }
+                append(byte, to: &bytes)
             }
         }
         bytes.append(UInt8(ascii: "\""))
+    }
+
+    private static func mustEscape(_ byte: UInt8) -> Bool {
+        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+    }
+
+    private static func append(_ byte: UInt8, to bytes: inout [UInt8]) {
+        guard mustEscape(byte) else { return bytes.append(byte) }
+        bytes.append(UInt8(ascii: "\\"))
+        if byte >= 0x20 { return bytes.append(byte) }
+        bytes.append(contentsOf: "u00".utf8)
+        bytes.append(hexDigits[Int(byte >> 4)])
+        bytes.append(hexDigits[Int(byte & 15)])
     }
 
     private static let hexDigits = Array("0123456789abcdef".utf8)

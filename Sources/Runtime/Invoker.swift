@@ -40,15 +40,17 @@ struct Invoker<F: HTTPFunction>: Sendable {
             response = answer(to: error, requestID, &failure)
             if (try? send(&response, request, requestID, &transport)) == nil { response.status = Self.clientGone }
         }
-        LogLine.write(
-            level: failure == nil || response.status < 500 ? "info" : response.status == 503 ? "warning" : "error",
-            [
-                ("request_id", .text(requestID)), ("trace", .text(context.traceparent)),
-                ("function", .text(process.function)), ("method", .text(request.method)),
-                ("route", route.map { .text($0.key) }), ("status", .number(response.status)),
-                ("duration_ms", .milliseconds(nanoseconds: Clock.monotonicNanoseconds() - start)),
-                ("error", failure.map { .text($0) }),
-            ])
+        var line = LogLine(
+            level: failure == nil || response.status < 500 ? "info" : response.status == 503 ? "warning" : "error")
+        line.add("request_id", requestID)
+        line.add("trace", context.traceparent)
+        line.add("function", process.function)
+        line.add("method", request.method)
+        line.add("route", route?.key)
+        line.add("status", response.status)
+        line.add("duration_ms", nanoseconds: Clock.monotonicNanoseconds() - start)
+        line.add("error", failure)
+        line.write()
     }
 
     /// The gateway gives up two seconds after our time limit: whoever seems to have waited a minute longer comes from a

@@ -1,46 +1,70 @@
 import Glibc
 internal import Logging
 
-/// One line of JSON on standard error per call, written with a single write(2): lines of several threads and processes
-/// that share the file do not mix, and no lock is held while writing.
-enum LogLine {
-    enum Value {
-        case text(String)
-        case number(Int)
-        /// Written with three decimals.
-        case milliseconds(nanoseconds: UInt64)
+/// One line of JSON for standard error, built in one buffer and written with a single write(2): lines of several threads
+/// and processes that share the file do not mix, and no lock is held while writing.
+struct LogLine {
+    private var bytes: [UInt8] = []
+
+    init(level: String) {
+        bytes.reserveCapacity(384)
+        append("{\"time\":\"")
+        Self.appendTime(to: &bytes)
+        append("\",\"level\":\"")
+        bytes.append(contentsOf: level.utf8)
+        append("\"")
     }
 
-    static func write(level: String, _ members: [(name: String, value: Value?)]) {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(256)
-        bytes.append(contentsOf: "{\"time\":\"".utf8)
-        appendTime(to: &bytes)
-        bytes.append(contentsOf: "\",\"level\":\"".utf8)
-        bytes.append(contentsOf: level.utf8)
-        bytes.append(UInt8(ascii: "\""))
-        for (name, value) in members {
-            guard let value else { continue }
-            bytes.append(UInt8(ascii: ","))
-            JSON.append(quoted: name, to: &bytes)
-            bytes.append(UInt8(ascii: ":"))
-            switch value {
-            case .text(let text):
-                JSON.append(quoted: text, to: &bytes, limit: max(0, Self.lineLimit - bytes.count) / 2)
-            case .number(let number): bytes.append(contentsOf: String(number).utf8)
-            case .milliseconds(let nanoseconds):
-                let thousandths = nanoseconds / 1000
-                bytes.append(contentsOf: String(thousandths / 1000).utf8)
-                bytes.append(UInt8(ascii: "."))
-                append(Int(thousandths % 1000), digits: 3, to: &bytes)
-            }
-        }
-        bytes.append(contentsOf: "}\n".utf8)
+    /// Adds a member; its name needs no escaping. Nothing is added for `nil`.
+    mutating func add(_ name: StaticString, _ value: String?) {
+        guard let value else { return }
+        begin(name)
+        append(quoted: value)
+    }
+
+    mutating func add(_ name: StaticString, _ value: Int) {
+        begin(name)
+        bytes.append(contentsOf: String(value).utf8)
+    }
+
+    /// Adds milliseconds with three decimals.
+    mutating func add(_ name: StaticString, nanoseconds: UInt64) {
+        let thousandths = nanoseconds / 1000
+        add(name, Int(thousandths / 1000))
+        append(".")
+        Self.append(Int(thousandths % 1000), digits: 3, to: &bytes)
+    }
+
+    /// Adds a member whose name comes from elsewhere.
+    mutating func add(name: String, _ value: String) {
+        append(",")
+        append(quoted: name)
+        append(":")
+        append(quoted: value)
+    }
+
+    /// Writes the line; what cannot be written is lost.
+    consuming func write() {
+        append("}\n")
         bytes.withUnsafeBytes { _ = Glibc.write(2, $0.baseAddress, $0.count) }
     }
 
     /// Bytes. What is longer than a page is written in several pieces, between which another process may write.
-    private static let lineLimit = 4000
+    private static let limit = 4000
+
+    private mutating func append(quoted text: String) {
+        JSON.append(quoted: text, to: &bytes, limit: max(0, Self.limit - bytes.count) / 2)
+    }
+
+    private mutating func begin(_ name: StaticString) {
+        append(",\"")
+        append(name)
+        append("\":")
+    }
+
+    private mutating func append(_ text: StaticString) {
+        bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
 
     /// RFC 3339, UTC, milliseconds.
     private static func appendTime(to bytes: inout [UInt8]) {
@@ -83,9 +107,9 @@ struct JSONLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
-        LogLine.write(
-            level: event.level.rawValue,
-            all.sorted { $0.key < $1.key }.map { ($0.key, .text("\($0.value)")) }
-                + [("message", .text("\(event.message)"))])
+        var line = LogLine(level: event.level.rawValue)
+        for (name, value) in all.sorted(by: { $0.key < $1.key }) { line.add(name: name, "\(value)") }
+        line.add("message", "\(event.message)")
+        line.write()
     }
 }

@@ -25,7 +25,9 @@ final class WorkerThread {
             }, start.toOpaque())
         pthread_attr_destroy(&attributes)
         guard result == 0 else {
-            LogLine.write(level: "critical", [("message", .text("no thread: \(String(cString: strerror(result)))"))])
+            var line = LogLine(level: "critical")
+            line.add("message", "no thread: \(String(cString: strerror(result)))")
+            line.write()
             exit(EX_OSERR)
         }
     }

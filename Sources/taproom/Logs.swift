@@ -23,9 +23,9 @@ struct Logs: ParsableCommand {
         let names = try function.map { [try instance.logName($0)] } ?? instance.logNames
         let logs = names.flatMap { name in instance.logFiles(of: name).map { (name, LogFile(path: $0)) } }
         let line = LogLine(isReadable: isatty(STDOUT_FILENO) == 1, isRaw: json, width: names.map(\.count).max() ?? 0)
-        // Several logs are shown in the order of their time stamps, as far as their lines begin with one.
-        let last = logs.flatMap { name, log in log.lastLines(lines).map { (name, $0) } }
-        for (name, text) in last { write(line.render(name, text)) }
+        for (name, log) in logs {
+            for text in log.lastLines(lines) { write(line.render(name, text)) }
+        }
         while follow {
             for (name, log) in logs {
                 for text in log.newLines() { write(line.render(name, text)) }

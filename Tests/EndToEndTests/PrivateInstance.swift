@@ -2,6 +2,7 @@ import Foundation
 import Postgres
 import Runtime
 import TestSupport
+import Testing
 
 /// Taproom as `make up` starts it, on a state folder and ports of its own; it ends with the test process.
 final class PrivateInstance: Sendable {
@@ -127,12 +128,20 @@ final class PrivateInstance: Sendable {
         return id
     }
 
-    /// A subscription made through the gateway.
+    /// A subscription made through the gateway; while another test keeps every worker busy it is asked for again.
     func subscription(inClub club: Int) throws -> String {
-        let answer = try http.request("POST", "/club/\(club)/subscribe/", json: #"{"customer_id":"\#(unique("c"))"}"#)
-        guard answer.status == 200, let id = try answer.json()["id"]?.string else {
-            throw Failed(description: "\(answer.status) \(answer.text)")
+        let customer = unique("c")
+        var answer: HTTPAnswer?
+        try Eventually.happens("a subscription") {
+            answer = try http.request("POST", "/club/\(club)/subscribe/", json: #"{"customer_id":"\#(customer)"}"#)
+            return answer?.status != 503
+        }
+        guard let answer, answer.status == 200, let id = try answer.json()["id"]?.string else {
+            throw Failed(description: "\(answer?.status ?? 0) \(answer?.text ?? "")")
         }
         return id
     }
 }
+
+/// What directs the platform or restarts parts of the shared instance: one test at a time.
+@Suite(.serialized) enum DirectedInstance {}

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What the README promises, through the real gateway, on an instance with nothing configured.
-@Suite struct WalkthroughTests {
+@Suite(.serialized) struct WalkthroughTests {
     let shop: PrivateInstance
     let database: Database
     let club: Int

@@ -61,10 +61,11 @@ struct InstanceCycleTests {
         let orders = try #require(report.databases["orders"])
         let session = try Connection(url: subscriptions, application: "test", deadline: limit)
         try session.run(script: "INSERT INTO club (name) VALUES ('x'); TRUNCATE club CASCADE", deadline: limit)
-        let wrong = orders.replacingOccurrences(of: "/orders", with: "/subscriptions")
-        #expect(throws: PostgresError.self) {
+        let wrong = String(orders.dropLast("orders".count)) + "subscriptions"
+        let refusal = #expect(throws: PostgresError.self) {
             try Connection(url: wrong, application: "test", deadline: limit)
         }
+        #expect("\(refusal as Any)".contains("permission denied for database"))
     }
 
     @Test func `a state folder that other users cannot enter works, and clean-state leaves nothing`() throws {

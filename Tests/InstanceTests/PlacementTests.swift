@@ -32,6 +32,14 @@ struct PlacementTests {
         #expect(own.data == "/home/anna/taproom/var")
     }
 
+    @Test func `data that lies elsewhere stays there when its folders are opened`() {
+        let closed = place("/home/anna/taproom/var", switchesUser: true, isTraversable: false)
+        let opened = Placement(
+            state: closed.state, switchesUser: true, uid: 0, longestSocketName: 20, runtimeFolder: nil,
+            known: closed.data, isTraversable: { _ in true })
+        #expect(opened == closed)
+    }
+
     @Test func `sockets go to a short path before theirs is too long`() {
         // run + "/functions/" + "supervisor.sock." and a pid of seven digits: 4 + 11 + 23 bytes after the folder.
         let fits = "/" + String(repeating: "x", count: 107 - 38 - 1)

@@ -53,6 +53,15 @@ struct ReadingTests {
         #expect(try Subprocess.run(["/bin/sh", "-c", "kill -9 $$"]).status == 137)
     }
 
+    @Test func `signals that this thread blocks reach a program all the same`() throws {
+        var (signals, before) = (sigset_t(), sigset_t())
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGTERM)
+        pthread_sigmask(SIG_BLOCK, &signals, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        #expect(try Subprocess.run(["/bin/sh", "-c", "kill -TERM $$; echo lives"]).status == 128 + SIGTERM)
+    }
+
     @Test func `a program that leaves a daemon behind is not waited for`() throws {
         let begin = Date()
         let daemon = try Subprocess.run(["/bin/sh", "-c", "sleep 60 & echo $!"])

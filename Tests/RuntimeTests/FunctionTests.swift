@@ -16,6 +16,8 @@ import Testing
         #expect(answer.headers.values("X-Request-Id") == ["sane-1"])
         #expect(answer.errors.isEmpty)
         #expect(try answer.json()["status"]?.string == "alive")
+        // Another worker may write its line first, so the second request waits for the first one's.
+        #expect(try function.waitForLog(lines: 1).count == 1)
         #expect(try function.request("GET", "/livez/?a=b").status == 200)
 
         let log = try function.waitForLog(lines: 2)
@@ -32,7 +34,7 @@ import Testing
             return
         }
         #expect(duration >= 0)
-        #expect(log[1]["request_id"]?.string == (try #require(log[1]["request_id"]?.string)).lowercased())
+        #expect(log[1]["request_id"]?.string?.split(separator: "-").count == 5)
     }
 
     @Test func headHasTheHeadersOfGetAndNoBody() throws {

@@ -41,7 +41,14 @@ enum ResponseHead {
     private static func append(_ name: String, _ value: String, to head: inout [UInt8]) {
         head.append(contentsOf: name.utf8)
         head.append(contentsOf: ": ".utf8)
-        head.append(contentsOf: value.utf8.lazy.filter { $0 != 13 && $0 != 10 })
+        var value = value
+        value.withUTF8 { utf8 in
+            if utf8.contains(where: { $0 == 13 || $0 == 10 }) {
+                head.append(contentsOf: utf8.lazy.filter { $0 != 13 && $0 != 10 })
+            } else {
+                head.append(contentsOf: utf8)
+            }
+        }
         head.append(contentsOf: "\r\n".utf8)
     }
 }
