@@ -21,8 +21,11 @@ extension ChargeWindowTests {
             }
             try broken.release()
             let answer = try held.value()
-            #expect(answer.status == 200, "\(point) \(outage): \(answer.text)")
-            #expect(try window.charge("b").body == answer.body)
+            // A session that breaks under the first statement is a refusal; later, the outcome is recorded on another.
+            let isRefusal = point == .beforeBegin && answer.problem == "database-unavailable"
+            #expect(answer.status == 200 || isRefusal, "\(point) \(outage): \(answer.text)")
+            let settled = try window.settle("a")
+            #expect(isRefusal || settled.body == answer.body)
             #expect(window.sent == ["a"])
             try window.audit("PostgreSQL \(outage.rawValue) at \(point.rawValue)")
         }
