@@ -153,13 +153,28 @@ import Testing
     }
 
     @Test func aDoubtOutlivesWhatSaysNothingAboutIt() throws {
-        let answers: [PlatformBehaviour] = [.actAndAnswer(500), .answer(401), .answer(429), .answer(409), .order]
-        platform.behave { answers[min($0.ordinal, 4)] }
-        for slug in ["platform-error", "platform-refused-us", "platform-busy", "charge-declined"] {
-            #expect(problem { try charge("r-\(slug)") }?.slug == slug)
+        let answers: [PlatformBehaviour] = [
+            .actAndAnswer(500), .answer(401), .answer(429), .answer(400), .answer(409), .answer(422), .order,
+        ]
+        platform.behave { answers[min($0.ordinal, 6)] }
+        let slugs = [
+            "platform-error", "platform-refused-us", "platform-busy", "charge-declined", "charge-declined",
+            "charge-declined",
+        ]
+        for (index, slug) in slugs.enumerated() {
+            #expect(problem { try charge("r-\(index)") }?.slug == slug)
         }
-        #expect(try charge("last").receipt.requestID == "r-platform-error")
-        #expect(Set(sentIDs()) == ["r-platform-error"])
+        #expect(try charge("last").receipt.requestID == "r-0")
+        #expect(Set(sentIDs()) == ["r-0"])
+    }
+
+    @Test("a refusal that cannot be about the id itself ends the doubt", arguments: [402, 404, 410])
+    func refusalEndsADoubt(status: Int) throws {
+        platform.behave { [.answer(500), .answer(status), .order][min($0.ordinal, 2)] }
+        #expect(problem { try charge("r-1") }?.slug == "platform-error")
+        #expect(problem { try charge("r-2") }?.slug == "charge-declined")
+        #expect(try charge("r-3").receipt.requestID == "r-3")
+        #expect(sentIDs() == ["r-1", "r-1", "r-3"])
     }
 
     @Test func unreachableSendsNothingAndPinsNothing() throws {

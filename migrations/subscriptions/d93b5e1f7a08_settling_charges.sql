@@ -44,11 +44,12 @@ BEGIN
             platform_order = p_order, in_doubt = false, settle_at = NULL, settle_count = 0
         WHERE c.id = p_charge AND c.state <> 'charged';
     ELSE
-        -- A refusal clears a doubt about the same request id, but for 409: a platform says that too of a request that
-        -- it is still working on. What was not sent or not heard says nothing about an earlier attempt.
+        -- A refusal clears a doubt about the same request id, but for 400, 409 and 422: a platform says those also of an
+        -- id that it has seen before or is still working on. What was not sent or not heard says nothing about an
+        -- earlier attempt.
         WITH said AS (
             SELECT c.id, CASE
-                WHEN p_outcome = 'declined' AND NOT (c.in_doubt AND p_platform_status = 409) THEN 'declined'
+                WHEN p_outcome = 'declined' AND NOT (c.in_doubt AND p_platform_status IN (400, 409, 422)) THEN 'declined'
                 WHEN p_outcome = 'released' AND NOT c.in_doubt THEN 'released'
                 ELSE 'unknown' END AS state
             FROM charge c WHERE c.id = p_charge AND c.attempt = p_attempt AND c.state = 'sending'
@@ -214,15 +215,16 @@ BEGIN
             platform_order = p_order, in_doubt = false
         WHERE c.id = p_charge AND c.state <> 'charged';
     ELSE
-        -- A refusal clears a doubt about the same request id, but for 409: a platform says that too of a request that
-        -- it is still working on. What was not sent or not heard says nothing about an earlier attempt.
+        -- A refusal clears a doubt about the same request id, but for 400, 409 and 422: a platform says those also of an
+        -- id that it has seen before or is still working on. What was not sent or not heard says nothing about an
+        -- earlier attempt.
         UPDATE charge c SET
             state = CASE
-                WHEN p_outcome = 'declined' AND NOT (c.in_doubt AND p_platform_status = 409) THEN 'declined'
+                WHEN p_outcome = 'declined' AND NOT (c.in_doubt AND p_platform_status IN (400, 409, 422)) THEN 'declined'
                 WHEN p_outcome = 'released' AND NOT c.in_doubt THEN 'released'
                 ELSE 'unknown' END,
             in_doubt = p_outcome = 'unknown'
-                OR c.in_doubt AND NOT (p_outcome = 'declined' AND p_platform_status <> 409),
+                OR c.in_doubt AND NOT (p_outcome = 'declined' AND p_platform_status NOT IN (400, 409, 422)),
             lease_until = clock_timestamp()
         WHERE c.id = p_charge AND c.attempt = p_attempt AND c.state = 'sending';
     END IF;
