@@ -113,11 +113,11 @@ import Testing
 
     @Test func tooSlowAndTooMany() throws {
         let stub = try gateway.stub("writer", .hangs)
-        // max_conns is three times the concurrency, and counts for all of nginx's workers.
+        // max_conns is eight times the concurrency, and counts for all of nginx's workers.
         let request = "POST /things HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
-        let held = try (0..<3).map { _ in try gateway.open(raw: request) }
+        let held = try (0..<8).map { _ in try gateway.open(raw: request) }
         defer { held.forEach { close($0) } }
-        try waitUntil("three requests are at the function") { stub.requests.count == 3 ? () : nil }
+        try waitUntil("eight requests are at the function") { stub.requests.count == 8 ? () : nil }
         #expect(try problem(gateway.send("POST", "/things"), 503, "unavailable").executed == "no")
         let answer = try HTTPAnswer(receive(from: held[0]))
         #expect(try problem(answer, 504, "timeout").executed == "unknown")

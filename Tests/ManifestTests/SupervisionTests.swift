@@ -136,7 +136,7 @@ import Testing
         let lines = try manifest.supervisordConfiguration(deployment).split(separator: "\n").map(String.init)
         for line in [
             "[fcgi-program:f]", "socket=unix:///run/taproom/f.sock", "socket_owner=www-data:www-data",
-            "socket_mode=0660", "socket_backlog=256", "user=www-data", "stopwaitsecs=35", "autorestart=true",
+            "socket_mode=0660", "socket_backlog=512", "user=www-data", "stopwaitsecs=35", "autorestart=true",
             "    A=\"1-1\"",
         ] {
             #expect(lines.contains(line), "\(line)")

@@ -138,13 +138,13 @@ extension Manifest {
         """
     }
 
-    /// `max_conns` bounds the queue in front of the workers: past it the answer is an immediate 503. It counts over
-    /// all of nginx's workers only with a zone.
+    /// `max_conns` bounds what is at the workers and queued in front of them, eight for each: past it the answer is an
+    /// immediate 503. It counts over all of nginx's workers only with a zone.
     private func upstream(_ function: FunctionEntry, _ deployment: Deployment) -> String {
         """
         upstream \(upstreamName(function)) {
             zone \(upstreamName(function)) 64k;
-            server \(nginxWord("unix:" + deployment.socket(of: function))) max_conns=\(3 * function.reservedConcurrency) \
+            server \(nginxWord("unix:" + deployment.socket(of: function))) max_conns=\(8 * function.reservedConcurrency) \
         max_fails=0;
         }
 

@@ -66,7 +66,7 @@ extension Manifest {
             socket=unix://\(doubled(deployment.socket(of: function)))
             socket_mode=0660
             \(owner.map { "socket_owner=\($0)\n" } ?? "")\
-            socket_backlog=\(max(128, 4 * function.reservedConcurrency))
+            socket_backlog=\(max(128, 8 * function.reservedConcurrency))
             numprocs=2
             process_name=%(program_name)s_%(process_num)d
             command=/bin/sh -c '\(script)' \(function.name) %(process_num)d \(words.joined(separator: " "))

@@ -3,18 +3,20 @@ import Glibc
 
 /// FastCGI over the listening socket on standard input, by libfcgi.
 ///
-/// A worker waits in poll(2) for the socket or the stop signal and accepts without blocking, so it can be stopped while
+/// A worker waits for the socket or the stop signal and accepts without blocking, so it can be stopped while
 /// it is idle, which `FCGX_Accept_r` alone cannot. It accepts by itself and hands the connection to libfcgi, because
 /// only so a peer that sends nothing, or half a record, can be given a time limit.
 struct FastCGITransport: Transport, ~Copyable {
     private let request: UnsafeMutablePointer<FCGX_Request>
     private let stop: StopSignal
+    private let connections: ConnectionWait
 
     /// Longest wait for the next bytes of a request. The gateway has them all before it connects.
     private static let patience = timeval(tv_sec: 2, tv_usec: 0)
 
     init(stop: StopSignal) {
         self.stop = stop
+        connections = stop.connections(on: STDIN_FILENO)
         request = .allocate(capacity: 1)
         request.initialize(to: FCGX_Request())
         reset()
@@ -34,7 +36,7 @@ struct FastCGITransport: Transport, ~Copyable {
         if request.pointee.ipcFd >= 0 { FCGX_Free(request, 1) }
         while !stop.isRaised {
             if acceptConnection(), FCGX_Accept_r(request) == 0 { return read() }
-            stop.wait(orReadable: STDIN_FILENO)
+            connections.wait()
         }
         return nil
     }
