@@ -31,12 +31,16 @@ status:
 clean-state:
 	@if [ -x $(TAPROOM) ]; then $(TAPROOM) clean-state; else echo "nothing was built here, so there is no state"; fi
 
-# Every test, on instances of their own: the one that "make up" started is not touched.
+# Every test, on instances of their own: the one that "make up" started is not touched. The table of charge windows
+# comes when the test process ends, so without a terminal the runner's summary is said again as the last line.
 test: packages
 	@$(call quietly,$(SWIFT) build --build-tests)
 	@$(MAKE) --no-print-directory lint TAPROOM=.build/debug/taproom
-	@env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
-		$(SWIFT) test --skip-build
+	@run="env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
+		$(SWIFT) test --skip-build"; \
+	if [ -t 1 ]; then exec $$run; fi; \
+	log=$$(mktemp); $$run >"$$log" 2>&1; rc=$$?; cat "$$log"; \
+	grep 'Test run with' "$$log" | tail -n 1; rm -f "$$log"; exit $$rc
 
 # Random faults for SOAK_SECONDS, from SOAK_SEED when it is set; see docs/reliability.md.
 soak: packages
