@@ -46,7 +46,32 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
             parameters.append(value?.postgresText)
             text += "$\(parameters.count)"
         }
+
+        /// One parameter that is an array; `nil` elements are NULL.
+        public mutating func appendInterpolation<Value: PostgresValue>(_ values: [Value?]) {
+            parameters.append(arrayText(values.map { $0?.postgresText }))
+            text += "$\(parameters.count)"
+        }
     }
+}
+
+/// An array in PostgreSQL's text format: every element quoted, so that none is taken for NULL or a delimiter.
+private func arrayText(_ elements: [String?]) -> String {
+    var text = "{"
+    for element in elements {
+        if text.utf8.count > 1 { text += "," }
+        guard let element else {
+            text += "NULL"
+            continue
+        }
+        text += "\""
+        for scalar in element.unicodeScalars {
+            if scalar == "\"" || scalar == "\\" { text += "\\" }
+            text.unicodeScalars.append(scalar)
+        }
+        text += "\""
+    }
+    return text + "}"
 }
 
 /// A type that travels as a parameter and comes back as a column, in PostgreSQL's text format.
