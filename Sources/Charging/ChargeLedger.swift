@@ -91,7 +91,10 @@ public struct ChargeLedger: Sendable {
         case "in-progress": return .inProgress(isRunning: state == "sending")
         case "in-doubt": throw ChargeProblem.leftToOperator(period: period)
         case "subscription-not-found": throw SubscriptionProblem.subscriptionNotFound(subscription)
-        case "not-chargeable": throw ChargeProblem.notChargeable(reason ?? "")
+        case "not-chargeable":
+            // A charge that is open here is one whose attempt has ended without anybody knowing how.
+            let isInDoubt = state == "unknown" || state == "sending"
+            throw ChargeProblem.notChargeable(reason ?? "", doubt: isInDoubt ? period : nil)
         case "request-id-reused": throw ChargeProblem.requestIDReused(request, by: reason ?? "")
         default: break
         }

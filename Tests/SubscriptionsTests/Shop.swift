@@ -25,6 +25,11 @@ final class Shop: Sendable {
         return try Migrator(connection: connection, folder: .load("/\(root)/migrations/subscriptions"))
     }
 
+    /// A session of its own, for transactions that stand open.
+    func session() throws -> Connection {
+        try Connection(url: url, application: "test", deadline: .after(milliseconds: 10_000))
+    }
+
     var store: SubscriptionStore { SubscriptionStore(database) }
     var eligibility: Eligibility { Eligibility(database) }
 
