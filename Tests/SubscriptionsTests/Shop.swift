@@ -27,6 +27,11 @@ final class Shop: Sendable {
         return try Migrator(connection: connection, folder: .load("/\(root)/migrations/subscriptions"))
     }
 
+    /// A session of its own, for transactions that stand open.
+    func session() throws -> Connection {
+        try Connection(url: url, application: "test", deadline: .after(milliseconds: 10_000))
+    }
+
     var eligibility: Eligibility { Eligibility(database) }
 
     /// A name that no other of this shop has.

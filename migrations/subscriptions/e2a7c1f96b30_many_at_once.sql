@@ -1,5 +1,5 @@
 -- revision: e2a7c1f96b30
--- down revision: d93b5e1f7a08
+-- down revision: a93e57d0c418
 -- message: many at once
 --
 -- Subscribing and changing a status take what several requests ask at the same moment: one statement, one commit, one
@@ -111,8 +111,52 @@ BEGIN
     ORDER BY a.place;
 END $$;
 
+-- Decides what requests to charge may do: begin_charge for each of them (begin_charge_once with p_once), whose locks
+-- are taken before for all.
+CREATE FUNCTION begin_charges(
+    p_subscriptions varchar[], p_requests varchar[], p_zone text, p_leases integer[], p_only_watch boolean[],
+    p_once boolean, p_others_wait boolean
+) RETURNS TABLE (
+    outcome text, reason text, charge_id bigint, charge_period text, charge_attempt integer, sent_request text,
+    customer text, sku integer, charge_state text, charged timestamp, recorded_order text
+) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    PERFORM lock_together('charge', p_subscriptions, p_others_wait);
+    PERFORM lock_together('request', p_requests, p_others_wait);
+    IF p_once THEN
+        RETURN QUERY SELECT b.* FROM unnest(p_subscriptions, p_requests, p_leases, p_only_watch) WITH ORDINALITY
+            AS r (subscription, request, lease, only_watch, place)
+        CROSS JOIN LATERAL begin_charge_once(r.subscription, r.request, p_zone, r.lease, r.only_watch) b
+        ORDER BY r.place;
+    ELSE
+        RETURN QUERY SELECT b.* FROM unnest(p_subscriptions, p_requests, p_leases, p_only_watch) WITH ORDINALITY
+            AS r (subscription, request, lease, only_watch, place)
+        CROSS JOIN LATERAL begin_charge(r.subscription, r.request, p_zone, r.lease, r.only_watch) b
+        ORDER BY r.place;
+    END IF;
+END $$;
+
+-- Records what came of attempts: finish_charge for each of them.
+CREATE FUNCTION finish_charges(
+    p_charges bigint[], p_attempts integer[], p_requests varchar[], p_outcomes text[], p_platform_statuses integer[],
+    p_orders text[], p_excerpts varchar[], p_others_wait boolean
+) RETURNS TABLE (charge_state text, sent_request text, charged timestamp, recorded_order text)
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    PERFORM lock_together('finish', p_charges::text[], p_others_wait);
+    RETURN QUERY SELECT f.* FROM unnest(
+            p_charges, p_attempts, p_requests, p_outcomes, p_platform_statuses, p_orders, p_excerpts) WITH ORDINALITY
+        AS r (charge, attempt, request, outcome, platform_status, platform_order, excerpt, place)
+    CROSS JOIN LATERAL finish_charge(
+        r.charge, r.attempt, r.request, r.outcome, r.platform_status, r.platform_order, r.excerpt) f
+    ORDER BY r.place;
+END $$;
+
 -- migrate: down
 
+DROP FUNCTION finish_charges(
+    bigint[], integer[], varchar[], text[], integer[], text[], varchar[], boolean);
+DROP FUNCTION begin_charges(varchar[], varchar[], text, integer[], boolean[], boolean, boolean);
 DROP FUNCTION change_status(varchar[], integer[], timestamp[], integer[], varchar[], varchar[], varchar[], boolean);
 DROP FUNCTION subscribe(integer[], varchar[], varchar[], varchar[], boolean);
 DROP FUNCTION lock_together(text, text[], boolean);
