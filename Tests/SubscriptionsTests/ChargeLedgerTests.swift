@@ -132,7 +132,11 @@ import Testing
         }
         try deleter.execute("COMMIT", deadline: soon)
         let refusal = try late.value()
-        #expect(refusal?.status == 503 && refusal?.extensions["executed"] == "no", "\(String(describing: refusal))")
+        // It met the deletion under way, or asked once more when it was over.
+        #expect(
+            refusal?.slug == "subscription-not-found"
+                || refusal?.status == 503 && refusal?.extensions["executed"] == "no",
+            "\(String(describing: refusal))")
         #expect(try shop.count("SELECT count(*) FROM charge WHERE retired_at IS NULL") == 0)
         #expect(
             problem { _ = try begin("r-3") }?.slug == "subscription-not-found", "and then it is known to be gone")

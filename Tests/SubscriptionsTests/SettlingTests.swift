@@ -321,7 +321,14 @@ import Testing
         try doubt("r-1")
         try shop.migrator().downgrade(to: "c7e4a90d5b62")
         #expect(try shop.count("SELECT count(*) FROM charge WHERE state = 'unknown' AND in_doubt") == 1)
-        try charge("r-2")
+        // As a function of that time would charge.
+        let row = try shop.run(
+            """
+            SELECT charge_id, charge_attempt, sent_request
+            FROM begin_charge(\(subscription), 'r-2', 'UTC', 60000, false)
+            """)[0]
+        let (id, attempt, request) = try row.decode(Int.self, Int.self, String.self)
+        try shop.run("SELECT finish_charge(\(id), \(attempt), \(request), 'charged', 200, '{}', NULL)")
         #expect(try charge(of: subscription) == ("charged", 2, "r-1"))
         try shop.migrator().upgrade()
         #expect(try settle() == [0, 0, 0, 0])
