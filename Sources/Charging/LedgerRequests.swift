@@ -19,8 +19,8 @@ struct BeginRequest: Sendable {
             """
             SELECT outcome, reason, charge_id, charge_period, charge_attempt, sent_request, customer, sku,
                    charge_state, charged, recorded_order
-            FROM begin_charges(\(asked.map(\.subscription)), \(asked.map(\.request)), \(zone),
-                               \(asked.map(\.leaseMilliseconds)), \(asked.map(\.onlyWatch)),
+            FROM begin_charges(\(asked.map { $0.subscription }), \(asked.map { $0.request }), \(zone),
+                               \(asked.map { $0.leaseMilliseconds }), \(asked.map { $0.onlyWatch }),
                                \(resend == .manual), \(batch.othersWait))
             """, deadline: batch.deadline)
         return try zip(asked, rows).map { try $0.answer($1) }
@@ -70,10 +70,10 @@ struct FinishRequest: Sendable {
         let rows = try database.execute(
             """
             SELECT charge_state, sent_request, charged, recorded_order
-            FROM finish_charges(\(asked.map(\.attempt.charge)), \(asked.map(\.attempt.number)),
-                                \(asked.map(\.attempt.requestID)), \(asked.map(\.verdict.outcome)),
-                                \(asked.map(\.verdict.platformStatus)), \(asked.map(\.verdict.order)),
-                                \(asked.map(\.verdict.excerpt)), \(batch.othersWait))
+            FROM finish_charges(\(asked.map { $0.attempt.charge }), \(asked.map { $0.attempt.number }),
+                                \(asked.map { $0.attempt.requestID }), \(asked.map { $0.verdict.outcome }),
+                                \(asked.map { $0.verdict.platformStatus }), \(asked.map { $0.verdict.order }),
+                                \(asked.map { $0.verdict.excerpt }), \(batch.othersWait))
             """, deadline: batch.deadline)
         return try zip(asked, rows).map { try $0.standing($1) }
     }

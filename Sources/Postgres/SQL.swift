@@ -57,21 +57,24 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
 
 /// An array in PostgreSQL's text format: every element quoted, so that none is taken for NULL or a delimiter.
 private func arrayText(_ elements: [String?]) -> String {
-    var text = "{"
+    let quote = UInt8(ascii: "\"")
+    let escape = UInt8(ascii: "\\")
+    var text = Array("{".utf8)
     for element in elements {
-        if text.utf8.count > 1 { text += "," }
+        if text.count > 1 { text.append(UInt8(ascii: ",")) }
         guard let element else {
-            text += "NULL"
+            text.append(contentsOf: "NULL".utf8)
             continue
         }
-        text += "\""
-        for scalar in element.unicodeScalars {
-            if scalar == "\"" || scalar == "\\" { text += "\\" }
-            text.unicodeScalars.append(scalar)
+        text.append(quote)
+        for byte in element.utf8 {
+            if byte == quote || byte == escape { text.append(escape) }
+            text.append(byte)
         }
-        text += "\""
+        text.append(quote)
     }
-    return text + "}"
+    text.append(UInt8(ascii: "}"))
+    return String(decoding: text, as: UTF8.self)
 }
 
 /// A type that travels as a parameter and comes back as a column, in PostgreSQL's text format.

@@ -21,48 +21,56 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
         /// Whether others wait for its end: it should be refused soon rather than wait for a lock that somebody holds.
         /// Its requests come again, each in a batch that keeps nobody waiting.
         public let othersWait: Bool
+
+        @inlinable init(requests: [Request], deadline: Deadline, othersWait: Bool) {
+            self.requests = requests
+            self.deadline = deadline
+            self.othersWait = othersWait
+        }
     }
 
-    private let lanes: Int
-    private let largest: Int
-    private let run: Run
-    private let state = Lock(State())
+    @usableFromInline let lanes: Int
+    @usableFromInline let largest: Int
+    @usableFromInline let run: Run
+    @usableFromInline let state = Lock(State())
 
-    private struct State {
-        var running = 0
-        var waiting: [Ticket] = []
+    @usableFromInline struct State {
+        @usableFromInline var running = 0
+        @usableFromInline var waiting: [Ticket] = []
 
-        mutating func takeWaiting(atMost count: Int) -> [Ticket] {
+        @inlinable init() {}
+
+        @inlinable mutating func takeWaiting(atMost count: Int) -> [Ticket] {
             let taken = Array(waiting.prefix(count))
             waiting.removeFirst(taken.count)
             return taken
         }
     }
 
-    private enum News {
+    @usableFromInline enum News {
         /// Runs the next statement, with whom it finds waiting.
         case lead
         case alone
         case finished(Result<Answer, any Error>)
     }
 
-    private final class Ticket: Sendable {
-        let request: Request
-        let deadline: Deadline
-        private let news = Lock<[News]>([])
-        private let arrival = Semaphore()
+    @usableFromInline final class Ticket: Sendable {
+        @usableFromInline let request: Request
+        @usableFromInline let deadline: Deadline
+        @usableFromInline let news = Lock<[News]>([])
+        @usableFromInline let arrival = Semaphore()
 
-        init(_ request: Request, deadline: Deadline) {
+        @inlinable init(_ request: Request, deadline: Deadline) {
             self.request = request
             self.deadline = deadline
         }
 
-        func tell(_ news: News) {
+        @inlinable func tell(_ news: News) {
             self.news.withLock { $0.append(news) }
             arrival.signal()
         }
 
-        func waitForNews() -> News {
+        @inlinable func waitForNews() -> News {
             arrival.wait()
             return news.withLock { $0.removeFirst() }
         }
@@ -73,7 +81,7 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
     ///     make the statements smaller.
     ///   - largest: most requests in one statement.
     ///   - run: runs them. It is called from several threads at once.
-    public init(lanes: Int = 2, largest: Int = 32, run: @escaping Run) {
+    @inlinable public init(lanes: Int = 2, largest: Int = 32, run: @escaping Run) {
         self.lanes = lanes
         self.largest = largest
         self.run = run
@@ -81,7 +89,7 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
 
     /// Waits for the answer to one request.
     /// - Throws: what `run` throws. An unreachable database is told to all who wait at that moment.
-    public func answer(_ request: Request, deadline: Deadline) throws -> Answer {
+    @inlinable public func answer(_ request: Request, deadline: Deadline) throws -> Answer {
         let ticket = Ticket(request, deadline: deadline)
         let goesAtOnce = state.withLock { state in
             guard state.running == lanes else {
@@ -98,13 +106,14 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
         }
     }
 
-    private func lead(_ ticket: Ticket) throws -> Answer {
+    @inlinable func lead(_ ticket: Ticket) throws -> Answer {
         let others = state.withLock { $0.takeWaiting(atMost: largest - 1) }
         let together = [ticket] + others
         let outcome = Result {
             try run(
                 Batch(
-                    requests: together.map(\.request), deadline: together.map(\.deadline).max() ?? ticket.deadline,
+                    requests: together.map { $0.request },
+                    deadline: others.map { $0.deadline }.reduce(ticket.deadline, max),
                     othersWait: true))
         }
         if case .failure(let error as PostgresError) = outcome, case .unavailable = error {
@@ -127,11 +136,11 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
         }
     }
 
-    private func runAlone(_ ticket: Ticket) throws -> Answer {
+    @inlinable func runAlone(_ ticket: Ticket) throws -> Answer {
         try run(Batch(requests: [ticket.request], deadline: ticket.deadline, othersWait: false))[0]
     }
 
-    private func handOver() {
+    @inlinable func handOver() {
         let next = state.withLock { state -> Ticket? in
             let next = state.takeWaiting(atMost: 1).first
             if next == nil { state.running -= 1 }

@@ -78,7 +78,7 @@ private struct NewSubscription: Sendable {
         let rows = try database.execute(
             """
             SELECT outcome, subscription_id, created
-            FROM subscribe(\(asked.map { Int($0.club) }), \(asked.map(\.customer)),
+            FROM subscribe(\(asked.map { Int($0.club) }), \(asked.map { $0.customer }),
                            \(asked.map { _ in Identifier.uuid() }), \(asked.map { _ in Identifier.uuid() }),
                            \(batch.othersWait))
             """, deadline: batch.deadline)
@@ -110,8 +110,8 @@ private struct NewStatus: Sendable {
         let rows = try database.execute(
             """
             SELECT outcome, effect, returns
-            FROM change_status(\(asked.map(\.subscription)), \(asked.map(\.status)), \(asked.map(\.effectDate)),
-                               \(asked.map(\.returnAfterDays)), \(asked.map(\.details)),
+            FROM change_status(\(asked.map { $0.subscription }), \(asked.map { $0.status }), \(asked.map { $0.effectDate }),
+                               \(asked.map { $0.returnAfterDays }), \(asked.map { $0.details }),
                                \(asked.map { _ in Identifier.uuid() }), \(asked.map { _ in Identifier.uuid() }),
                                \(batch.othersWait))
             """, deadline: batch.deadline)
