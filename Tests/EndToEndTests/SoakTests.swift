@@ -23,7 +23,7 @@ import Testing
         platform = try #require(shop.platform)
     }
 
-    @Test(.timeLimit(.minutes(60))) func everyChargeIsMadeOnceAndOnTheBooks() throws {
+    @Test(.timeLimit(.minutes(180))) func everyChargeIsMadeOnceAndOnTheBooks() throws {
         let subscriptions = try subscribe(max(10, charges / 10))
         say("\(charges) charges of \(subscriptions.count) subscriptions in at most \(seconds) s, seed \(seed)")
         // What was written so far is on disk; of charges the ledger sees to that itself.
