@@ -42,12 +42,13 @@ test: packages
 	log=$$(mktemp); $$run >"$$log" 2>&1; rc=$$?; cat "$$log"; \
 	grep 'Test run with' "$$log" | tail -n 1; rm -f "$$log"; exit $$rc
 
-# Random faults for SOAK_SECONDS, from SOAK_SEED when it is set; see docs/reliability.md.
+# Random faults for SOAK_SECONDS, from SOAK_SEED when it is set; see docs/reliability.md. "swift test" would keep its
+# progress back where nobody watches.
 soak: packages
 	@$(call quietly,$(SWIFT) build --build-tests)
-	@SOAK_CHARGES=$${SOAK_CHARGES:-20000} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
+	@SOAK_CHARGES=$${SOAK_CHARGES:-100000} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
 		env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
-		$(SWIFT) test --skip-build --filter SoakTests
+		"$$($(SWIFT) build --show-bin-path)/taproomPackageTests.xctest" --testing-library swift-testing --filter SoakTests
 
 bench: build
 	@scripts/install-packages wrk

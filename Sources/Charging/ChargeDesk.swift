@@ -36,7 +36,9 @@ public struct ChargeDesk: Sendable {
             case .alreadyCharged(let receipt): return Charged(receipt: receipt, isReplay: true)
             case .begun(let attempt):
                 let (verdict, standing) = try send(attempt, context, deadline: context.deadline)
-                guard let receipt = standing.receipt else { throw ChargeProblem.of(verdict, ledger.resend) }
+                guard let receipt = standing.receipt else {
+                    throw ChargeProblem.of(verdict, ledger.resend).about(attempt)
+                }
                 return Charged(receipt: receipt, isReplay: false)
             case .inProgress(let isRunning):
                 // Who has waited for another's attempt sends none of its own: a platform in trouble gets one call.
@@ -70,7 +72,7 @@ public struct ChargeDesk: Sendable {
                 guard !deadline.hasPassed else {
                     var problem = ChargeProblem.of(.unanswered(reason: ""), ledger.resend)
                     problem.debug = "outcome \(verdict.outcome) could not be recorded: \(error)"
-                    throw problem
+                    throw problem.about(attempt)
                 }
                 usleep(50_000)
             }

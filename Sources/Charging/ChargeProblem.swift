@@ -91,6 +91,14 @@ enum ChargeProblem {
 }
 
 extension Problem {
+    /// With the charge's names in the log line.
+    func about(_ attempt: ChargeLedger.Attempt) -> Problem {
+        guard let debug else { return self }
+        var copy = self
+        copy.debug = "charge \(attempt.charge) of \(attempt.subscription) as \(attempt.requestID): \(debug)"
+        return copy
+    }
+
     /// With the platform's status and a bounded part of its body.
     fileprivate func platform(_ status: Int, _ body: String) -> Problem {
         var copy = self

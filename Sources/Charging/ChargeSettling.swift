@@ -7,11 +7,14 @@ public struct SettlingReport: Encodable, Sendable {
     public internal(set) var declined = 0
     /// Sent again, and still nobody knows.
     public internal(set) var unknown = 0
-    /// Left to an operator: nothing may be sent, or another charge has taken the request id since.
+    /// All that stay in doubt after this run, most of them not due yet.
+    public internal(set) var inDoubt = 0
+    /// Of these, the ones left to an operator: nothing may be sent, or another charge has taken the request id since.
     public internal(set) var waiting = 0
 
     enum CodingKeys: String, CodingKey {
         case charged, declined, unknown
+        case inDoubt = "in_doubt"
         case waiting = "waiting_for_operator"
     }
 }
@@ -32,8 +35,9 @@ extension ChargeDesk {
                 }
             }
         }
-        let waiting = try ledger.countWaitingForOperator(deadline: context.deadline)
+        let (inDoubt, waiting) = try ledger.countDoubts(deadline: context.deadline)
         return report.withLock { report in
+            report.inDoubt = inDoubt
             report.waiting = waiting
             return report
         }
@@ -98,13 +102,13 @@ extension ChargeLedger {
         }
     }
 
-    func countWaitingForOperator(deadline: Deadline) throws -> Int {
+    func countDoubts(deadline: Deadline) throws -> (all: Int, waitingForOperator: Int) {
         let isManual = resend == .manual
         return try database.execute(
             """
-            SELECT count(*) FROM charge_doubt d
-            WHERE \(isManual) OR EXISTS (
-                SELECT FROM charge_request r WHERE r.request_id = d.request_id AND r.charge_id <> d.charge_id)
-            """, deadline: deadline)[0].decode(Int.self)
+            SELECT count(*), count(*) FILTER (WHERE \(isManual) OR EXISTS (
+                SELECT FROM charge_request r WHERE r.request_id = d.request_id AND r.charge_id <> d.charge_id))
+            FROM charge_doubt d
+            """, deadline: deadline)[0].decode(Int.self, Int.self)
     }
 }

@@ -66,6 +66,8 @@ public struct Instance: Sendable {
         /// `running` when all its workers run, `degraded` when some do, `starting` in their first second, `disabled`
         /// when functions.yml says that its schedule is, else `stopped`.
         public let state: String
+        /// How often it runs, as functions.yml says, such as `rate(5 minutes)`; absent without a schedule.
+        public let schedule: String?
         /// Pids of the workers that run; never the process that only holds the socket.
         public let pids: [Int]
 
@@ -89,7 +91,7 @@ public struct Instance: Sendable {
                 }
             return FunctionStatus(
                 name: function.name, kind: function.schedule == nil ? "http" : "schedule", state: state,
-                pids: running.compactMap(\.pid))
+                schedule: function.schedule?.rate, pids: running.compactMap(\.pid))
         }
     }
 }

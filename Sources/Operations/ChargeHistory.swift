@@ -33,6 +33,13 @@ extension ChargeRecords {
         public let settlements: [Settlement]
         /// The platform's answer: JSON text.
         public let order: String?
+
+        /// Whether what the charge is now was said by an operator, and not by the platform.
+        public let isAnOperatorsWord: Bool
+
+        private enum CodingKeys: String, CodingKey {
+            case charge, events, settlements, order, isAnOperatorsWord = "operators_word"
+        }
     }
 
     public func history(of charge: Entry) throws -> History {
@@ -57,9 +64,15 @@ extension ChargeRecords {
                 String.self, String?.self, String.self, String.self, Timestamp.self)
             return Settlement(outcome: outcome, order: order, who: who, why: why, at: at)
         }
-        let order = try database.execute(
-            "SELECT platform_order FROM charge WHERE id = \(charge.id)", deadline: Self.deadline)[0]
-            .decode(String?.self)
-        return History(charge: charge, events: events, settlements: settlements, order: order)
+        let (order, isAnOperatorsWord) = try database.execute(
+            """
+            SELECT c.platform_order, EXISTS (
+                SELECT FROM charge_settlement s WHERE s.charge_id = c.id
+                    AND s.at > (SELECT max(e.at) FROM charge_event e WHERE e.charge_id = c.id))
+            FROM charge c WHERE c.id = \(charge.id)
+            """, deadline: Self.deadline)[0].decode(String?.self, Bool.self)
+        return History(
+            charge: charge, events: events, settlements: settlements, order: order,
+            isAnOperatorsWord: isAnOperatorsWord)
     }
 }

@@ -27,7 +27,8 @@ public struct ChargeRecords: Sendable {
         public let retiredAt: Timestamp?
         /// Since when nobody knows whether it was charged; `nil` when somebody does.
         public let doubtSince: Timestamp?
-        /// When a charge in doubt is settled by itself at the earliest, unless `ecommerce.resend` is `manual`.
+        /// From when on `settle-charges` sends a charge in doubt again, unless `ecommerce.resend` is `manual`; `nil`
+        /// also when another charge has taken its request id.
         public let settledFrom: Timestamp?
         /// Request ids of orders that the platform made beside the one on the books.
         public let otherOrders: [String]
@@ -65,7 +66,9 @@ public struct ChargeRecords: Sendable {
                    floor(extract(epoch FROM clock_timestamp() - created_at))::bigint,
                    created_at AT TIME ZONE 'UTC', charged_at AT TIME ZONE 'UTC', retired_at AT TIME ZONE 'UTC',
                    CASE WHEN seen = 'unknown' THEN coalesce(doubt_since, lease_until) END AT TIME ZONE 'UTC',
-                   CASE WHEN seen = 'unknown' THEN greatest(settle_at, lease_until) END AT TIME ZONE 'UTC',
+                   CASE WHEN seen = 'unknown' AND NOT EXISTS (
+                       SELECT FROM charge_request r WHERE r.request_id = c.request_id AND r.charge_id <> c.id)
+                   THEN greatest(settle_at, lease_until) END AT TIME ZONE 'UTC',
                    (SELECT string_agg(DISTINCT e.request_id, ' ') FROM charge_event e
                     WHERE e.charge_id = c.id AND e.what = 'charged' AND e.request_id <> c.request_id)
             FROM (SELECT c.*, CASE WHEN c.state = 'sending' AND c.lease_until <= clock_timestamp() THEN 'unknown'

@@ -21,18 +21,23 @@ public enum ChargeText {
     }
 
     /// One charge with all that happened to it.
-    public static func history(_ history: ChargeRecords.History) -> String {
+    /// - Parameter isResent: whether orders in doubt are sent again: not where `ecommerce.resend` is `manual`.
+    public static func history(_ history: ChargeRecords.History, isResent: Bool = true) -> String {
         let charge = history.charge
         var lines = [
-            "charge \(charge.id): \(charge.state)", "  subscription  \(printable(charge.subscription))",
+            "charge \(charge.id): \(charge.state)\(history.isAnOperatorsWord ? ", by an operator's word" : "")",
+            "  subscription  \(printable(charge.subscription))",
             "  period        \(charge.period)", "  request id    \(charge.requestID)",
             "  begun         \(charge.createdAt.text), \(age(charge.ageSeconds)) ago",
         ]
         if let at = charge.chargedAt { lines.append("  charged       \(at.text)") }
         if let at = charge.retiredAt { lines.append("  retired       \(at.text): the subscription was deleted") }
         if let at = charge.doubtSince { lines.append("  in doubt      since \(at.text): perhaps charged") }
-        if let at = charge.settledFrom {
-            lines.append("  next try      \(at.text), with the same request id; never if ecommerce.resend is manual")
+        if charge.state == "unknown" {
+            let next = isResent ? charge.settledFrom.map { "settle-charges sends it again from \($0.text) on" } : nil
+            lines.append(
+                "  next          \(next ?? "nothing is sent: taproom charges settle \(charge.id) says what came of it")"
+            )
         }
         for other in charge.otherOrders {
             lines.append("  SECOND ORDER  \(other): the platform made it as well; cancel one there")

@@ -1,6 +1,7 @@
 extension RunSummary {
     /// For people: one line per kind, then what to do about what is left.
-    public var text: String {
+    /// - Parameter isResent: whether orders in doubt are sent again: not where `ecommerce.resend` is `manual`.
+    public func text(isResent: Bool = true) -> String {
         var lines = ["\(period): \(eligible) eligible"]
         func line(_ count: Int, _ what: String) {
             if count > 0 {
@@ -25,11 +26,15 @@ extension RunSummary {
         case .monthEnded: lines.append("Stopped: the month is over. Start it again for the new one.")
         case .unreachable: lines.append("Stopped: nothing gets through. Start it again when it does.")
         case nil:
-            if exitStatus != 0 {
-                lines.append(
-                    "Start it again to settle what is left: it goes on with the same request ids. What stays unknown: "
-                        + "taproom charges list --state unknown")
-            }
+            let isLeft = isResent ? exitStatus != 0 : unreachable > 0
+            if isLeft { lines.append("Start it again for what is left: it goes on with the same request ids.") }
+        }
+        if unknown > 0 {
+            lines.append(
+                isResent
+                    ? "What stays unknown is settled by and by: taproom charges list --state unknown"
+                    : "What is unknown is not sent again (ecommerce.resend is manual): look for these orders on the "
+                        + "platform, then say what you found with taproom charges settle")
         }
         return lines.joined(separator: "\n")
     }

@@ -18,6 +18,9 @@ extension Instance {
         }
         return Database(url: url, application: "taproom charges")
     }
+
+    /// Whether an order in doubt is sent again, or waits for an operator.
+    var resendsDoubts: Bool { record.parameters["ecommerce.resend"] != "manual" }
 }
 
 /// Prints a value as JSON for programs.
@@ -91,13 +94,15 @@ struct ChargesShow: ParsableCommand {
     var json = false
 
     func run() throws {
-        let records = ChargeRecords(try Instance.started(try Project.find()).subscriptions())
+        let instance = try Instance.started(try Project.find())
+        let records = ChargeRecords(try instance.subscriptions())
         let histories = try records.find(id).map { try records.history(of: $0) }
         guard !histories.isEmpty else {
             throw OperationError(
                 "no charge and no subscription with charges has the id “\(id)”: see taproom charges list")
         }
         if json { return try printJSON(histories) }
-        print(histories.map(ChargeText.history).joined(separator: "\n\n"))
+        print(
+            histories.map { ChargeText.history($0, isResent: instance.resendsDoubts) }.joined(separator: "\n\n"))
     }
 }

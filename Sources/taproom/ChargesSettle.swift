@@ -48,6 +48,8 @@ struct ChargesSettle: ParsableCommand {
             id, charged.map { .charged(order: $0) } ?? .notCharged, who: who, why: why)
         print(
             "Charge \(charge.id) (subscription \(charge.subscription), \(charge.period)) is settled as "
-                + "\(notCharged ? "not charged" : "charged"), by \(who).")
+                + "\(notCharged ? "not charged" : "charged"), by \(who). "
+                + (notCharged
+                    ? "A later request of that month may charge it." : "It is not charged again for that month."))
     }
 }

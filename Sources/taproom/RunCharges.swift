@@ -67,7 +67,7 @@ struct RunCharges: ParsableCommand {
             run.stop()
         }
         let summary = withExtendedLifetime(interruption) { run.run() }
-        if json { try printJSON(summary) } else { print(summary.text) }
+        if json { try printJSON(summary) } else { print(summary.text(isResent: instance.resendsDoubts)) }
         guard summary.exitStatus == 0 else { throw ExitCode(summary.exitStatus) }
     }
 }

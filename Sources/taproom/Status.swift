@@ -42,7 +42,10 @@ struct Status: ParsableCommand {
         print("state    \(instance.record.state)")
         let others = try instance.processes().filter { process in !functions.contains { $0.name == process.group } }
         var rows = others.map { ($0.group, $0.state.lowercased(), $0.pid.map(String.init) ?? "") }
-        rows += functions.map { ($0.name, $0.state, $0.pids.map(String.init).joined(separator: " ")) }
+        rows += functions.map { function in
+            let pids = function.pids.map(String.init).joined(separator: " ")
+            return (function.name, function.state, pids + (function.schedule.map { "   \($0)" } ?? ""))
+        }
         let width = rows.map(\.0.count).max() ?? 0
         for (name, state, pids) in rows {
             let name = name.padding(toLength: width, withPad: " ", startingAt: 0)

@@ -33,12 +33,21 @@ struct Breakage {
 
     /// Sends SIGKILL to the processes that serve a function.
     func killFunction(_ executable: String = "ChargeFunction") {
+        for pid in processes(of: executable) { Glibc.kill(pid, SIGKILL) }
+    }
+
+    /// Lets the processes that charge stand still for a while, wherever they are.
+    func freezeFunction(milliseconds: Int) {
+        let pids = processes(of: "ChargeFunction")
+        for pid in pids { Glibc.kill(pid, SIGSTOP) }
+        usleep(UInt32(milliseconds) * 1000)
+        for pid in pids { Glibc.kill(pid, SIGCONT) }
+    }
+
+    private func processes(of executable: String) -> [Int32] {
         let path = "\(shop.executables)/\(executable)"
-        for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
-            guard let pid = Int32(entry),
-                (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe")) == path
-            else { continue }
-            Glibc.kill(pid, SIGKILL)
+        return ((try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []).compactMap { Int32($0) }.filter {
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\($0)/exe")) == path
         }
     }
 
@@ -62,6 +71,12 @@ struct Breakage {
     /// What the passing of time does to the leases of attempts that died.
     func expireLeases() throws {
         try sql("UPDATE charge SET lease_until = now() - interval '1 second' WHERE state = 'sending'")
+    }
+
+    /// Lets PostgreSQL confirm commits before they are on disk, in every session from now on.
+    func setSynchronousCommit(_ word: String) throws {
+        try sql(SQL(unsafeText: "ALTER DATABASE subscriptions SET synchronous_commit = \(word)"))
+        try cutSessions()
     }
 
     /// Sets the ledger's calendar so many months ahead of the clock.

@@ -33,12 +33,8 @@ extension ChargeWindowTests {
 
     @Test("a server that confirms commits before they are on disk, and crashes: the row is there")
     func window18AsynchronousCommits() throws {
-        func setSynchronous(_ word: String) throws {
-            try broken.sql(SQL(unsafeText: "ALTER DATABASE subscriptions SET synchronous_commit = \(word)"))
-            try broken.cutSessions()
-        }
-        try setSynchronous("off")
-        defer { try? setSynchronous("on") }
+        try broken.setSynchronousCommit("off")
+        defer { try? broken.setSynchronousCommit("on") }
         let window = try window(18)
         let held = try hold(window, at: .afterBegin)
         try broken.restartDatabase(SIGQUIT)

@@ -31,6 +31,30 @@ extension ChargeWindowTests {
         }
     }
 
+    @Test("an operator was wrong while an attempt ran: the second order is logged and shown, and one is kept")
+    func secondOrder() throws {
+        let window = try window(3)
+        let gate = Gate()
+        defer { gate.open() }
+        let first = window.id("a")
+        platform.behave { $0.requestID == first ? .holdAfterActing(gate) : .order }
+        let late = window.chargeInBackground("a")
+        try Eventually.happens("the call") { !window.orders.isEmpty }
+        try broken.expireLeases()
+        let settle = ["charges", "settle", window.subscription, "--not-charged", "--why", "did not look"]
+        #expect(try broken.shop.run(settle).status == 0)
+        let charged = try window.charge("b")
+        #expect(try requestID(charged) == "b")
+        gate.open()
+        #expect(try late.value().body == charged.body, "one answer for the month, whoever asks")
+        #expect(
+            try broken.shop.log("charge").contains {
+                $0["level"]?.string == "critical" && $0["message"]?.string?.contains("\(first) beside") == true
+            })
+        #expect(try broken.shop.tool("charges", "show", window.subscription).contains("SECOND ORDER  \(first): "))
+        #expect(try broken.shop.tool("charges", "list").contains("charged (ordered twice)"))
+    }
+
     private func killed(hasActed: Bool) throws -> ChargeWindow {
         let window = try window(3)
         let gate = Gate()

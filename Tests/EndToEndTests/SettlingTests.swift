@@ -72,6 +72,8 @@ extension DirectedInstance.DirectedPlatformTests {
     @Test func theToolKnowsAScheduledFunction() throws {
         let entry = try shop.status()["functions"]?.elements.first { $0["name"]?.string == "settle-charges" }
         #expect(entry?["kind"]?.string == "schedule" && entry?["state"]?.string == "running")
+        #expect(entry?["schedule"]?.string == "rate(1 minute)")
+        for command in ["routes", "status"] { #expect(try shop.tool(command).contains("rate(1 minute)"), "\(command)") }
         let before = try shop.pids("settle-charges")
         #expect(before.count == 1)
         try shop.tool("restart", "settle-charges")

@@ -23,9 +23,11 @@ import Testing
         platform = try #require(shop.platform)
     }
 
-    @Test(.timeLimit(.minutes(60))) func everyChargeIsMadeOnceAndOnTheBooks() throws {
+    @Test(.timeLimit(.minutes(180))) func everyChargeIsMadeOnceAndOnTheBooks() throws {
         let subscriptions = try subscribe(max(10, charges / 10))
-        print("soak: \(charges) charges of \(subscriptions.count) subscriptions in at most \(seconds) s, seed \(seed)")
+        say("\(charges) charges of \(subscriptions.count) subscriptions in at most \(seconds) s, seed \(seed)")
+        // What was written so far is on disk; of charges the ledger sees to that itself.
+        try broken.setSynchronousCommit("off")
         let receipts = Receipts()
         let platformDice = Dice(seed: seed)
         platform.behave { platformDice.behaviour(for: $0) }
@@ -53,7 +55,16 @@ import Testing
         }
         let dice = Dice(seed: seed &+ 100)
         var faults: [String: Int] = [:]
+        var report = Deadline.after(milliseconds: 15_000)
         while !end.hasPassed, left.withLock({ $0 > 0 }) {
+            if report.hasPassed {
+                report = .after(milliseconds: 15_000)
+                say(
+                    """
+                    \(end.remainingMilliseconds / 1000) s left, \(charges - left.withLock { $0 }) charges asked, \
+                    \(platform.orders.count) orders, \(faults.values.reduce(0, +)) faults
+                    """)
+            }
             usleep(UInt32(dice.number(below: 500)) * 1000)
             try expireDeadLeases()
             faults[try breakSomething(dice), default: 0] += 1
@@ -76,7 +87,7 @@ import Testing
     }
 
     private func breakSomething(_ dice: Dice) throws -> String {
-        switch dice.number(below: 10) {
+        switch dice.number(below: 12) {
         case 0...2:
             broken.killFunction()
             return "kill"
@@ -89,6 +100,14 @@ import Testing
         case 7, 8:
             try broken.cutSessions()
             return "sessions cut"
+        case 9:
+            broken.freezeFunction(milliseconds: dice.number(below: 500))
+            return "freeze"
+        case 10:
+            try broken.refuseWrites(.readOnly)
+            usleep(UInt32(dice.number(below: 500)) * 1000)
+            try broken.allowWrites()
+            return "read-only"
         default:
             try broken.restartDatabase(dice.number(below: 2) == 0 ? SIGINT : SIGQUIT)
             return "database restart"
@@ -122,6 +141,12 @@ import Testing
         }
     }
 
+    /// At once, also where nobody watches.
+    private func say(_ text: String) {
+        print("soak: \(text)")
+        fflush(nil)
+    }
+
     private func audit(_ subscriptions: [String], _ receipts: Receipts, _ faults: [String: Int]) throws {
         let rows = try broken.sql(
             "SELECT subscription_id, state, request_id, platform_order FROM charge WHERE subscription_id LIKE 'soak-%'"
@@ -135,11 +160,13 @@ import Testing
         let differing = receipts.bodies.withLock { $0.filter { $0.value.count != 1 }.keys }
         #expect(differing.isEmpty, "every 200 for a subscription has the same bytes")
         let statuses = receipts.statuses.withLock { $0 }.sorted { $0.key < $1.key }
-        print(
+        say("seed \(seed), answers \(statuses.map { "\($0.key): \($0.value)" }.joined(separator: ", "))")
+        say("faults \(faults.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", "))")
+        let second = orders.values.reduce(0, +) - orders.count
+        say(
             """
-            soak: seed \(seed), answers \(statuses.map { "\($0.key): \($0.value)" }.joined(separator: ", "))
-            soak: faults \(faults.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", "))
-            soak: \(platform.requests.count) calls, \(orders.count) orders, \(rows.count) charged rows
+            audit: \(platform.requests.count) calls, \(orders.count) orders, \(second) second orders, \
+            \(rows.count { $0.1 == "charged" }) charged rows, \(differing.count) answers that differ
             """)
     }
 }

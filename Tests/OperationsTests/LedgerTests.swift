@@ -88,7 +88,14 @@ import Testing
     @Test func showsSinceWhenItIsInDoubtAndWhatIsNext() throws {
         let died = try charge("died", state: "sending", ago: "2 hours")
         let text = ChargeText.history(try records.history(of: try records.find("\(died)")[0]))
-        #expect(text.contains("\n  in doubt      since 20") && text.contains("\n  next try      20"))
+        #expect(text.contains("\n  in doubt      since 20"))
+        #expect(text.contains("\n  next          settle-charges sends it again from 20"))
+        let manual = ChargeText.history(try records.history(of: try records.find("\(died)")[0]), isResent: false)
+        #expect(manual.contains("\n  next          nothing is sent: taproom charges settle \(died) "))
+        // Another charge has taken its request id.
+        let heir = try charge("heir", state: "declined")
+        try run("INSERT INTO charge_request (request_id, charge_id) VALUES ('died-1', \(heir))")
+        #expect(try records.find("died")[0].settledFrom == nil)
         for state in ["charged", "declined"] {
             let entry = try records.find("\(try charge(state, state: state))")[0]
             #expect(entry.doubtSince == nil && entry.settledFrom == nil && entry.otherOrders.isEmpty)
@@ -157,6 +164,11 @@ import Testing
         let broken = try charge("broken", state: "unknown")
         #expect(refusal("\(broken)", .notCharged) == nil)
         #expect(try records.declined(period: "2026-11") == ["declined"])
+        func shown(_ id: String) throws -> String {
+            ChargeText.history(try records.history(of: try records.find(id)[0]))
+        }
+        #expect(try shown("broken").hasPrefix("charge \(broken): declined, by an operator's word\n"))
+        #expect(try shown("declined").contains(": declined\n"))
         #expect(try records.declined(period: "2026-10").isEmpty)
     }
 

@@ -28,12 +28,17 @@ import Testing
     }
 
     @Test func textNamesWhatIsOpen() {
-        let text = summary([.charged(period: "2026-11"), .unknown(reason: "platform-error"), .declined]).text
+        let summary = summary([.charged(period: "2026-11"), .unknown(reason: "platform-error"), .declined])
+        let text = summary.text()
         #expect(text.contains("2026-11: 3 eligible"))
         #expect(text.contains("1 unknown"))
         #expect(text.contains("1 × platform-error"))
         #expect(text.contains("\n  s1\n"))
         #expect(!text.contains("unreachable"))
+        #expect(text.contains("Start it again") && text.contains("settled by and by"))
+        // Where nothing is sent again, starting it again helps nobody.
+        let manual = summary.text(isResent: false)
+        #expect(!manual.contains("Start it again") && manual.contains("taproom charges settle"))
     }
 
     @Test func aProgressLineHasRateAndRemainingTime() {
