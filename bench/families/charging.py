@@ -3,7 +3,8 @@ import statistics
 import sys
 
 from families.data import half
-from measuring import statements
+from families.subscribing import beside_limits
+from measuring import peers, statements
 from measuring.load import CONNECTIONS, answers, pgbench, wrk
 from measuring.table import Row, at_least, in_turns
 
@@ -18,12 +19,14 @@ def measure(workspace, instance, platform):
     def beside(script):
         return pgbench(instance.database, scripts[script], workspace.seconds, workspace.folder)
 
-    def replay_rows():
-        figures = in_turns(
-            workspace.turns, pgbench=lambda: beside("replay"),
-            ours=lambda: answers(instance.gateway, workspace.seconds, "charge", last=half(workspace)))
-        return [Row("`charge` replay, %d connections" % CONNECTIONS, figures["ours"], "pgbench, deciding statement",
-                    figures["pgbench"], TARGET_REPLAY)]
+    def replaying(base):
+        return lambda: answers(base, workspace.seconds, "charge", last=half(workspace))
+
+    replay = {"ours": replaying(instance.gateway), "pgbench": lambda: beside("replay")}
+    if not workspace.is_short:
+        replay["c"] = replaying(peers.c_statement(workspace, instance, "charge", 32))
+    workspace.table.add(lambda: beside_limits(
+        "`charge` replay, %d connections" % CONNECTIONS, in_turns(workspace.turns, **replay), TARGET_REPLAY))
 
     def empty_ledger():
         instance.sql("TRUNCATE charge, charge_request, charge_event, charge_settlement")
@@ -50,5 +53,4 @@ def measure(workspace, instance, platform):
         return [Row("`charge`, first time, %d connections" % CONNECTIONS, figures["ours"], names[name], figures[name],
                     TARGET_FIRST if name == slower else None) for name in names]
 
-    workspace.table.add(replay_rows)
     workspace.table.add(first_rows)

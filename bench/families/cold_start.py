@@ -6,7 +6,6 @@ import time
 from families.data import EXISTING
 from measuring import peers
 from measuring.fastcgi import ask
-from measuring.statements import SUBSCRIBE_IN_C
 from measuring.table import Row, at_most, in_turns
 from measuring.workspace import end, listening
 
@@ -49,6 +48,6 @@ def measure(workspace, instance):
         "exec to first answer, ms, one query", TARGET_QUERY,
         ([workspace.function("Subscribe")], peers.function_environment(
             "subscribe", "POST /club/{id}/subscribe/", 1, DATABASE_URL=instance.database)),
-        ([peers.c_subscribe_program(workspace), "1", SUBSCRIBE_IN_C],
+        (peers.c_statement_command(workspace, "subscribe", 1),
          {**os.environ, "DATABASE_URL": instance.database}),
         {"REQUEST_URI": path, "body": body}, b"already-subscribed"))

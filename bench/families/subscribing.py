@@ -27,29 +27,36 @@ def measure(workspace, instance):
     what = "`subscribe`, %d connections, half new" % CONNECTIONS
     absent = peers.missing("Flask")
     if not workspace.is_short:
-        measures["c"] = subscribing(peers.c_subscribe(workspace, instance))
+        measures["c"] = subscribing(peers.c_statement(workspace, instance, "subscribe", 16))
         if not absent:
             measures["flask"] = subscribing(peers.flask(workspace, instance))
 
     def subscribe_rows():
         figures = in_turns(workspace.turns, **measures)
-        yield Row(what, figures["ours"], "pgbench, same statement", figures["pgbench"], TARGET_SUBSCRIBE)
+        rows = beside_limits(what, figures, TARGET_SUBSCRIBE)
         if "flask" in figures:
-            yield Row(what, figures["ours"], "Flask + SQLAlchemy, %d gunicorn workers" % peers.FLASK_WORKERS,
-                      figures["flask"], TARGET_FLASK)
-        if "c" in figures:
-            yield Row(what, figures["ours"], "C, same statement, same nginx", figures["c"])
-            yield Row("… the same in C", figures["c"], "pgbench, same statement", figures["pgbench"])
+            rows.append(Row(what, figures["ours"], "Flask + SQLAlchemy, %d gunicorn workers" % peers.FLASK_WORKERS,
+                            figures["flask"], TARGET_FLASK))
+        return rows
 
-    workspace.table.add(lambda: list(subscribe_rows()))
+    workspace.table.add(subscribe_rows)
     if not workspace.is_short and absent:
         workspace.table.cannot(what + "; beside Flask", absent)
 
-    def status_rows():
-        figures = in_turns(
-            workspace.turns, pgbench=beside("status"),
-            ours=lambda: answers(instance.gateway, workspace.seconds, "status", last=half(workspace)))
-        return [Row("`status`, %d connections" % CONNECTIONS, figures["ours"], "pgbench, same statement",
-                    figures["pgbench"], TARGET_STATUS)]
+    def changing(base):
+        return lambda: answers(base, workspace.seconds, "status", last=half(workspace))
 
-    workspace.table.add(status_rows)
+    status = {"ours": changing(instance.gateway), "pgbench": beside("status")}
+    if not workspace.is_short:
+        status["c"] = changing(peers.c_statement(workspace, instance, "status", 16))
+    workspace.table.add(lambda: beside_limits(
+        "`status`, %d connections" % CONNECTIONS, in_turns(workspace.turns, **status), TARGET_STATUS))
+
+
+def beside_limits(what, figures, target):
+    """Rows beside pgbench, and beside C when that was measured."""
+    rows = [Row(what, figures["ours"], "pgbench, same statement", figures["pgbench"], target)]
+    if "c" in figures:
+        rows.append(Row(what, figures["ours"], "C, same statement, same nginx", figures["c"]))
+        rows.append(Row("… the same in C", figures["c"], "pgbench, same statement", figures["pgbench"]))
+    return rows

@@ -1,6 +1,6 @@
 """Those whom we are measured beside: their servers, and the nginx before them, which is the same for all.
 
-Each runs the way its users run it. nginx's settings for the answering programs are `NGINX`; the C peer of `subscribe`
+Each runs the way its users run it. nginx's settings for the answering programs are `NGINX`; the C peer of a statement
 stands behind the instance's own nginx.conf with nothing changed but the socket.
 """
 import glob
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from urllib.parse import unquote, urlsplit
 
-from measuring.statements import ROOT, SUBSCRIBE_IN_C
+from measuring.statements import IN_C, ROOT
 from measuring.workspace import answers_http, free_port, listening, wait_until
 
 WORKERS = 4
@@ -130,28 +130,28 @@ def php_answer(workspace):
         script, workspace.path("php.sock")))
 
 
-def c_subscribe(workspace, instance):
-    """The statement of `subscribe` in C, with as many workers as the function, behind the instance's own nginx.conf."""
-    path = workspace.path("c-subscribe.sock")
-    workspace.start([c_subscribe_program(workspace), "16", SUBSCRIBE_IN_C], listening(path),
+def c_statement(workspace, instance, function, workers):
+    """A function's statement in C, with as many workers, behind the instance's own nginx.conf."""
+    path = workspace.path("c-%s.sock" % function)
+    workspace.start(c_statement_command(workspace, function, workers), listening(path),
                     {**os.environ, "DATABASE_URL": instance.database})
     with open(os.path.join(instance.state, "nginx.conf")) as file:
         text = file.read()
     port = free_port()
-    for pattern, other in (("(?m)^pid .*;", "pid %s/c-subscribe.pid;" % workspace.folder),
+    for pattern, other in (("(?m)^pid .*;", "pid %s/c-%s.pid;" % (workspace.folder, function)),
                            (r"listen 127\.0\.0\.1:\d+", "listen 127.0.0.1:%d" % port),
-                           (r"unix:\S*/subscribe\.sock", "unix:" + path)):
+                           (r"unix:\S*/%s\.sock" % function, "unix:" + path)):
         text, count = re.subn(pattern, other, text)
         if count != 1:
             sys.exit("bench: %s/nginx.conf has %d times “%s”, not once" % (instance.state, count, pattern))
-    configuration = workspace.path("c-subscribe.conf")
+    configuration = workspace.path("c-%s.conf" % function)
     with open(configuration, "w") as file:
         file.write(text)
     return nginx(workspace, configuration, port)
 
 
-def c_subscribe_program(workspace):
-    return workspace.compile("peers/c-subscribe/subscribe.c", "fcgi", "pq")
+def c_statement_command(workspace, function, workers):
+    return [workspace.compile("peers/c-statement/statement.c", "fcgi", "pq"), str(workers), *IN_C[function]]
 
 
 def flask(workspace, instance):

@@ -64,10 +64,12 @@ def scripts(existing=1, last=1, first=1, clients=1, club="1"):
     }
 
 
+# MARK: Where parameters come from
+
 SUBSCRIPTION = "'00000000-0000-4000-8000-' || :subscription"
 MADE_ID = "gen_random_uuid()::text"
 
-# MARK: One for each parameter, as pgbench gives it. The club of `subscribe` is filled in above.
+# MARK: The statements, with one value for each parameter as pgbench gives it; `scripts` fills in the club
 SUBSCRIBE = Statement(
     "Subscriptions/SubscriptionStore.swift", "FROM subscribe(", ["1", "'c' || :customer", MADE_ID, MADE_ID])
 CHANGE_STATUS = Statement(
@@ -80,5 +82,11 @@ FINISH_CHARGE = Statement(
     "Charging/ChargeLedger.swift", "FROM finish_charge(",
     [":charge_id", ":charge_attempt", ":sent_request", "'charged'", "200", "'{\"order_id\":\"bench\"}'", "NULL"])
 
-# As the C peer gives them: club, customer and two ids.
-SUBSCRIBE_IN_C = SUBSCRIBE.with_values(["$1", "$2", "$3", "$4"])
+
+# MARK: As the C peer runs them: the text, the outcome of success, and where each $n comes from (see statement.c).
+IN_C = {
+    "subscribe": [SUBSCRIBE.with_values(["$1", "$2", "$3", "$4"]), "subscribed", "1", "customer_id", "uuid", "uuid"],
+    "status": [CHANGE_STATUS.with_values(["$1", "$2", "NULL", "NULL", "NULL", "$3", "$4"]), "changed",
+               "1", "status_id", "uuid", "uuid"],
+    "charge": [BEGIN_CHARGE.with_values(["$1", "$2", "'UTC'", "25000", "false"]), "charged", "1", "3"],
+}

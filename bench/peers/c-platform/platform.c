@@ -34,12 +34,14 @@ static void serve(int client) {
         char *order = strstr(request, "/order/");
         if (!order || sscanf(order + 7, "%128[^ ]", id) != 1) return;
         if (pause_microseconds) usleep(pause_microseconds);
+        int closes = strcasestr(request, "\r\nConnection: close") != NULL;
         char body[256];
         int length = snprintf(body, sizeof body, "{\"order_id\":\"bench\",\"request_id\":\"%s\",\"status\":\"created\"}", id);
         length = snprintf(answer, sizeof answer,
-                          "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", length, body);
+                          "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s", length,
+                          closes ? "Connection: close\r\n" : "", body);
         if (write(client, answer, (size_t)length) != length) return;
-        if (strcasestr(request, "\r\nConnection: close")) return;
+        if (closes) return;
     }
 }
 
