@@ -11,13 +11,13 @@ import sys
 from urllib.parse import unquote, urlsplit
 
 from measuring.statements import IN_C, ROOT
-from measuring.workspace import answers_http, free_port, listening, wait_until
+from measuring.workspace import answers_http, compiler, free_port, listening, wait_until
 
 WORKERS = 4
 # What its manual recommends: twice the processors and one.
 FLASK_WORKERS = 2 * (os.cpu_count() or 1) + 1
 PACKAGES = {
-    "limits": "nginx libfcgi0ldbl postgresql-15 libpq5 gcc wrk",
+    "limits": "nginx libfcgi0ldbl postgresql-15 libpq5 wrk",
     "PHP-FPM": "php8.2-fpm php8.2-opcache",
     "Flask": "python3-flask python3-sqlalchemy python3-psycopg2 gunicorn",
 }
@@ -56,7 +56,8 @@ pm.max_children = {workers}
 
 def versions():
     """A line for each peer, and what is missing."""
-    lines = []
+    compiled_by = subprocess.run([compiler(), "--version"], check=True, capture_output=True, text=True).stdout
+    lines = ["C: " + compiled_by.split("\n")[0]]
     for peer, packages in PACKAGES.items():
         found = [(name, installed(name)) for name in packages.split()]
         lines.append("%s: %s" % (peer, ", ".join("%s %s" % (name, version or "is missing") for name, version in found)))

@@ -50,8 +50,10 @@ class Row:
             return True
         return self.target.holds(statistics.median(self.ours if self.target.unit else self.ratios), tolerance)
 
-    def line(self):
+    def line(self, tolerance=0.0):
         verdict = "" if self.target is None else "yes" if self.holds() else "**no**"
+        if verdict == "**no**" and self.holds(tolerance):
+            verdict = "within %.0f %%" % (100 * tolerance)
         return "| %s | %s | %s | %s | %s | %s | %s |" % (
             self.what, spread(self.ours, self.form), self.beside, spread(self.theirs, self.form),
             spread(self.ratios, "%.2f"), self.target or "", verdict)
@@ -83,6 +85,7 @@ class Table:
 
     def __init__(self, is_gate):
         self.is_gate = is_gate
+        self.tolerance = TOLERANCE if is_gate else 0.0
         self.missed = []
         self.unmeasured = []
 
@@ -91,13 +94,13 @@ class Table:
 
     def add(self, measure: Callable[[], Sequence[Row]]):
         rows = measure()
-        if self.is_gate and not all(row.holds(TOLERANCE) for row in rows):
+        if self.is_gate and not all(row.holds(self.tolerance) for row in rows):
             for row in rows:
-                print(row.line() + " measured again", flush=True)
+                print(row.line(self.tolerance) + " measured again", flush=True)
             rows = measure()
         for row in rows:
-            print(row.line(), flush=True)
-            if not row.holds(TOLERANCE if self.is_gate else 0.0):
+            print(row.line(self.tolerance), flush=True)
+            if not row.holds(self.tolerance):
                 self.missed.append(row)
 
     def cannot(self, what, why):

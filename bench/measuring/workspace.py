@@ -53,7 +53,7 @@ class Workspace:
             program = self.path(os.path.basename(source)[:-2])
             include = subprocess.run(["pkg-config", "--cflags", "libpq"], check=True, capture_output=True, text=True).stdout
             subprocess.run(
-                [os.environ.get("CC", "cc"), "-O2", "-Wall", "-Werror", "-o", program, os.path.join(ROOT, "bench", source),
+                [compiler(), "-O2", "-Wall", "-Werror", "-o", program, os.path.join(ROOT, "bench", source),
                  *include.split(), *("-l" + library for library in libraries), "-lpthread"], check=True)
             self.compiled[source] = program
         return self.compiled[source]
@@ -73,6 +73,12 @@ class Workspace:
             instance.up()
             self.instances[name] = instance
         return self.instances[name]
+
+
+def compiler():
+    """The C compiler: $CC, the system's, or the one that Swift brings."""
+    found = os.environ.get("CC") or shutil.which("cc") or shutil.which("clang")
+    return found or sys.exit("bench: there is no C compiler: run scripts/install-packages --bench")
 
 
 def end(process):
