@@ -14,15 +14,15 @@ SECONDS_PER_LOAD = 4
 
 
 def measure(workspace, instance, has_million):
-    process, base = peers.livez(workspace)
-    follow(workspace, "livez", process, workspace.path("livez.sock"), has_million,
+    process, base, path = peers.livez(workspace)
+    follow(workspace, "livez", process, path, has_million,
            lambda: wrk(base + "/livez", SECONDS_PER_LOAD))
     route = "POST /club/{id}/subscribe/"
-    process, base = peers.fastcgi(
+    process, base, path = peers.fastcgi(
         workspace, [workspace.function("Subscribe")], "subscribe",
         peers.function_environment("subscribe", route, 16, DATABASE_URL=instance.database))
     url = "%s/club/%s/subscribe/" % (base, instance.club)
-    follow(workspace, "subscribe", process, workspace.path("subscribe.sock"), has_million,
+    follow(workspace, "subscribe", process, path, has_million,
            lambda: wrk(url, SECONDS_PER_LOAD, "subscribe", existing=EXISTING))
 
 

@@ -94,10 +94,10 @@ def nginx(workspace, configuration, port):
 
 
 def fastcgi(workspace, command, name, environment=None):
-    """A FastCGI program behind an nginx of its own; gives its process and the base URL."""
-    path = workspace.path(name + ".sock")
+    """A FastCGI program behind an nginx of its own; gives its process, the base URL and its socket."""
+    path = workspace.path("%s-%d.sock" % (name, free_port()))
     process = workspace.start(command, listening(path), environment)
-    return process, behind_nginx(workspace, "location / { fastcgi_pass unix:%s; }" % path)
+    return process, behind_nginx(workspace, "location / { fastcgi_pass unix:%s; }" % path), path
 
 
 def function_environment(name, route, workers, **more):
