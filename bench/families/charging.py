@@ -1,4 +1,4 @@
-"""`charge`: repeats beside the deciding statement, and first charges beside the platform and the ledger's two commits."""
+"""`charge`: repeats beside the deciding statement, first charges beside the platform and the ledger's two commits."""
 import statistics
 import sys
 

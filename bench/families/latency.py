@@ -17,7 +17,8 @@ def measure(workspace, instance):
     top = statistics.median(mixed(instance.gateway + path, workspace.seconds, EXISTING) for _ in range(3))
 
     def rows():
-        turns = [pace(program, instance.port, path, top / 2, workspace.seconds, EXISTING) for _ in range(workspace.turns)]
+        turns = [pace(program, instance.port, path, top / 2, workspace.seconds, EXISTING)
+                 for _ in range(workspace.turns)]
         return [Row("p99 of `subscribe` at %d a second, half the top rate, %d connections, ms" % (top / 2, CONNECTIONS),
                     [p99 for _, p99 in turns], "its median", [median for median, _ in turns], TARGET, "%.2f")]
 

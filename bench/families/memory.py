@@ -42,5 +42,5 @@ def follow(workspace, name, process, socket, has_million, load):
         Row("private memory of %s after 100,000 requests, kB" % name, sizes[:1], target=TARGET_AFTER)])
     if has_million:
         workspace.table.add(lambda: [
-            Row("private memory of %s after 1,000,000 requests, kB" % name, sizes[1:], "itself after 100,000", sizes[:1],
-                TARGET_GROWTH)])
+            Row("private memory of %s after 1,000,000 requests, kB" % name, sizes[1:], "itself after 100,000",
+                sizes[:1], TARGET_GROWTH)])

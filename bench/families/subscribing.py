@@ -1,4 +1,4 @@
-"""`subscribe` and `status` through the gateway, beside pgbench running the functions' own statements on the same server.
+"""`subscribe` and `status` through the gateway, beside pgbench with the functions' own statements on the same server.
 
 Half of the customers who subscribe are new, half have subscribed. Beside Flask with SQLAlchemy, which does the same,
 and the same statement in C, which is what one statement per request reaches.

@@ -41,7 +41,8 @@ class Instance:
             "utc_now(), '' FROM made RETURNING club_id").split()[0]
 
     def down(self):
-        self.run("down")
+        """Stops it and forgets its data, wherever they lie."""
+        self.run("clean-state")
 
     def run(self, *arguments):
         done = subprocess.run([self.tool, *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True)
@@ -72,15 +73,16 @@ class Instance:
         history = "SELECT %s, %s, 1, %s, %s, 'Subscribed' FROM %s" % (
             ID % "9000", ID % "8000", at % 30, at % 30, numbers)
         if changes:
-            history += " UNION ALL SELECT %s, %s, CASE n %% 10 WHEN 0 THEN 2 WHEN 1 THEN 2 WHEN 2 THEN 3 WHEN 3 THEN 3 " \
-                "ELSE 1 END, %s, %s, 'Changed' FROM %s WHERE n %% 10 < 7" % (
-                    ID % "a000", ID % "8000", at % 10, at % 10, numbers)
+            history += (
+                " UNION ALL SELECT %s, %s, (ARRAY[2, 2, 3, 3, 1, 1, 1])[n %% 10 + 1], %s, %s, 'Changed' FROM %s "
+                "WHERE n %% 10 < 7" % (ID % "a000", ID % "8000", at % 10, at % 10, numbers))
         self.copy(history, "subscription_status_history")
         if charged:
             self.sql(
                 "WITH made AS (INSERT INTO charge (subscription_id, period, state, request_id, customer_id, sku_id, "
-                "lease_until, created_at, charged_at, platform_order) SELECT %s, billing_period(clock_timestamp(), 'UTC'), "
-                "'charged', 'bench-' || n, 'c' || n, 1, now(), now(), now(), '{\"order_id\":\"bench\"}' "
+                "lease_until, created_at, charged_at, platform_order) "
+                "SELECT %s, billing_period(clock_timestamp(), 'UTC'), 'charged', 'bench-' || n, 'c' || n, 1, now(), "
+                "now(), now(), '{\"order_id\":\"bench\"}' "
                 "FROM generate_series(1, %d) n RETURNING request_id, id) "
                 "INSERT INTO charge_request SELECT request_id, id FROM made" % (ID % "8000", charged))
         self.settle()

@@ -57,8 +57,8 @@ def pgbench(database, script, seconds, folder):
     path = os.path.join(folder, "pgbench.sql")
     with open(path, "w") as file:
         file.write(script)
-    text = run(["pgbench", "-n", "-M", "prepared", "-c", str(CONNECTIONS), "-j", "2", "-T", str(seconds), "-D", "count=0",
-                "-f", path, database])
+    text = run(["pgbench", "-n", "-M", "prepared", "-c", str(CONNECTIONS), "-j", "2", "-T", str(seconds),
+                "-D", "count=0", "-f", path, database])
     failed = re.search(r"failed transactions: (\d+)", text)
     if failed and failed[1] != "0" or "aborted" in text:
         sys.exit("bench: pgbench did not get through:\n" + text)

@@ -51,7 +51,8 @@ class Workspace:
         """A C program under bench/, compiled once."""
         if source not in self.compiled:
             program = self.path(os.path.basename(source)[:-2])
-            include = subprocess.run(["pkg-config", "--cflags", "libpq"], check=True, capture_output=True, text=True).stdout
+            include = subprocess.run(
+                ["pkg-config", "--cflags", "libpq"], check=True, capture_output=True, text=True).stdout
             subprocess.run(
                 [compiler(), "-O2", "-Wall", "-Werror", "-o", program, os.path.join(ROOT, "bench", source),
                  *include.split(), *("-l" + library for library in libraries), "-lpthread"], check=True)

@@ -36,7 +36,8 @@ static void serve(int client) {
         if (pause_microseconds) usleep(pause_microseconds);
         int closes = strcasestr(request, "\r\nConnection: close") != NULL;
         char body[256];
-        int length = snprintf(body, sizeof body, "{\"order_id\":\"bench\",\"request_id\":\"%s\",\"status\":\"created\"}", id);
+        int length = snprintf(body, sizeof body,
+                              "{\"order_id\":\"bench\",\"request_id\":\"%s\",\"status\":\"created\"}", id);
         length = snprintf(answer, sizeof answer,
                           "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s", length,
                           closes ? "Connection: close\r\n" : "", body);
