@@ -1,4 +1,6 @@
 internal import Glibc
+internal import Logging
+internal import Postgres
 public import Runtime
 
 /// Charges subscriptions through the platform, each at most once a month.
@@ -60,13 +62,14 @@ public struct ChargeDesk: Sendable {
             do {
                 let standing = try ledger.finish(attempt, verdict, deadline: deadline)
                 FaultPoint.afterFinish.reach()
+                if case .charged = verdict { standing.reportSecondOrder(of: attempt, context) }
                 return (verdict, standing)
-            } catch let error as any ProblemConvertible where error.problem.status == 503 && !(error is Problem) {
-                // The database is away. What is known now is lost with this process, so try until time is up; after
-                // that the lease ends and the same request id is sent again.
+            } catch let error as PostgresError {
+                // Whatever the database says: what is known now is lost with this process, so try until time is up;
+                // after that the lease ends and the same request id is sent again.
                 guard !deadline.hasPassed else {
                     var problem = ChargeProblem.of(.unanswered(reason: ""), ledger.resend)
-                    problem.debug = "outcome \(verdict.outcome) could not be recorded: \(error.problem.debug ?? "")"
+                    problem.debug = "outcome \(verdict.outcome) could not be recorded: \(error)"
                     throw problem
                 }
                 usleep(50_000)
@@ -80,4 +83,17 @@ public struct ChargeDesk: Sendable {
     static let leaseMarginMilliseconds = 5000
     /// What is kept of the time limit for recording the outcome.
     static let recordMilliseconds = 3000
+}
+
+extension ChargeLedger.Standing {
+    /// Says so in the log when the platform made an order of this attempt beside the one on the books: it acted on a
+    /// request id that it, or an operator, had called not charged.
+    fileprivate func reportSecondOrder(of attempt: ChargeLedger.Attempt, _ context: Context) {
+        guard let receipt, receipt.requestID != attempt.requestID else { return }
+        context.logger.critical(
+            """
+            the platform made a second order for \(attempt.subscription) in \(attempt.period): \(attempt.requestID) \
+            beside \(receipt.requestID), which is the one on the books; cancel one there
+            """, metadata: ["charge": "\(attempt.charge)"])
+    }
 }

@@ -2,9 +2,16 @@ internal import Runtime
 
 /// The refusals and doubts of a charge, as the contract names them.
 enum ChargeProblem {
-    static func notChargeable(_ reason: String) -> Problem {
-        Problem(
-            "not-chargeable", status: 409, title: "Not chargeable", detail: "Nothing was charged: \(reason).")
+    /// - Parameter doubt: the month of an order that was sent before and whose outcome is unknown.
+    static func notChargeable(_ reason: String, doubt: String?) -> Problem {
+        func problem(_ detail: String) -> Problem {
+            Problem("not-chargeable", status: 409, title: "Not chargeable", detail: detail)
+        }
+        guard let doubt else { return problem("Nothing was charged: \(reason).") }
+        return problem(
+            "Nothing is sent by this request: \(reason). But an order of \(doubt) was sent before and its outcome is "
+                + "unknown; it is being settled."
+        ).with("outcome", "unknown")
     }
 
     static func requestIDReused(_ request: String, by owner: String) -> Problem {

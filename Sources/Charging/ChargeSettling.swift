@@ -17,44 +17,79 @@ public struct SettlingReport: Encodable, Sendable {
 }
 
 extension ChargeDesk {
-    /// Sends every doubt that is due again, one after the other with its pinned request id, until none is left or there
-    /// is no time for another. With `ResendPolicy.manual` it sends nothing and counts.
+    /// Sends every doubt that is due again with its pinned request id, several at a time, until none is left, there is
+    /// no time for another, or the platform cannot be reached. With `ResendPolicy.manual` it sends nothing and counts.
     /// - Throws: `PostgresError`; 504 `charge-outcome-unknown` when an outcome could not be recorded. What was settled
-    ///   before stays settled, and the rest comes with the next run.
+    ///   beside it stays settled, and the rest comes with the next run.
     public func settle(_ context: Context) throws -> SettlingReport {
-        var report = SettlingReport()
-        while ledger.resend == .idempotent,
-            context.deadline.remainingMilliseconds > Self.settlingMilliseconds + Self.recordMilliseconds
-        {
-            let deadline = context.deadline.atMost(milliseconds: Self.settlingMilliseconds)
-            let lease = Self.settlingMilliseconds + Self.leaseMarginMilliseconds
-            guard let attempt = try ledger.claimUnsettled(leaseMilliseconds: lease, deadline: deadline) else { break }
-            let (_, standing) = try send(attempt, context, deadline: deadline)
-            if standing.receipt != nil {
-                report.charged += 1
-            } else if standing.isInDoubt {
-                report.unknown += 1
-            } else {
-                report.declined += 1
+        let report = Lock(SettlingReport())
+        // One goes first: a try that finds nobody is used up all the same, and the others keep theirs.
+        if let first = try claim(1, context).first, try settle(first, report, context) {
+            try claim(Self.settlingConcurrency, context).inParallel { claim in
+                var next: Claim? = claim
+                while let claim = next, try settle(claim, report, context) {
+                    next = try self.claim(1, context).first
+                }
             }
         }
-        report.waiting = try ledger.countWaitingForOperator(deadline: context.deadline)
-        return report
+        let waiting = try ledger.countWaitingForOperator(deadline: context.deadline)
+        return report.withLock { report in
+            report.waiting = waiting
+            return report
+        }
+    }
+
+    /// A doubt that this run alone may send until the deadline.
+    private struct Claim {
+        let attempt: ChargeLedger.Attempt
+        let deadline: Deadline
+    }
+
+    /// - Returns: whether anything was sent.
+    private func settle(_ claim: Claim, _ report: Lock<SettlingReport>, _ context: Context) throws -> Bool {
+        let (verdict, standing) = try send(claim.attempt, context, deadline: claim.deadline)
+        report.withLock { $0.add(standing) }
+        if case .unreachable = verdict { return false }
+        return true
+    }
+
+    private func claim(_ limit: Int, _ context: Context) throws -> [Claim] {
+        guard ledger.resend == .idempotent, !platform.isLeftAlone,
+            context.deadline.remainingMilliseconds > Self.settlingMilliseconds + Self.recordMilliseconds
+        else { return [] }
+        let deadline = context.deadline.atMost(milliseconds: Self.settlingMilliseconds)
+        return try ledger.claimUnsettled(
+            limit, leaseMilliseconds: Self.settlingMilliseconds + Self.leaseMarginMilliseconds, deadline: deadline
+        ).map { Claim(attempt: $0, deadline: deadline) }
     }
 
     /// How long one doubt may take, recording included.
     static let settlingMilliseconds = 15_000
+    /// How many are sent at the same time: a quarter of what the charge function may send.
+    static let settlingConcurrency = 8
+}
+
+extension SettlingReport {
+    fileprivate mutating func add(_ standing: ChargeLedger.Standing) {
+        if standing.receipt != nil {
+            charged += 1
+        } else if standing.isInDoubt {
+            unknown += 1
+        } else {
+            declined += 1
+        }
+    }
 }
 
 extension ChargeLedger {
-    /// Takes the doubt that is due for longest, for as long as the lease.
-    func claimUnsettled(leaseMilliseconds: Int, deadline: Deadline) throws -> Attempt? {
+    /// Takes at most so many doubts, those due for longest, for as long as the lease.
+    func claimUnsettled(_ limit: Int, leaseMilliseconds: Int, deadline: Deadline) throws -> [Attempt] {
         let rows = try database.execute(
             """
             SELECT charge_id, charge_attempt, subscription, charge_period, sent_request, customer, sku
-            FROM claim_unsettled(1, \(leaseMilliseconds))
+            FROM claim_unsettled(\(limit), \(leaseMilliseconds))
             """, deadline: deadline)
-        return try rows.first.map { row in
+        return try rows.map { row in
             let (charge, number, subscription, period, request, customer, sku) = try row.decode(
                 Int.self, Int.self, String.self, String.self, String.self, String.self, Int.self)
             return Attempt(

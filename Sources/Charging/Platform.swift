@@ -29,6 +29,9 @@ public struct Platform: Sendable {
         }
     }
 
+    /// Whether it is left alone at this moment, because too many calls in a row failed.
+    var isLeftAlone: Bool { client.refuses(base) }
+
     /// Sends the attempt's order, once; again only where nothing of it went out.
     /// - Parameter deadline: when to give up waiting; the outcome is unknown then.
     func order(_ attempt: ChargeLedger.Attempt, _ context: Context, deadline: Deadline) throws -> Verdict {

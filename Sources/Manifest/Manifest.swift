@@ -43,6 +43,13 @@ public struct Schedule: Sendable, Equatable {
     public let seconds: Int
     /// A function whose schedule is switched off has no process; it can be invoked all the same.
     public let isEnabled: Bool
+
+    /// As functions.yml spells it, in the largest unit that fits: `rate(5 minutes)`.
+    public var rate: String {
+        let (unit, name) =
+            [(86_400, "day"), (3600, "hour"), (60, "minute")].first { seconds % $0.0 == 0 } ?? (1, "second")
+        return "rate(\(seconds / unit) \(name)\(seconds == unit ? "" : "s"))"
+    }
 }
 
 /// A method and the path template that it answers.

@@ -8,11 +8,30 @@ extension Manifest {
             for route in function.routes where !paths.contains(route.path) { paths.append(route.path) }
             for path in paths {
                 let methods = function.routes.filter { $0.path == path }.map(\.method).joined(separator: ",")
-                let summary = function.description?.split(whereSeparator: \.isNewline).first
-                rows.append([methods, base + path, function.name, summary.map(String.init) ?? ""])
+                rows.append([methods, base + path, function.name, Self.summary(function)])
             }
         }
-        let widths = (0..<4).map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return Self.table(rows)
+    }
+
+    /// Every function that runs by itself, in the form of ``routesTable(base:)``; empty when there is none.
+    public func schedulesTable() -> String {
+        let rows = functions.compactMap { function in
+            function.schedule.map { schedule in
+                [
+                    schedule.isEnabled ? schedule.rate : "off", function.name, Self.summary(function),
+                ]
+            }
+        }
+        return rows.isEmpty ? "" : Self.table([["SCHEDULE", "FUNCTION", "DESCRIPTION"]] + rows)
+    }
+
+    private static func summary(_ function: FunctionEntry) -> String {
+        function.description?.split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
+    }
+
+    private static func table(_ rows: [[String]]) -> String {
+        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
         return rows.map { row in
             let line = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }.joined(
                 separator: "  ")

@@ -44,6 +44,8 @@ public enum ChargeAnswer: Sendable, Equatable {
         case (402, _): self = .declined
         // Another request charges it at this moment: what becomes of that one, this run cannot say.
         case (409, "charge-in-progress"): self = .unknown(reason: reason)
+        // It may not be charged now, and an earlier order of it is in doubt.
+        case (409, "not-chargeable") where problem?.outcome == "unknown": self = .unknown(reason: reason)
         // Our credentials: nothing was charged, and nothing will be until they are mended.
         case (502, "platform-refused-us"), (429, _): self = .unreachable(reason: reason)
         case (500..., _) where problem?.executed == "no": self = .unreachable(reason: reason)
@@ -59,6 +61,7 @@ public enum ChargeAnswer: Sendable, Equatable {
     private struct Problem: Decodable {
         let type: String
         let executed: String?
+        let outcome: String?
     }
 
     /// Whether asking again shortly may give another answer, without hurry at the platform: nothing was sent, or

@@ -25,11 +25,18 @@ public struct ChargeRecords: Sendable {
         public let chargedAt: Timestamp?
         /// When the subscription was deleted; the charge decides nothing since.
         public let retiredAt: Timestamp?
+        /// Since when nobody knows whether it was charged; `nil` when somebody does.
+        public let doubtSince: Timestamp?
+        /// When a charge in doubt is settled by itself at the earliest, unless `ecommerce.resend` is `manual`.
+        public let settledFrom: Timestamp?
+        /// Request ids of orders that the platform made beside the one on the books.
+        public let otherOrders: [String]
 
         private enum CodingKeys: String, CodingKey {
             case id, subscription = "subscription_id", period, state, requestID = "request_id", attempts
             case ageSeconds = "age_seconds", createdAt = "created_at", chargedAt = "charged_at"
-            case retiredAt = "retired_at"
+            case retiredAt = "retired_at", doubtSince = "doubt_since", settledFrom = "settled_from"
+            case otherOrders = "other_orders"
         }
     }
 
@@ -38,45 +45,51 @@ public struct ChargeRecords: Sendable {
     ///   - period: such as `2026-11`; `nil` for all, like every other condition.
     ///   - olderThan: seconds since the charge was begun.
     public func list(period: String?, state: State?, olderThan seconds: Int?, limit: Int) throws -> [Entry] {
-        try database.execute(
-            """
-            SELECT id, subscription_id, period, seen, request_id, attempt,
-                   floor(extract(epoch FROM clock_timestamp() - created_at))::bigint,
-                   created_at AT TIME ZONE 'UTC', charged_at AT TIME ZONE 'UTC', retired_at AT TIME ZONE 'UTC'
-            FROM (SELECT c.*, CASE WHEN c.state = 'sending' AND c.lease_until <= clock_timestamp() THEN 'unknown'
-                              ELSE c.state END AS seen FROM charge c) c
-            WHERE (\(period)::text IS NULL OR period = \(period)::text)
-                AND (\(state?.rawValue)::text IS NULL OR seen = \(state?.rawValue)::text)
-                AND (\(seconds)::bigint IS NULL
-                     OR created_at < clock_timestamp() - \(seconds)::bigint * interval '1 second')
-            ORDER BY id DESC LIMIT \(limit)
-            """, deadline: Self.deadline
-        ).map(Self.entry)
+        try entries(period: period, state: state, olderThan: seconds, limit: limit)
     }
 
     /// The charges that an id names: a charge by its number, and those of a subscription, the latest first.
     /// `charge:12` is a charge also where a subscription has the id 12.
     public func find(_ id: String) throws -> [Entry] {
         let number = Int(id.hasPrefix("charge:") ? String(id.dropFirst("charge:".count)) : id)
-        return try database.execute(
-            """
-            SELECT c.id, c.subscription_id, c.period,
-                   CASE WHEN c.state = 'sending' AND c.lease_until <= clock_timestamp() THEN 'unknown'
-                        ELSE c.state END,
-                   c.request_id, c.attempt, floor(extract(epoch FROM clock_timestamp() - c.created_at))::bigint,
-                   c.created_at AT TIME ZONE 'UTC', c.charged_at AT TIME ZONE 'UTC', c.retired_at AT TIME ZONE 'UTC'
-            FROM charge c WHERE c.id = \(number)::bigint OR c.subscription_id = \(id) ORDER BY c.id DESC
-            """, deadline: Self.deadline
-        ).map(Self.entry)
+        return try entries(id: id, number: number)
     }
 
-    private static func entry(_ row: Row) throws -> Entry {
-        let (id, subscription, period, state, request, attempts, age, created, charged, retired) = try row.decode(
-            Int.self, String.self, String.self, String.self, String.self, Int.self, Int.self, Timestamp.self,
-            Timestamp?.self, Timestamp?.self)
-        return Entry(
-            id: id, subscription: subscription, period: period, state: state, requestID: request, attempts: attempts,
-            ageSeconds: age, createdAt: created, chargedAt: charged, retiredAt: retired)
+    private func entries(
+        period: String? = nil, state: State? = nil, olderThan seconds: Int? = nil, id: String? = nil,
+        number: Int? = nil, limit: Int? = nil
+    ) throws -> [Entry] {
+        try database.execute(
+            """
+            SELECT id, subscription_id, period, seen, request_id, attempt,
+                   floor(extract(epoch FROM clock_timestamp() - created_at))::bigint,
+                   created_at AT TIME ZONE 'UTC', charged_at AT TIME ZONE 'UTC', retired_at AT TIME ZONE 'UTC',
+                   CASE WHEN seen = 'unknown' THEN coalesce(doubt_since, lease_until) END AT TIME ZONE 'UTC',
+                   CASE WHEN seen = 'unknown' THEN greatest(settle_at, lease_until) END AT TIME ZONE 'UTC',
+                   (SELECT string_agg(DISTINCT e.request_id, ' ') FROM charge_event e
+                    WHERE e.charge_id = c.id AND e.what = 'charged' AND e.request_id <> c.request_id)
+            FROM (SELECT c.*, CASE WHEN c.state = 'sending' AND c.lease_until <= clock_timestamp() THEN 'unknown'
+                              ELSE c.state END AS seen FROM charge c) c
+            WHERE (\(period)::text IS NULL OR period = \(period)::text)
+                AND (\(state?.rawValue)::text IS NULL OR seen = \(state?.rawValue)::text)
+                AND (\(seconds)::bigint IS NULL
+                     OR created_at < clock_timestamp() - \(seconds)::bigint * interval '1 second')
+                AND (\(id)::text IS NULL OR subscription_id = \(id)::text OR id = \(number)::bigint)
+            ORDER BY id DESC LIMIT \(limit)::bigint
+            """, deadline: Self.deadline
+        ).map { row in
+            let (
+                id, subscription, period, state, request, attempts, age, created, charged, retired, doubt, settled,
+                others
+            ) = try row.decode(
+                Int.self, String.self, String.self, String.self, String.self, Int.self, Int.self, Timestamp.self,
+                Timestamp?.self, Timestamp?.self, Timestamp?.self, Timestamp?.self, String?.self)
+            return Entry(
+                id: id, subscription: subscription, period: period, state: state, requestID: request,
+                attempts: attempts, ageSeconds: age, createdAt: created, chargedAt: charged, retiredAt: retired,
+                doubtSince: doubt, settledFrom: settled,
+                otherOrders: others?.split(separator: " ").map(String.init) ?? [])
+        }
     }
 
     /// The month that PostgreSQL's clock is in.

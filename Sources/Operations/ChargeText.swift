@@ -8,7 +8,8 @@ public enum ChargeText {
         let rows = entries.map { entry in
             [
                 String(entry.id), entry.subscription, entry.period,
-                entry.state + (entry.retiredAt == nil ? "" : " (subscription deleted)"), entry.requestID,
+                entry.state + (entry.retiredAt == nil ? "" : " (subscription deleted)")
+                    + (entry.otherOrders.isEmpty ? "" : " (ordered twice)"), entry.requestID,
                 String(entry.attempts), age(entry.ageSeconds), entry.chargedAt?.text ?? "-",
             ].map(printable)
         }
@@ -29,6 +30,13 @@ public enum ChargeText {
         ]
         if let at = charge.chargedAt { lines.append("  charged       \(at.text)") }
         if let at = charge.retiredAt { lines.append("  retired       \(at.text): the subscription was deleted") }
+        if let at = charge.doubtSince { lines.append("  in doubt      since \(at.text): perhaps charged") }
+        if let at = charge.settledFrom {
+            lines.append("  next try      \(at.text), with the same request id; never if ecommerce.resend is manual")
+        }
+        for other in charge.otherOrders {
+            lines.append("  SECOND ORDER  \(other): the platform made it as well; cancel one there")
+        }
         if let order = history.order { lines.append("  order         \(printable(order))") }
         lines.append("  attempts")
         for event in history.events {

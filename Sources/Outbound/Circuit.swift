@@ -37,6 +37,15 @@ struct Circuit: Sendable, Equatable {
         }
     }
 
+    /// Whether a call that asked now would be refused. Asking changes nothing.
+    func refuses(now: UInt64) -> Bool {
+        switch state {
+        case .closed: false
+        case .open(let until): now < until
+        case .halfOpen: true
+        }
+    }
+
     /// Notes the end of a call: whether the host was found and, if it answered at all, was in time.
     mutating func note(isFailure: Bool, now: UInt64) {
         switch state {

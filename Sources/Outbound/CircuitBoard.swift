@@ -18,6 +18,10 @@ final class CircuitBoard: Sendable {
         return admission
     }
 
+    func refuses(_ host: Substring) -> Bool {
+        circuits.withLock { $0[host]?.refuses(now: Clock.monotonicNanoseconds()) ?? false }
+    }
+
     func note(_ host: Substring, isFailure: Bool, _ logger: Logger?) {
         let (_, word, isChanged) = change(host) {
             $0.note(isFailure: isFailure, now: Clock.monotonicNanoseconds())

@@ -56,6 +56,9 @@ public struct HTTPClient: Sendable {
         request(Exchange(url: url, headers: headers, body: nil), deadline: deadline, logger: nil)
     }
 
+    /// Whether a request to the URL's host would be refused at this moment, because too many in a row failed.
+    public func refuses(_ url: String) -> Bool { circuits.refuses(CircuitBoard.host(of: url)) }
+
     private func request(_ exchange: Exchange, deadline: Deadline, logger: Logger?) -> Outcome {
         guard !deadline.hasPassed else { return .notSent(reason: "no time was left") }
         let host = CircuitBoard.host(of: exchange.url)

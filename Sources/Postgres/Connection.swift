@@ -199,7 +199,8 @@ public final class Connection {
             default:
                 failed = failed ?? failure(result, statement)
                 PQclear(result)
-                if PQstatus(open) != CONNECTION_OK { close() }
+                // A session keeps the read-only default it was opened under; a new one may be let write.
+                if PQstatus(open) != CONNECTION_OK || failed?.sqlState == "25006" { close() }
                 if handle == nil { throw failed ?? lost(statement) }
             }
         }

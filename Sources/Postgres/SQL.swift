@@ -46,7 +46,35 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
             parameters.append(value?.postgresText)
             text += "$\(parameters.count)"
         }
+
+        /// One parameter that is an array; `nil` elements are NULL.
+        public mutating func appendInterpolation<Value: PostgresValue>(_ values: [Value?]) {
+            parameters.append(arrayText(values.map { $0?.postgresText }))
+            text += "$\(parameters.count)"
+        }
     }
+}
+
+/// An array in PostgreSQL's text format: every element quoted, so that none is taken for NULL or a delimiter.
+private func arrayText(_ elements: [String?]) -> String {
+    let quote = UInt8(ascii: "\"")
+    let escape = UInt8(ascii: "\\")
+    var text = Array("{".utf8)
+    for element in elements {
+        if text.count > 1 { text.append(UInt8(ascii: ",")) }
+        guard let element else {
+            text.append(contentsOf: "NULL".utf8)
+            continue
+        }
+        text.append(quote)
+        for byte in element.utf8 {
+            if byte == quote || byte == escape { text.append(escape) }
+            text.append(byte)
+        }
+        text.append(quote)
+    }
+    text.append(UInt8(ascii: "}"))
+    return String(decoding: text, as: UTF8.self)
 }
 
 /// A type that travels as a parameter and comes back as a column, in PostgreSQL's text format.

@@ -73,11 +73,11 @@ struct Invoker<F: HTTPFunction>: Sendable {
         let (template, parameters) = try match(request)
         route = template
         return HTTPEvent(
-            routeKey: template.key, rawPath: String(request.rawPath), rawQueryString: String(request.rawQuery),
-            headers: request.headers, queryStringParameters: PercentEncoding.query(String(request.rawQuery)),
+            routeKey: template.key, rawPath: request.rawPath, rawQueryString: request.rawQuery,
+            headers: request.headers, queryStringParameters: PercentEncoding.query(request.rawQuery),
             pathParameters: parameters,
             requestContext: .init(
-                method: request.method, path: String(request.rawPath), protocol: request.protocol,
+                method: request.method, path: request.rawPath, protocol: request.protocol,
                 sourceIP: request.sourceIP, userAgent: request.headers["user-agent"] ?? "", requestID: requestID,
                 timeEpoch: request.startedEpochMilliseconds),
             body: request.body)
@@ -87,7 +87,7 @@ struct Invoker<F: HTTPFunction>: Sendable {
         let method = request.method == "HEAD" ? "GET" : request.method
         var allowed: [String] = []
         for template in process.routes {
-            guard let raw = template.match(rawPath: request.rawPath.utf8) else { continue }
+            guard let raw = template.match(rawPath: request.rawPath) else { continue }
             guard template.method == method else {
                 allowed += template.method == "GET" ? ["GET", "HEAD"] : [template.method]
                 continue

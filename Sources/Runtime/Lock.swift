@@ -1,4 +1,4 @@
-import Glibc
+public import Glibc
 
 /// A value behind a mutex.
 ///
@@ -7,8 +7,8 @@ import Glibc
 ///
 /// `@unchecked Sendable`: the value is reached only between lock and unlock.
 public final class Lock<Value>: @unchecked Sendable {
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private var value: Value
+    @usableFromInline let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    @usableFromInline var value: Value
 
     public init(_ value: sending Value) {
         mutex = .allocate(capacity: 1)
@@ -23,7 +23,7 @@ public final class Lock<Value>: @unchecked Sendable {
     }
 
     /// Runs `body` with the value while no other thread can. Not re-entrant.
-    public func withLock<Result, Failure: Error>(
+    @inlinable public func withLock<Result, Failure: Error>(
         _ body: (inout Value) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         pthread_mutex_lock(mutex)

@@ -24,9 +24,9 @@ public struct RouteTemplate: Sendable, Equatable {
 
     /// The path parameters of a raw request path, still percent-encoded; `nil` when it is not this route's. The path
     /// matches with and without its trailing slash; empty segments elsewhere do not match.
-    func match(rawPath: Substring.UTF8View) -> [(name: String, value: Substring)]? {
-        guard rawPath.first == UInt8(ascii: "/") else { return nil }
-        var rest = Substring(rawPath.dropFirst())
+    func match(rawPath: String) -> [(name: String, value: Substring)]? {
+        guard rawPath.utf8.first == UInt8(ascii: "/") else { return nil }
+        var rest = Substring(rawPath.utf8.dropFirst())
         if rest.utf8.count > 1, rest.utf8.last == UInt8(ascii: "/") { rest = Substring(rest.utf8.dropLast()) }
         var parameters: [(name: String, value: Substring)] = []
         var remaining: Substring? = rest.isEmpty && segments.isEmpty ? nil : rest

@@ -49,3 +49,22 @@ final class WorkerThread {
     /// Far more than the deepest JSON that is taken needs; only touched pages count.
     private static let stackBytes = 1 << 20
 }
+
+extension Sequence where Element: Sendable {
+    /// Runs `body` for every element, each on a thread of its own that may block, and returns when all have ended.
+    /// - Throws: one of the errors that came; the others run to their end all the same.
+    public func inParallel(_ body: @escaping @Sendable (Element) throws -> Void) throws {
+        let failure = Lock<(any Error)?>(nil)
+        let threads = map { element in
+            WorkerThread {
+                do {
+                    try body(element)
+                } catch {
+                    failure.withLock { $0 = $0 ?? error }
+                }
+            }
+        }
+        for thread in threads { _ = thread.join(deadline: .never) }
+        if let error = failure.withLock({ $0 }) { throw error }
+    }
+}

@@ -10,11 +10,16 @@ public enum StatusID {
     public static let paused = 3
 }
 
-/// Subscribes customers and changes the status of subscriptions.
+/// Subscribes customers and changes the status of subscriptions. What threads ask at the same moment goes to the
+/// database together.
 public struct SubscriptionStore: Sendable {
-    let database: Database
+    private let subscribing: StatementBatcher<NewSubscription, NewSubscription.Answer>
+    private let changing: StatementBatcher<NewStatus, NewStatus.Answer>
 
-    public init(_ database: Database) { self.database = database }
+    public init(_ database: Database) {
+        subscribing = StatementBatcher { try NewSubscription.subscribe($0, database) }
+        changing = StatementBatcher { try NewStatus.change($0, database) }
+    }
 
     public struct Subscribed: Sendable {
         public let id: String
@@ -25,23 +30,11 @@ public struct SubscriptionStore: Sendable {
     /// - Parameter customer: 1 to 36 characters without NUL; the caller has checked.
     /// - Throws: 404 `club-not-found`, 409 `club-not-active`, 409 `already-subscribed` with the existing id.
     public func subscribe(customer: String, toClub club: Int32, deadline: Deadline) throws -> Subscribed {
-        let rows: Rows
         do {
-            rows = try database.execute(
-                """
-                SELECT outcome, subscription_id, created
-                FROM subscribe(\(Int(club)), \(customer), \(Identifier.uuid()), \(Identifier.uuid()))
-                """, deadline: deadline)
+            return try subscribing.answer(NewSubscription(club: club, customer: customer), deadline: deadline).get()
         } catch let error as PostgresError where error.sqlState == SQLState.foreignKeyViolation {
             // The club was deleted between the check and the row.
             throw SubscriptionProblem.clubNotFound(String(club))
-        }
-        let (outcome, id, created) = try rows[0].decode(String.self, String?.self, Timestamp?.self)
-        switch (outcome, id, created) {
-        case ("subscribed", let id?, let created?): return Subscribed(id: id, createDate: created)
-        case ("already-subscribed", let id?, _): throw SubscriptionProblem.alreadySubscribed(existing: id)
-        case ("club-not-active", _, _): throw SubscriptionProblem.clubNotActive(club)
-        default: throw SubscriptionProblem.clubNotFound(String(club))
         }
     }
 
@@ -61,20 +54,74 @@ public struct SubscriptionStore: Sendable {
         of subscription: String, to status: Int, effectDate: Timestamp?, returnAfterDays: Int?, details: String?,
         deadline: Deadline
     ) throws -> Change {
-        let rows: Rows
+        let change = NewStatus(
+            subscription: subscription, status: status, effectDate: effectDate, returnAfterDays: returnAfterDays,
+            details: details)
         do {
-            rows = try database.execute(
-                """
-                SELECT outcome, effect, returns
-                FROM change_status(\(subscription), \(status), \(effectDate), \(returnAfterDays), \(details),
-                                   \(Identifier.uuid()), \(Identifier.uuid()))
-                """, deadline: deadline)
+            return try changing.answer(change, deadline: deadline).get()
         } catch let error as PostgresError where error.sqlState == SQLState.foreignKeyViolation {
             throw SubscriptionProblem.subscriptionNotFound(subscription)
         }
-        let (outcome, effect, returns) = try rows[0].decode(String.self, Timestamp?.self, Timestamp?.self)
-        guard outcome == "changed", let effect else { throw SubscriptionProblem.subscriptionNotFound(subscription) }
-        return Change(effectDate: effect, returnsAt: returns)
+    }
+}
+
+private struct NewSubscription: Sendable {
+    typealias Answer = Result<SubscriptionStore.Subscribed, Problem>
+
+    let club: Int32
+    let customer: String
+
+    static func subscribe(
+        _ batch: StatementBatcher<NewSubscription, Answer>.Batch, _ database: Database
+    ) throws -> [Answer] {
+        let asked = batch.requests
+        let rows = try database.execute(
+            """
+            SELECT outcome, subscription_id, created
+            FROM subscribe(\(asked.map { Int($0.club) }), \(asked.map { $0.customer }),
+                           \(asked.map { _ in Identifier.uuid() }), \(asked.map { _ in Identifier.uuid() }),
+                           \(batch.othersWait))
+            """, deadline: batch.deadline)
+        return try zip(asked, rows).map { asked, row in
+            let (outcome, id, created) = try row.decode(String.self, String?.self, Timestamp?.self)
+            return switch (outcome, id, created) {
+            case ("subscribed", let id?, let created?): .success(.init(id: id, createDate: created))
+            case ("already-subscribed", let id?, _): .failure(SubscriptionProblem.alreadySubscribed(existing: id))
+            case ("club-not-active", _, _): .failure(SubscriptionProblem.clubNotActive(asked.club))
+            default: .failure(SubscriptionProblem.clubNotFound(String(asked.club)))
+            }
+        }
+    }
+}
+
+private struct NewStatus: Sendable {
+    typealias Answer = Result<SubscriptionStore.Change, Problem>
+
+    let subscription: String
+    let status: Int
+    let effectDate: Timestamp?
+    let returnAfterDays: Int?
+    let details: String?
+
+    static func change(
+        _ batch: StatementBatcher<NewStatus, Answer>.Batch, _ database: Database
+    ) throws -> [Answer] {
+        let asked = batch.requests
+        let rows = try database.execute(
+            """
+            SELECT outcome, effect, returns
+            FROM change_status(\(asked.map { $0.subscription }), \(asked.map { $0.status }), \(asked.map { $0.effectDate }),
+                               \(asked.map { $0.returnAfterDays }), \(asked.map { $0.details }),
+                               \(asked.map { _ in Identifier.uuid() }), \(asked.map { _ in Identifier.uuid() }),
+                               \(batch.othersWait))
+            """, deadline: batch.deadline)
+        return try zip(asked, rows).map { asked, row in
+            let (outcome, effect, returns) = try row.decode(String.self, Timestamp?.self, Timestamp?.self)
+            guard outcome == "changed", let effect else {
+                return .failure(SubscriptionProblem.subscriptionNotFound(asked.subscription))
+            }
+            return .success(.init(effectDate: effect, returnsAt: returns))
+        }
     }
 }
 

@@ -56,12 +56,14 @@ struct Status: ParsableCommand {
 }
 
 struct Routes: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Lists every route with its function.")
+    static let configuration = CommandConfiguration(abstract: "Lists every route and schedule with its function.")
 
     func run() throws {
         let project = try Project.find()
         let manifest = try project.manifest()
         let record = try InstanceRecord.load(state: project.state)
         print(manifest.routesTable(base: record?.gateway ?? ""), terminator: "")
+        let schedules = manifest.schedulesTable()
+        if !schedules.isEmpty { print("\n" + schedules, terminator: "") }
     }
 }

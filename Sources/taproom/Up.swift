@@ -32,6 +32,7 @@ struct Banner {
         return """
 
             \(instance.manifest.routesTable(base: record.gateway))
+            \(instance.manifest.schedulesTable())
             Gateway    \(record.gateway)
             Databases  (with passwords: \(tool) status --json)
             \(databases.joined(separator: "\n"))

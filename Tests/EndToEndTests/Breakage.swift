@@ -50,11 +50,11 @@ struct Breakage {
         try Eventually.happens("readiness") { try shop.http.request("GET", "/readyz").status == 200 }
     }
 
-    /// Ends every session but the one that asks.
+    /// Ends every session but the one that asks, and waits until they are gone.
     func cutSessions() throws {
         try sql(
             """
-            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
             WHERE pid <> pg_backend_pid() AND usename = current_user AND datname = current_database()
             """)
     }
@@ -62,32 +62,6 @@ struct Breakage {
     /// What the passing of time does to the leases of attempts that died.
     func expireLeases() throws {
         try sql("UPDATE charge SET lease_until = now() - interval '1 second' WHERE state = 'sending'")
-    }
-
-    /// Lets every write to the ledger fail as on a full disk.
-    func fillDisk() throws {
-        // A sequence keeps what it counted when the transaction is rolled back.
-        try sql("CREATE SEQUENCE IF NOT EXISTS refused_write")
-        try sql(
-            """
-            CREATE OR REPLACE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN
-                PERFORM nextval('refused_write');
-                RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full';
-            END $$
-            """)
-        try sql("CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON charge EXECUTE FUNCTION disk_is_full()")
-        try sql("CREATE TRIGGER full_disk BEFORE INSERT ON charge_event EXECUTE FUNCTION disk_is_full()")
-    }
-
-    /// How many writes the full disk has refused so far.
-    func refusedWrites() throws -> Int {
-        try sql("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM refused_write")[0].decode(Int.self)
-    }
-
-    func clearDisk() throws {
-        try sql("DROP TRIGGER IF EXISTS full_disk ON charge")
-        try sql("DROP TRIGGER IF EXISTS full_disk ON charge_event")
     }
 
     /// Sets the ledger's calendar so many months ahead of the clock.

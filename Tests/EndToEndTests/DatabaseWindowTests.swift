@@ -31,38 +31,58 @@ extension ChargeWindowTests {
         }
     }
 
-    @Test func window18FullBeforeTheRow() throws {
+    @Test("a server that confirms commits before they are on disk, and crashes: the row is there")
+    func window18AsynchronousCommits() throws {
+        func setSynchronous(_ word: String) throws {
+            try broken.sql(SQL(unsafeText: "ALTER DATABASE subscriptions SET synchronous_commit = \(word)"))
+            try broken.cutSessions()
+        }
+        try setSynchronous("off")
+        defer { try? setSynchronous("on") }
         let window = try window(18)
-        defer { try? broken.clearDisk() }
-        try broken.fillDisk()
+        let held = try hold(window, at: .afterBegin)
+        try broken.restartDatabase(SIGQUIT)
+        #expect(try window.states() == ["sending"])
+        try broken.release()
+        #expect(try held.value().status == 200)
+        #expect(try requestID(window.charge("b")) == "a" && window.sent == ["a"])
+        try window.audit("commits not awaited, PostgreSQL crashed at charge.after-begin")
+    }
+
+    @Test(arguments: WriteRefusal.allCases) func window18RefusedBeforeTheRow(refusal: WriteRefusal) throws {
+        let window = try window(18)
+        defer { try? broken.allowWrites() }
+        try broken.refuseWrites(refusal)
         let refused = try window.charge("a")
         #expect(refused.status == 503 && refused.problem == "database-unavailable", "\(refused.text)")
         #expect(try refused.json()["executed"]?.string == "no")
         #expect(refused.headers["retry-after"] != nil && window.sent.isEmpty)
-        try broken.clearDisk()
+        try broken.allowWrites()
         #expect(try requestID(window.charge("b")) == "b")
-        try window.audit("writes refused before the row")
+        try window.audit("\(refusal.rawValue) before the row")
     }
 
-    @Test("full when the outcome is to be recorded: recorded when there is room, or settled after a kill")
-    func window18FullBeforeTheRecord() throws {
+    @Test(
+        "writes refused when the outcome is to be recorded: recorded when they are not, or settled after a kill",
+        arguments: WriteRefusal.allCases)
+    func window18RefusedBeforeTheRecord(refusal: WriteRefusal) throws {
         for isKilled in [false, true] {
             for point in [Breakage.Point.afterBegin, .beforeFinish] {
                 let window = try window(18)
-                defer { try? broken.clearDisk() }
+                defer { try? broken.allowWrites() }
                 let held = try hold(window, at: point)
-                try broken.fillDisk()
-                let refused = try broken.refusedWrites()
+                try broken.refuseWrites(refusal)
+                let refused = try broken.refusedWrites(refusal)
                 try broken.release()
-                try Eventually.happens("a refused write") { try broken.refusedWrites() > refused }
+                try Eventually.happens("a refused write") { try broken.refusedWrites(refusal) > refused }
                 #expect(window.orders.count == 1)
                 if isKilled { broken.killFunction() }
                 if isKilled { #expect(try held.value().status == 502) }
-                try broken.clearDisk()
+                try broken.allowWrites()
                 if !isKilled { #expect(try held.value().status == 200) }
                 #expect(try requestID(window.settle("b")) == "a")
                 try window.audit(
-                    "writes refused from \(point.rawValue)\(isKilled ? ", killed before there was room" : "")")
+                    "\(refusal.rawValue) from \(point.rawValue)\(isKilled ? ", killed before it was over" : "")")
             }
         }
     }

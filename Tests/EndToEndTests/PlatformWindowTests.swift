@@ -18,7 +18,7 @@ extension ChargeWindowTests {
         defer { platform.closeConnections { _ in false } }
         var windows: [(ChargeWindow, String)] = []
         for (what, url) in urls {
-            try shop.tool("up", platform: url)
+            try shop.tool("up", settings: ["TAPROOM_ECOMMERCE_URL": url])
             // Who closes at once never says a word of TLS.
             platform.closeConnections { _ in what == "TLS failure" }
             let window = try self.window(6)

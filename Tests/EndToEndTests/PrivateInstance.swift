@@ -53,10 +53,10 @@ final class PrivateInstance: Sendable {
         let description: String
     }
 
-    /// Runs `taproom` for this instance, perhaps with another platform than its own, and returns what it prints.
+    /// Runs `taproom` for this instance, perhaps with other settings than its own, and returns what it prints.
     @discardableResult
-    func tool(_ arguments: String..., platform url: String? = nil) throws -> String {
-        let run = try run(arguments, platform: url)
+    func tool(_ arguments: String..., settings: [String: String] = [:]) throws -> String {
+        let run = try run(arguments, settings: settings)
         guard run.status == 0 else {
             throw Failed(description: "taproom \(arguments): \(run.status)\n\(run.output)\n\(run.errors)")
         }
@@ -64,11 +64,10 @@ final class PrivateInstance: Sendable {
     }
 
     /// Runs `taproom` for this instance, whatever its exit status.
-    func run(_ arguments: [String], platform url: String? = nil) throws -> Subprocess {
-        var environment = Self.environment(folder, port, platform)
-        if let url { environment["TAPROOM_ECOMMERCE_URL"] = url }
-        return try Subprocess.run(
-            try Subprocess.product("taproom"), arguments, environment: environment, folder: Self.root)
+    func run(_ arguments: [String], settings: [String: String] = [:]) throws -> Subprocess {
+        try Subprocess.run(
+            try Subprocess.product("taproom"), arguments,
+            environment: Self.environment(folder, port, platform).merging(settings) { $1 }, folder: Self.root)
     }
 
     /// Starts `taproom` for this instance and lets it run.
@@ -93,14 +92,21 @@ final class PrivateInstance: Sendable {
 
     /// A service's database by the address that outsiders are given.
     func database(_ service: String = "subscriptions") throws -> Database {
+        Database(url: try databaseURL(service), application: "outsider")
+    }
+
+    func databaseURL(_ service: String = "subscriptions") throws -> String {
         guard let url = try status()["databases"]?[service]?.string else { throw Failed(description: "no \(service)") }
-        return Database(url: url, application: "outsider")
+        return url
     }
 
     /// The lines that a function has logged so far.
     func log(_ function: String) throws -> [JSONValue] {
-        try String(contentsOfFile: "\(folder)/state/log/\(function).log", encoding: .utf8)
-            .split(separator: "\n").map { try JSONValue(parsing: String($0)) }
+        try logText(function).split(separator: "\n").map { try JSONValue(parsing: String($0)) }
+    }
+
+    func logText(_ name: String) throws -> String {
+        try String(contentsOfFile: "\(folder)/state/log/\(name).log", encoding: .utf8)
     }
 
     /// The headers that the local platform asks for.

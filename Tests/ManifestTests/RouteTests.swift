@@ -69,6 +69,24 @@ import Testing
                 """)
     }
 
+    @Test func schedules() throws {
+        #expect(try manifest(events: "- httpApi: GET /x").schedulesTable() == "")
+        let tidy = try manifest("description: Tidies", events: "- schedule: rate(300 seconds)")
+        #expect(
+            tidy.schedulesTable() == """
+                SCHEDULE         FUNCTION  DESCRIPTION
+                rate(5 minutes)  f         Tidies
+
+                """)
+        let off = try manifest(events: "- schedule: {rate: rate(1 day), enabled: false}")
+        #expect(off.schedulesTable().split(separator: "\n").last == "off       f")
+        let rates = [1, 60, 90, 3600, 7200, 86_400].map { Schedule(seconds: $0, isEnabled: true).rate }
+        #expect(
+            rates == [
+                "rate(1 second)", "rate(1 minute)", "rate(90 seconds)", "rate(1 hour)", "rate(2 hours)", "rate(1 day)",
+            ])
+    }
+
     @Test func tableLinesEndWithoutSpaces() throws {
         let lines = try manifest(events: "- httpApi: GET /x").routesTable(base: "").split(separator: "\n")
         #expect(lines == ["METHODS  URL  FUNCTION  DESCRIPTION", "GET      /x   f"])

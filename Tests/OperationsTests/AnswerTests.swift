@@ -47,6 +47,7 @@ import Testing
         (problem(402, "charge-declined"), .declined),
         (problem(404, "subscription-not-found"), .refused(reason: "subscription-not-found")),
         (problem(409, "not-chargeable"), .refused(reason: "not-chargeable")),
+        (problem(409, "not-chargeable", #","outcome":"unknown""#), .unknown(reason: "not-chargeable")),
         (problem(409, "charge-in-progress"), .unknown(reason: "charge-in-progress")),
         (problem(422, "request-id-reused"), .refused(reason: "request-id-reused")),
         (problem(429, "too-many-requests"), .unreachable(reason: "too-many-requests")),

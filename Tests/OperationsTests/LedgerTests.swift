@@ -25,6 +25,7 @@ import Testing
         lease: String = "20 seconds"
     ) throws -> Int {
         let isCharged = state == "charged"
+        try run("INSERT INTO subscription (id) VALUES (\(subscription)) ON CONFLICT DO NOTHING")
         let id = try run(
             """
             INSERT INTO charge (subscription_id, period, state, request_id, customer_id, sku_id, in_doubt, lease_until,
@@ -35,13 +36,13 @@ import Testing
             RETURNING id
             """)[0].decode(Int.self)
         try run(
-            "INSERT INTO charge_event (charge_id, attempt, request_id, what) VALUES (\(id), 1, \(subscription), 'begun')"
+            "INSERT INTO charge_event (charge_id, attempt, request_id, what) VALUES (\(id), 1, \(subscription) || '-1', 'begun')"
         )
         if state != "sending" {
             try run(
                 """
                 INSERT INTO charge_event (charge_id, attempt, request_id, what, platform_status, excerpt)
-                VALUES (\(id), 1, \(subscription), \(state), 500, E'out of\\tbeer')
+                VALUES (\(id), 1, \(subscription) || '-1', \(state), 500, E'out of\\tbeer')
                 """)
         }
         return id
@@ -82,6 +83,30 @@ import Testing
         #expect(history.events.last?.platformStatus == 500)
         let text = ChargeText.history(history)
         #expect(text.contains("charge \(id): unknown") && text.contains("platform status 500: out of\u{FFFD}beer"))
+    }
+
+    @Test func showsSinceWhenItIsInDoubtAndWhatIsNext() throws {
+        let died = try charge("died", state: "sending", ago: "2 hours")
+        let text = ChargeText.history(try records.history(of: try records.find("\(died)")[0]))
+        #expect(text.contains("\n  in doubt      since 20") && text.contains("\n  next try      20"))
+        for state in ["charged", "declined"] {
+            let entry = try records.find("\(try charge(state, state: state))")[0]
+            #expect(entry.doubtSince == nil && entry.settledFrom == nil && entry.otherOrders.isEmpty)
+        }
+    }
+
+    @Test("an order beside the one on the books is shown, whoever was wrong about it")
+    func aSecondOrderIsShown() throws {
+        let id = try charge("twice", state: "charged")
+        try run(
+            """
+            INSERT INTO charge_event (charge_id, attempt, request_id, what, platform_status)
+            VALUES (\(id), 1, 'twice-1', 'charged', 200), (\(id), 2, 'twice-2', 'charged', 200)
+            """)
+        let entry = try records.find("twice")[0]
+        #expect(entry.otherOrders == ["twice-2"])
+        #expect(ChargeText.history(try records.history(of: entry)).contains("SECOND ORDER  twice-2: "))
+        #expect(ChargeText.table([entry]).contains("charged (ordered twice)"))
     }
 
     @Test func theTableIsAligned() throws {

@@ -34,6 +34,15 @@ import Testing
         }
     }
 
+    @Test func saysWithoutAskingWhetherItRefuses() {
+        #expect(!circuit(failures: 4).refuses(now: 0))
+        var circuit = circuit(failures: 5)
+        let later = Circuit.openNanoseconds
+        #expect(circuit.refuses(now: 0) && circuit.refuses(now: later - 1) && !circuit.refuses(now: later))
+        #expect(circuit.admit(now: later) == .admitted)
+        #expect(circuit.refuses(now: later))
+    }
+
     @Test func letsOneThroughAndBelievesIt() {
         var circuit = circuit(failures: 5)
         let later = Circuit.openNanoseconds
@@ -89,6 +98,7 @@ import Testing
             guard case .notSent = post(away, scheme: "https") else { throw BrokenMessage("was sent") }
             #expect(away.connectionCount == number * Backoff.tries, "what was not sent is tried again")
         }
+        #expect(client.refuses("https://127.0.0.1:\(away.port)/x") && !client.refuses("http://127.0.0.1:\(ill.port)"))
         guard case .refused(let seconds) = post(away, scheme: "https") else { throw BrokenMessage("not refused") }
         #expect(1...10 ~= seconds)
         #expect(away.connectionCount == 5 * Backoff.tries && away.requests.isEmpty)

@@ -34,6 +34,17 @@ var soon: Deadline { .after(milliseconds: 120_000) }
         #expect(length == text.unicodeScalars.count)
     }
 
+    @Test func anArrayKeepsItsElementsWhateverTheyHold() throws {
+        let texts: [String?] = ["", "NULL", nil, "a,b", "{}", "\"", "\\", "\\\"", " x ", "é 漢 \u{1F37A}", "a\nb"]
+        let rows = try connection.execute(
+            "SELECT t FROM unnest(\(texts)::text[]) WITH ORDINALITY AS r (t, place) ORDER BY place", deadline: soon)
+        #expect(try rows.map { try $0.decode(String?.self) } == texts)
+        let numbers: [Int?] = [3, nil, -1]
+        let sums = try connection.execute(
+            "SELECT cardinality(\(numbers)::integer[]), cardinality(\([Int]())::integer[])", deadline: soon)
+        #expect(try sums[0].decode(Int.self, Int.self) == (3, 0))
+    }
+
     @Test func valuesOfEveryKindComeBack() throws {
         let none: String? = nil
         let noNumber: Int? = nil

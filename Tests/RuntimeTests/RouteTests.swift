@@ -5,7 +5,7 @@ import Testing
 @Suite struct RouteTests {
     private func match(_ template: String, _ path: String) throws -> [String: String]? {
         let route = try #require(RouteTemplate(template))
-        return route.match(rawPath: path[...].utf8).map { pairs in
+        return route.match(rawPath: path).map { pairs in
             Dictionary(uniqueKeysWithValues: pairs.map { ($0.name, String($0.value)) })
         }
     }

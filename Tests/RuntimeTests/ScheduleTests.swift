@@ -63,6 +63,10 @@ import Testing
         #expect(lines.allSatisfy { ($0["tick"]?.integer ?? 1) % 1000 == 0 })
         // A tick that is won twice breaks the primary key of the table of those won, and its run fails.
         #expect(lines.allSatisfy { $0["function"]?.string == "s" && $0["level"]?.string == "info" }, "\(lines)")
+        let losers = lines.filter { $0["result"]?["settled"] == nil }
+        #expect(!losers.isEmpty, "three replicas, one winner a tick")
+        #expect(
+            losers.allSatisfy { $0["result"]?["skipped"]?.string?.hasPrefix("another process has this tick") == true })
         #expect(try wins().first?["result"]?["settled"]?["charged"]?.integer == 0)
         let session = try Connection(url: url, application: "test", deadline: .after(milliseconds: 10_000))
         let won = try session.execute("SELECT count(*) FROM won", deadline: .after(milliseconds: 10_000))[0]

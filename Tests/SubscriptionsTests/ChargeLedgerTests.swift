@@ -95,6 +95,86 @@ import Testing
         #expect(problem { _ = try begin("r-2") }?.slug == "not-chargeable")
     }
 
+    @Test("deleted while the row is written: the charge is retired with its subscription, however they overlap")
+    func deletedMeanwhile() throws {
+        let deleter = try shop.session()
+        let charger = try shop.session()
+        // The row is there and not committed when the subscription goes.
+        try charger.execute("BEGIN", deadline: soon)
+        try charger.execute(
+            "SELECT begin_charge(\(subscription), 'r-1', 'UTC', 60000, false)", deadline: soon)
+        let deletion = Background { [shop, subscription] in
+            try shop.run("DELETE FROM subscription_status_history WHERE subscription_id = \(subscription)")
+            try shop.run("DELETE FROM subscription WHERE id = \(subscription)")
+        }
+        try Eventually.happens("the deletion to wait or to end") {
+            try shop.count("SELECT count(*) FROM pg_locks WHERE NOT granted") > 0
+                || shop.count("SELECT count(*) FROM subscription") == 0
+        }
+        try charger.execute("COMMIT", deadline: soon)
+        _ = try deletion.value()
+        #expect(try shop.count("SELECT count(*) FROM charge WHERE retired_at IS NULL") == 0)
+
+        // The subscription goes, uncommitted, when the row is to be written.
+        let other = try shop.subscription(club: club, history: [])
+        try deleter.execute("BEGIN", deadline: soon)
+        try deleter.execute("DELETE FROM subscription WHERE id = \(other)", deadline: soon)
+        let late = Background { [ledger] in
+            problem {
+                _ = try ledger.begin(
+                    subscription: other, request: "r-2", leaseMilliseconds: 60_000, onlyWatch: false,
+                    deadline: .after(milliseconds: 20_000))
+            }
+        }
+        try Eventually.happens("the charge to wait or to end") {
+            try shop.count("SELECT count(*) FROM pg_locks WHERE NOT granted") > 0
+                || shop.count("SELECT count(*) FROM charge WHERE subscription_id = \(other)") > 0
+        }
+        try deleter.execute("COMMIT", deadline: soon)
+        let refusal = try late.value()
+        // It met the deletion under way, or asked once more when it was over.
+        #expect(
+            refusal?.slug == "subscription-not-found"
+                || refusal?.status == 503 && refusal?.extensions["executed"] == "no",
+            "\(String(describing: refusal))")
+        #expect(try shop.count("SELECT count(*) FROM charge WHERE retired_at IS NULL") == 0)
+        #expect(
+            problem { _ = try begin("r-3") }?.slug == "subscription-not-found", "and then it is known to be gone")
+    }
+
+    @Test("a server that confirms commits before they are on disk does so for other tables only")
+    func commitsAreDurable() throws {
+        let session = try shop.session()
+        try session.execute("SET synchronous_commit = off", deadline: soon)
+        try session.execute("BEGIN", deadline: soon)
+        try session.execute("SELECT begin_charge(\(subscription), 'r-1', 'UTC', 60000, false)", deadline: soon)
+        #expect(try synchrony(session) == "on")
+        try session.execute("COMMIT", deadline: soon)
+        #expect(try synchrony(session) == "off")
+        try session.execute("BEGIN", deadline: soon)
+        try session.execute(
+            """
+            SELECT finish_charge(id, attempt, request_id, 'charged', 200, '{}', '')
+            FROM charge WHERE subscription_id = \(subscription)
+            """, deadline: soon)
+        #expect(try synchrony(session) == "on")
+        try session.execute("ROLLBACK", deadline: soon)
+    }
+
+    private func synchrony(_ session: Connection) throws -> String {
+        try session.execute("SHOW synchronous_commit", deadline: soon)[0].decode(String.self)
+    }
+
+    @Test("in doubt, and not chargeable meanwhile: the refusal does not say that nothing was charged")
+    func doubtOfAPausedSubscription() throws {
+        _ = try ledger.finish(try attempt("r-1"), .unanswered(reason: "time-out"), deadline: soon)
+        try shop.history(subscription, StatusID.paused, effect: "0 seconds")
+        let refusal = problem { _ = try begin("r-2") }
+        #expect(refusal?.slug == "not-chargeable" && refusal?.extensions["outcome"] == "unknown")
+        #expect(refusal?.detail.contains("outcome is unknown") == true)
+        #expect(refusal?.detail.contains("Nothing was charged") == false)
+    }
+
     @Test func theRecordOfEventsCannotBeChanged() throws {
         _ = try ledger.finish(try attempt("r-1"), .declined(status: 402, body: "no\u{0}pe"), deadline: soon)
         let events = try shop.run("SELECT what, platform_status, excerpt FROM charge_event ORDER BY id").map {

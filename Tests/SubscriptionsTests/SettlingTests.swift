@@ -110,6 +110,61 @@ import Testing
         #expect(platform.orders == ["r-2": 1])
     }
 
+    @Test("several are sent at the same time, after one that goes first")
+    func together() throws {
+        let club = try shop.club()
+        let ids = try (0..<9).map { _ in try shop.subscription(club: club, history: []) }
+        for id in ids { try doubt("r-\(id)", of: id) }
+        try letTimePass()
+        let before = platform.requests.count
+        let gate = Gate()
+        platform.behave { $0.ordinal == before ? .order : .holdBeforeActing(gate) }
+        let run = Background { [self] in try settle() }
+        try platform.waitForRequests(before + 9)
+        gate.open()
+        #expect(try run.value() == [9, 0, 0, 0])
+    }
+
+    @Test("while nobody is there, one doubt a run loses a try and the others wait for the platform")
+    func anOutageUsesUpNoTries() throws {
+        let club = try shop.club()
+        for _ in 0..<20 {
+            let id = try shop.subscription(club: club, history: [])
+            try doubt("r-\(id)", of: id)
+        }
+        let away = try ScriptedPlatform()
+        away.stop()
+        let desk = shop.desk(away)
+        for _ in 1...3 {
+            try letTimePass()
+            #expect(try settle(desk) == [0, 0, 1, 0])
+        }
+        #expect(try shop.count("SELECT sum(settle_count) FROM charge") == 3)
+        try letTimePass()
+        #expect(try settle() == [20, 0, 0, 0])
+    }
+
+    @Test("a doubt whose settling dies backs off as well, and does not stand in front of the others for ever")
+    func whatDiesBacksOff() throws {
+        let other = try shop.subscription(club: try shop.club(), history: [])
+        try doubt("deadly")
+        try doubt("r-2", of: other)
+        try letTimePass()
+        func claim() throws -> [String] {
+            try shop.run("SELECT sent_request FROM claim_unsettled(1, 0)").map { try $0.decode(String.self) }
+        }
+        // The lease is over at once and nothing is recorded, as when the process dies.
+        #expect(try claim() == ["deadly"])
+        #expect(try claim() == ["r-2"])
+        #expect(try claim() == [])
+        let minutes = try shop.run(
+            "SELECT round(extract(epoch FROM settle_at - lease_until) / 60)::int FROM charge WHERE request_id = 'deadly'"
+        )
+        #expect(try minutes[0].decode(Int.self) == 5)
+        try letTimePass()
+        #expect(try settle() == [2, 0, 0, 0])
+    }
+
     @Test("several settling processes at once send every doubt once")
     func racing() throws {
         let club = try shop.club()
@@ -266,7 +321,14 @@ import Testing
         try doubt("r-1")
         try shop.migrator().downgrade(to: "c7e4a90d5b62")
         #expect(try shop.count("SELECT count(*) FROM charge WHERE state = 'unknown' AND in_doubt") == 1)
-        try charge("r-2")
+        // As a function of that time would charge.
+        let row = try shop.run(
+            """
+            SELECT charge_id, charge_attempt, sent_request
+            FROM begin_charge(\(subscription), 'r-2', 'UTC', 60000, false)
+            """)[0]
+        let (id, attempt, request) = try row.decode(Int.self, Int.self, String.self)
+        try shop.run("SELECT finish_charge(\(id), \(attempt), \(request), 'charged', 200, '{}', NULL)")
         #expect(try charge(of: subscription) == ("charged", 2, "r-1"))
         try shop.migrator().upgrade()
         #expect(try settle() == [0, 0, 0, 0])

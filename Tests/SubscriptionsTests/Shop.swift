@@ -11,11 +11,13 @@ import Testing
 final class Shop: Sendable {
     let url: String
     let database: Database
+    let store: SubscriptionStore
     private let counter = Atomic<Int>(0)
 
     init() throws {
         url = try PostgresServer.shared.freshDatabase()
         database = Database(url: url, application: "test")
+        store = SubscriptionStore(database)
         try migrator().upgrade()
     }
 
@@ -25,7 +27,11 @@ final class Shop: Sendable {
         return try Migrator(connection: connection, folder: .load("/\(root)/migrations/subscriptions"))
     }
 
-    var store: SubscriptionStore { SubscriptionStore(database) }
+    /// A session of its own, for transactions that stand open.
+    func session() throws -> Connection {
+        try Connection(url: url, application: "test", deadline: .after(milliseconds: 10_000))
+    }
+
     var eligibility: Eligibility { Eligibility(database) }
 
     /// A name that no other of this shop has.

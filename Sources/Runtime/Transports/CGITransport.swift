@@ -20,7 +20,7 @@ struct CGITransport: Transport, ~Copyable {
         // A server may offer only the decoded path; it has no escapes left to decode then.
         if getenv("REQUEST_URI") == nil {
             let query = getenv("QUERY_STRING").map { "?" + String(cString: $0) } ?? ""
-            request.uri = (getenv("PATH_INFO").map { String(cString: $0) } ?? "/") + query
+            request.take(uri: (getenv("PATH_INFO").map { String(cString: $0) } ?? "/") + query)
         }
         let announced = request.headers["content-length"]
         request.body = StandardInput.read(limit: min(announced.flatMap { Int($0) } ?? 0, Request.bodyLimit + 1))

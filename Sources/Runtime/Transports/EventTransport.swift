@@ -13,7 +13,7 @@ struct EventTransport: Transport, ~Copyable {
             let event = try JSON.decode(HTTPEvent.self, from: text)
             request.event = event
             request.method = event.method
-            request.uri = event.rawPath
+            request.rawPath = event.rawPath
             request.headers = event.headers
             request.sourceIP = event.requestContext.sourceIP
         } catch {

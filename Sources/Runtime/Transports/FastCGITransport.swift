@@ -35,8 +35,8 @@ struct FastCGITransport: Transport, ~Copyable {
         FCGX_Finish_r(request)
         if request.pointee.ipcFd >= 0 { FCGX_Free(request, 1) }
         while !stop.isRaised {
-            if acceptConnection(), FCGX_Accept_r(request) == 0 { return read() }
             connections.wait()
+            if !stop.isRaised, acceptConnection(), FCGX_Accept_r(request) == 0 { return read() }
         }
         return nil
     }
@@ -70,6 +70,9 @@ struct FastCGITransport: Transport, ~Copyable {
             // Closing both streams sends answer and end in one write, and says whether it arrived; finishing alone
             // would not say, flushing first would cost a write more.
             let failed = FCGX_FClose(request.pointee.err) | FCGX_FClose(request.pointee.out) != 0
+            // The request has been read to its end, so closing cannot take the answer away from the peer, and libfcgi
+            // need not wait for the peer to close first, as it does for an attached one.
+            FCGX_Detach(request)
             FCGX_Finish_r(request)
             if failed { throw ClientGone() }
         } catch {

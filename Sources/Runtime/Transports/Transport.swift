@@ -19,8 +19,10 @@ struct BrokenStream: Error {
 /// A request as a transport read it, before it is matched with a route.
 struct Request {
     var method = "GET"
-    /// Path and query as they were sent.
-    var uri = "/"
+    /// As it was sent.
+    var rawPath = "/"
+    /// As it was sent, without the question mark.
+    var rawQuery = ""
     var `protocol` = "HTTP/1.1"
     var sourceIP = ""
     /// By lower-case name.
@@ -36,12 +38,17 @@ struct Request {
     var isAbandoned: () -> Bool = { false }
 
     var requestID: String? { event?.requestContext.requestID ?? headers["x-request-id"] }
-    var rawPath: Substring { uri.firstIndex(of: "?").map { uri[..<$0] } ?? uri[...] }
-    var rawQuery: Substring { uri.firstIndex(of: "?").map { uri[uri.index(after: $0)...] } ?? "" }
 
     /// How long it waited before a worker took it. A gateway whose clock is ahead of ours makes it 0.
     var waitedMilliseconds: Int {
         startedEpochMilliseconds == 0 ? 0 : max(0, Clock.epochMilliseconds() - startedEpochMilliseconds)
+    }
+
+    /// Takes path and query.
+    mutating func take(uri: String) {
+        guard let mark = uri.utf8.firstIndex(of: UInt8(ascii: "?")) else { return rawPath = uri }
+        rawPath = String(uri[..<mark])
+        rawQuery = String(uri[uri.utf8.index(after: mark)...])
     }
 
     /// Takes one CGI variable (RFC 3875), or the gateway's own REQUEST_START in seconds with a fraction.
@@ -49,7 +56,7 @@ struct Request {
         func text() -> String { String(decodingCString: value, as: UTF8.self) }
         switch name {
         case "REQUEST_METHOD": method = text()
-        case "REQUEST_URI": uri = text()
+        case "REQUEST_URI": take(uri: text())
         case "SERVER_PROTOCOL": `protocol` = text()
         case "REMOTE_ADDR": sourceIP = text()
         case "CONTENT_TYPE": if value.pointee != 0 { headers["content-type"] = text() }

@@ -16,15 +16,22 @@ struct SettleCharges: ScheduledFunction {
     }
 
     struct Report: Encodable {
-        /// `nil` when another process had this tick.
         let settled: SettlingReport?
+        /// Why nothing was done; `nil` when it was.
+        let skipped: String?
+
+        /// - Parameter settled: `nil` when another process was elected.
+        init(_ settled: SettlingReport?) {
+            self.settled = settled
+            skipped = settled == nil ? "another process has this tick, or is still at an earlier one" : nil
+        }
     }
 
     func handle(_ event: ScheduledEvent, _ context: Context) throws -> Report {
         // By hand it runs whoever else does: a doubt is claimed by one run only.
-        guard let interval = event.interval else { return Report(settled: try desk.settle(context)) }
+        guard let interval = event.interval else { return Report(try desk.settle(context)) }
         return Report(
-            settled: try database.electing(
+            try database.electing(
                 name: context.functionName, everySeconds: interval, deadline: context.deadline
             ) {
                 try desk.settle(context)

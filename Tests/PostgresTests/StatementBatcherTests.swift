@@ -1,0 +1,108 @@
+import Postgres
+import Runtime
+import Synchronization
+import TestSupport
+import Testing
+
+/// What a batcher ran, without a database: the first statement lasts until the test lets it end.
+private final class Statements: Sendable {
+    let sizes = Lock<[Int]>([])
+    let firstMayEnd = Gate()
+    let firstRuns = Gate()
+
+    func begin(_ batch: StatementBatcher<Int, String>.Batch) {
+        let isFirst = sizes.withLock { sizes in
+            sizes.append(batch.requests.count)
+            return sizes.count == 1
+        }
+        guard isFirst else { return }
+        firstRuns.open()
+        firstMayEnd.wait()
+    }
+
+    /// Asks 0 to `count` - 1 at the same time, 0 before the others; the first statement ends when all have begun.
+    func ask(_ count: Int, _ batcher: StatementBatcher<Int, String>) throws -> [Result<String, any Error>] {
+        let begun = Atomic(1)
+        return try concurrently(count) { [self] number in
+            if number > 0 {
+                firstRuns.wait()
+                if begun.wrappingAdd(1, ordering: .relaxed).newValue == count { firstMayEnd.open() }
+            }
+            return Result { try batcher.answer(number, deadline: soon) }
+        }
+    }
+}
+
+@Suite struct StatementBatcherTests {
+    private let statements = Statements()
+
+    private func refusal() throws -> PostgresError {
+        let connection = try PostgresServer.shared.connect(to: PostgresServer.shared.freshDatabase())
+        return try #require(throws: PostgresError.self) { try connection.execute("SELECT 1 / 0", deadline: soon) }
+    }
+
+    @Test func everyoneGetsTheAnswerToTheirOwnRequest() throws {
+        let batcher = StatementBatcher<Int, String>(lanes: 1, largest: 8) { [statements] batch in
+            let requests = batch.requests
+            statements.begin(batch)
+            return requests.map { "answer \($0)" }
+        }
+        let answers = try statements.ask(40, batcher).map { try $0.get() }
+        #expect(answers == (0..<40).map { "answer \($0)" })
+        let sizes = statements.sizes.withLock { $0 }
+        #expect(sizes.reduce(0, +) == 40)
+        #expect(sizes.first == 1, "the first goes at once, without waiting for company")
+        #expect(sizes.count < 40, "those that wait go together")
+        #expect(sizes.allSatisfy { $0 <= 8 })
+    }
+
+    @Test func noneFailsForAnothersSake() throws {
+        let refused = try refusal()
+        let batcher = StatementBatcher<Int, String>(lanes: 1) { [statements] batch in
+            let requests = batch.requests
+            statements.begin(batch)
+            if requests.contains(7) { throw refused }
+            #expect(batch.othersWait || requests.count == 1)
+            return requests.map { "answer \($0)" }
+        }
+        let answers = try statements.ask(20, batcher)
+        for (number, answer) in answers.enumerated() where number != 7 {
+            #expect(try answer.get() == "answer \(number)")
+        }
+        #expect(throws: PostgresError.self) { try answers[7].get() }
+    }
+
+    /// What may have taken effect is not sent again.
+    @Test func anUnknownOutcomeIsToldAndNotRepeated() throws {
+        let times = Atomic(0)
+        let batcher = StatementBatcher<Int, String>(lanes: 1) { [statements] batch in
+            let requests = batch.requests
+            statements.begin(batch)
+            times.add(requests.count, ordering: .relaxed)
+            if !requests.contains(0) { throw PostgresError.connectionLost(statement: "s", reason: "gone") }
+            return requests.map { "answer \($0)" }
+        }
+        let answers = try statements.ask(20, batcher)
+        #expect(try answers[0].get() == "answer 0")
+        for answer in answers.dropFirst() { #expect(throws: PostgresError.self) { try answer.get() } }
+        #expect(times.load(ordering: .relaxed) == 20, "each was run once")
+    }
+
+    @Test func anUnreachableDatabaseIsToldToAllWhoWait() throws {
+        let batcher = StatementBatcher<Int, String>(lanes: 1, largest: 2) { [statements] batch in
+            statements.begin(batch)
+            throw PostgresError.unavailable(reason: "nobody there")
+        }
+        for answer in try statements.ask(20, batcher) { #expect(throws: PostgresError.self) { try answer.get() } }
+        #expect(statements.sizes.withLock { $0.count } < 10, "not one after the other, each with its own time-out")
+    }
+
+    @Test func afterAFailureItGoesOn() throws {
+        let batcher = StatementBatcher<Int, String>(lanes: 1) { batch in
+            if batch.requests == [0] { throw PostgresError.unavailable(reason: "nobody there") }
+            return batch.requests.map { "answer \($0)" }
+        }
+        #expect(throws: PostgresError.self) { try batcher.answer(0, deadline: soon) }
+        #expect(try batcher.answer(1, deadline: soon) == "answer 1")
+    }
+}

@@ -1,0 +1,110 @@
+import Postgres
+import Runtime
+import Subscriptions
+import TestSupport
+import Testing
+
+/// What is asked at the same moment goes to the database together; nobody may notice but by the time it takes.
+@Suite struct ManyAtOnceTests {
+    let shop: Shop
+
+    init() throws { shop = try Shop() }
+
+    private var soon: Deadline { .after(milliseconds: 60_000) }
+
+    @Test func aCrowdOfDifferentRequestsGetsEachItsOwnAnswer() throws {
+        let (open, closed) = (try shop.club(), try shop.club(status: 2))
+        let first = try shop.store.subscribe(customer: "old", toClub: open, deadline: soon).id
+        let outcomes = try concurrently(80) { [shop, soon] number -> String in
+            let (club, customer) =
+                switch number % 4 {
+                case 0: (open, "new “\\\(number)\",NULL")
+                case 1: (open, "old")
+                case 2: (closed, "late \(number)")
+                default: (4711, "lost \(number)")
+                }
+            do {
+                let made = try shop.store.subscribe(customer: customer, toClub: club, deadline: soon)
+                return try shop.run("SELECT customer_store_id FROM subscription WHERE id = \(made.id)")[0]
+                    .decode(String.self)
+            } catch let problem as Problem {
+                return "\(problem.slug) \(problem.extensions["subscription_id"] ?? "")"
+            }
+        }
+        for (number, outcome) in outcomes.enumerated() {
+            switch number % 4 {
+            case 0: #expect(outcome == "new “\\\(number)\",NULL")
+            case 1: #expect(outcome == "already-subscribed \(first)")
+            case 2: #expect(outcome == "club-not-active ")
+            default: #expect(outcome == "club-not-found ")
+            }
+        }
+        #expect(try shop.count("SELECT count(*) FROM subscription") == 21)
+        #expect(try shop.count("SELECT count(*) FROM subscription_status_history") == 21)
+    }
+
+    @Test func racingChangesOfOneSubscriptionLeaveOneAutomaticReturn() throws {
+        let id = try shop.subscription(club: try shop.club(), history: [(StatusID.active, "-1 day")])
+        let returns = try concurrently(40) { [shop, soon] number in
+            try shop.store.changeStatus(
+                of: id, to: StatusID.paused, effectDate: nil, returnAfterDays: number + 1, details: nil, deadline: soon
+            ).returnsAt
+        }
+        #expect(returns.allSatisfy { $0 != nil })
+        #expect(
+            try shop.count("SELECT count(*) FROM subscription_status_history WHERE subscription_id = \(id)") == 42)
+        #expect(
+            try shop.count(
+                """
+                SELECT count(*) FROM subscription_status_history
+                WHERE subscription_id = \(id) AND details = 'Automatic return schedule'
+                """) == 1)
+        #expect(try shop.count("SELECT count(*) FROM superseded_return") == 39)
+    }
+
+    /// An outside suite's open transaction holds a club's row; whoever subscribes elsewhere must not wait for it.
+    @Test func whoIsHeldUpHoldsUpNobodyElse() throws {
+        let (held, free) = (try shop.club(), try shop.club())
+        let outsider = try Connection(url: shop.url, application: "outside", deadline: soon)
+        try outsider.run(script: "BEGIN; SELECT FROM club WHERE id = \(held) FOR UPDATE", deadline: soon)
+        let waiting = Background { [shop, soon] in
+            try concurrently(4) { try shop.store.subscribe(customer: "held \($0)", toClub: held, deadline: soon).id }
+        }
+        try Eventually.happens("the held ones to wait") {
+            try shop.count("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") > 0
+        }
+        _ = try concurrently(20) { [shop, soon] number in
+            try shop.store.subscribe(customer: "free \(number)", toClub: free, deadline: soon).id
+        }
+        #expect(try shop.count("SELECT count(*) FROM subscription") == 20)
+        try outsider.run(script: "ROLLBACK", deadline: soon)
+        #expect(Set(try waiting.value()).count == 4)
+        #expect(try shop.count("SELECT count(*) FROM subscription") == 24)
+    }
+
+    @Test func theDatabaseTakesNoTwoChangesOfOneSubscriptionInOneCall() throws {
+        let id = try shop.subscription(club: try shop.club(), history: [(StatusID.active, "-1 day")])
+        let error = try #require(throws: PostgresError.self) {
+            try shop.run(
+                """
+                SELECT outcome FROM change_status(
+                    \([id, id]), '{2,1}', '{NULL,NULL}', '{NULL,NULL}', '{NULL,NULL}', '{a,b}', '{c,d}', false)
+                """)
+        }
+        #expect(error.sqlState == "21000")
+        #expect(
+            try shop.count("SELECT count(*) FROM subscription_status_history WHERE subscription_id = \(id)") == 1)
+    }
+
+    @Test func theDatabaseSubscribesACustomerOnceInOneCall() throws {
+        let club = Int(try shop.club())
+        let rows = try shop.run(
+            """
+            SELECT outcome, subscription_id
+            FROM subscribe(\([club, club]), '{twin,twin}', '{s1,s2}', '{h1,h2}', false)
+            """)
+        let answers = try rows.map { try $0.decode(String.self, String.self) }
+        #expect(answers.map(\.0) == ["subscribed", "already-subscribed"])
+        #expect(answers.map(\.1) == ["s1", "s1"])
+    }
+}
