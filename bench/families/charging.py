@@ -1,0 +1,56 @@
+"""`charge`: repeats beside the deciding statement, first charges beside the platform and the ledger's two commits."""
+import statistics
+import sys
+
+from families.data import half
+from families.subscribing import beside_limits
+from measuring import peers, statements
+from measuring.load import CONNECTIONS, answers, pgbench, wrk
+from measuring.table import Row, at_least, in_turns
+
+TARGET_REPLAY = at_least(0.85)
+TARGET_FIRST = at_least(0.7)
+
+
+def measure(workspace, instance, platform):
+    first = half(workspace) + 1
+    scripts = statements.scripts(last=half(workspace), first=first, clients=CONNECTIONS)
+
+    def beside(script):
+        return pgbench(instance.database, scripts[script], workspace.seconds, workspace.folder)
+
+    def replaying(base):
+        return lambda: answers(base, workspace.seconds, "charge", last=half(workspace))
+
+    replay = {"ours": replaying(instance.gateway), "pgbench": lambda: beside("replay")}
+    if not workspace.is_short:
+        replay["c"] = replaying(peers.c_statement(workspace, instance, "charge", 32))
+    workspace.table.add(lambda: beside_limits(
+        "`charge` replay, %d connections" % CONNECTIONS, in_turns(workspace.turns, **replay), TARGET_REPLAY))
+
+    def empty_ledger():
+        instance.sql("TRUNCATE charge, charge_request, charge_event, charge_settlement")
+
+    def first_charges():
+        empty_ledger()
+        load = wrk(instance.gateway, workspace.seconds, "charge", first=first)
+        charged = int(instance.sql("SELECT count(*) FROM charge WHERE state = 'charged'"))
+        if load.refused or charged < load.requests:
+            sys.exit("bench: of %d first charges %d were refused and %d are on record (there are %d subscriptions)" % (
+                load.requests, load.refused, charged, half(workspace)))
+        return load.rate
+
+    def two_commits():
+        empty_ledger()
+        return beside("charge")
+
+    def first_rows():
+        figures = in_turns(
+            workspace.turns, ours=first_charges, pgbench=two_commits,
+            platform=lambda: answers(platform + "/order/bench", workspace.seconds, "order"))
+        slower = min(("pgbench", "platform"), key=lambda name: statistics.median(figures[name]))
+        names = {"pgbench": "pgbench, the two commits", "platform": "the platform (C) alone"}
+        return [Row("`charge`, first time, %d connections" % CONNECTIONS, figures["ours"], names[name], figures[name],
+                    TARGET_FIRST if name == slower else None) for name in names]
+
+    workspace.table.add(first_rows)

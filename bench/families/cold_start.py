@@ -1,0 +1,53 @@
+"""From exec to the first answer over FastCGI, without a database and with one query, beside the same in C."""
+import os
+import sys
+import time
+
+from families.data import EXISTING
+from measuring import peers
+from measuring.fastcgi import ask
+from measuring.table import Row, at_most, in_turns
+from measuring.workspace import end, listening
+
+TARGET_BARE = at_most(5, "ms")
+TARGET_QUERY = at_most(12, "ms")
+# A start takes milliseconds, so there is time for many.
+STARTS_PER_TURN = 4
+
+
+def measure(workspace, instance):
+    def start(command, environment, request, expected):
+        path = workspace.path("cold-start.sock")
+        with listening(path) as listener:
+            begin = time.perf_counter()
+            process = workspace.start(command, listener, environment)
+            answer = ask(path, **request)
+            milliseconds = (time.perf_counter() - begin) * 1000
+            process.kill()
+            end(process)
+        os.unlink(path)
+        if expected not in answer:
+            sys.exit("bench: %s answered %r" % (command[0], answer))
+        return milliseconds
+
+    def rows(what, target, ours, c, request, expected):
+        figures = in_turns(STARTS_PER_TURN * workspace.turns, ours=lambda: start(*ours, request, expected),
+                           c=lambda: start(*c, request, expected))
+        return [Row(what, figures["ours"], "C with libfcgi", figures["c"], target, "%.1f")]
+
+    workspace.table.add(lambda: rows(
+        "exec to first answer, ms, no database", TARGET_BARE,
+        ([workspace.function("Livez")], peers.function_environment("livez", "GET /livez", 1)),
+        ([workspace.compile("peers/c-answer/answer.c", "fcgi"), "1"], None),
+        {"REQUEST_URI": "/livez"}, b"alive"))
+
+    # A customer who has subscribed: connecting and one statement that writes nothing.
+    path = "/club/%s/subscribe/" % instance.club
+    body = b'{"customer_id":"c%d"}' % EXISTING
+    workspace.table.add(lambda: rows(
+        "exec to first answer, ms, one query", TARGET_QUERY,
+        ([workspace.function("Subscribe")], peers.function_environment(
+            "subscribe", "POST /club/{id}/subscribe/", 1, DATABASE_URL=instance.database)),
+        (peers.c_statement_command(workspace, "subscribe", 1),
+         {**os.environ, "DATABASE_URL": instance.database}),
+        {"REQUEST_URI": path, "body": body}, b"already-subscribed"))

@@ -1,0 +1,1 @@
+"""What every row family uses: turns and table, load, programs, instances, data, statements."""

@@ -1,0 +1,98 @@
+"""A running instance of this project, its database, and the data that the rows need."""
+import json
+import os
+import socket
+import subprocess
+import sys
+from urllib.parse import unquote, urlsplit
+
+from measuring.statements import ROOT
+
+# Subscription n has this id, and the customer cN.
+ID = "'00000000-0000-4000-%s-' || 100000000000 + n"
+
+
+class Instance:
+    def __init__(self, tool, folder, environment):
+        if not os.path.exists(tool):
+            sys.exit("bench: %s is missing: run make build first" % tool)
+        self.tool = tool
+        self.state = os.path.join(folder, "state")
+        os.makedirs(self.state)
+        os.chmod(folder, 0o755)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.environment = {
+            **os.environ, "TAPROOM_STATE": self.state, "TAPROOM_PORT": str(self.port),
+            "TAPROOM_CONFIG": os.path.join(folder, "config.json"), **environment}
+        self.club = None
+
+    def up(self):
+        self.run("up")
+        with open(os.path.join(self.state, "instance.json")) as file:
+            self.record = json.load(file)
+        # The functions' own URI, which goes through the server's Unix socket.
+        self.database = self.record["parameters"]["databases.subscriptions"]
+        self.gateway = "http://127.0.0.1:%d" % self.port
+        self.club = self.sql(
+            "WITH made AS (INSERT INTO club (name, store_sku) VALUES ('Bench', 1) RETURNING id) "
+            "INSERT INTO club_status_history SELECT gen_random_uuid()::text, id, 1, utc_now() - interval '60 days', "
+            "utc_now(), '' FROM made RETURNING club_id").split()[0]
+
+    def down(self):
+        """Stops it and forgets its data, wherever they lie."""
+        self.run("clean-state")
+
+    def run(self, *arguments):
+        done = subprocess.run([self.tool, *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit("bench: taproom %s failed:\n%s%s" % (arguments[0], done.stdout, done.stderr))
+        return done.stdout
+
+    def sql(self, text):
+        return subprocess.run(["psql", "-qAtX", "-v", "ON_ERROR_STOP=1", self.database, "-c", text], check=True,
+                              capture_output=True, text=True).stdout
+
+    def copy(self, query, table):
+        """Loads rows by COPY, as outsiders do."""
+        psql = ["psql", "-qX", "-v", "ON_ERROR_STOP=1", self.database, "-c"]
+        rows = subprocess.Popen(psql + ["COPY (%s) TO STDOUT" % query], stdout=subprocess.PIPE)
+        subprocess.run(psql + ["COPY %s FROM STDIN" % table], stdin=rows.stdout, check=True)
+        if rows.wait() != 0:
+            sys.exit("bench: loading %s failed" % table)
+
+    def load(self, count, charged=0, changes=False):
+        """Subscriptions 1 … count, all active since 30 days; the first `charged` of them charged this month.
+
+        - changes: seven of ten have changed since: four cancelled or paused, three active again.
+        """
+        at = "utc_now() - interval '%d days'"
+        numbers = "generate_series(1, %d) n" % count
+        self.copy("SELECT %s, %s, 'c' || n, %s FROM %s" % (ID % "8000", self.club, at % 30, numbers), "subscription")
+        history = "SELECT %s, %s, 1, %s, %s, 'Subscribed' FROM %s" % (
+            ID % "9000", ID % "8000", at % 30, at % 30, numbers)
+        if changes:
+            history += (
+                " UNION ALL SELECT %s, %s, (ARRAY[2, 2, 3, 3, 1, 1, 1])[n %% 10 + 1], %s, %s, 'Changed' FROM %s "
+                "WHERE n %% 10 < 7" % (ID % "a000", ID % "8000", at % 10, at % 10, numbers))
+        self.copy(history, "subscription_status_history")
+        if charged:
+            self.sql(
+                "WITH made AS (INSERT INTO charge (subscription_id, period, state, request_id, customer_id, sku_id, "
+                "lease_until, created_at, charged_at, platform_order) "
+                "SELECT %s, billing_period(clock_timestamp(), 'UTC'), 'charged', 'bench-' || n, 'c' || n, 1, now(), "
+                "now(), now(), '{\"order_id\":\"bench\"}' "
+                "FROM generate_series(1, %d) n RETURNING request_id, id) "
+                "INSERT INTO charge_request SELECT request_id, id FROM made" % (ID % "8000", charged))
+        self.settle()
+
+    def settle(self):
+        """Takes what loading left to do out of the measurements: as the superuser, who may."""
+        address = urlsplit(self.database)
+        with open(os.path.join(self.record["data"], "postgres.password")) as file:
+            environment = {**os.environ, "PGPASSWORD": file.read().strip()}
+        subprocess.run(
+            ["psql", "-qX", "-v", "ON_ERROR_STOP=1", "-h", unquote(address.hostname), "-p", str(address.port),
+             "-U", "postgres", "-d", address.path[1:], "-c", "VACUUM ANALYZE", "-c", "CHECKPOINT"],
+            check=True, env=environment)

@@ -1,0 +1,81 @@
+"""Load: wrk for HTTP, pgbench for statements, and pace for a given rate."""
+import itertools
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+BENCH = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+CONNECTIONS = 16
+# No two loads of a run, nor two runs, may make the same "new" customers.
+seeds = itertools.count(int(time.time()))
+
+
+@dataclass
+class Load:
+    rate: float
+    requests: int
+    # Answers other than 2xx and 3xx.
+    refused: int
+
+
+def wrk(url, seconds, script=None, **environment):
+    """Requests over 16 connections of two threads; ends the bench on connection errors."""
+    command = ["wrk", "-t2", "-c%d" % CONNECTIONS, "-d%ds" % seconds]
+    if script:
+        command += ["-s", os.path.join(BENCH, "wrk", script + ".lua")]
+    environment = {"BENCH_" + name.upper(): str(value) for name, value in environment.items()}
+    text = run(command + [url], {**os.environ, "BENCH_SEED": str(next(seeds)), **environment})
+    if "Socket errors" in text:
+        sys.exit("bench: not every request to %s was answered:\n%s" % (url, text))
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    return Load(
+        float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]), int(re.search(r"(\d+) requests in", text)[1]),
+        int(refused[1]) if refused else 0)
+
+
+def answers(url, seconds, script=None, **environment):
+    """The rate of a load whose answers must all be 2xx."""
+    load = wrk(url, seconds, script, **environment)
+    if load.refused:
+        sys.exit("bench: %d of %d answers of %s were not 2xx" % (load.refused, load.requests, url))
+    return load.rate
+
+
+def mixed(url, seconds, existing):
+    """The rate of subscribing, of which half must be refused: those customers have subscribed."""
+    load = wrk(url, seconds, "subscribe", existing=existing)
+    if not 0.4 < load.refused / load.requests < 0.6:
+        sys.exit("bench: %d of %d subscriptions at %s were refused, not half" % (load.refused, load.requests, url))
+    return load.rate
+
+
+def pgbench(database, script, seconds, folder):
+    """Transactions a second over 16 sessions, prepared."""
+    path = os.path.join(folder, "pgbench.sql")
+    with open(path, "w") as file:
+        file.write(script)
+    text = run(["pgbench", "-n", "-M", "prepared", "-c", str(CONNECTIONS), "-j", "2", "-T", str(seconds),
+                "-D", "count=0", "-f", path, database])
+    failed = re.search(r"failed transactions: (\d+)", text)
+    if failed and failed[1] != "0" or "aborted" in text:
+        sys.exit("bench: pgbench did not get through:\n" + text)
+    return float(re.search(r"tps = ([\d.]+) \(without", text)[1])
+
+
+def pace(program, port, path, rate, seconds, existing):
+    """Median and 99th percentile in milliseconds of subscribing at a rate over 16 connections."""
+    text = run([program, str(port), path, str(CONNECTIONS), str(int(rate)), str(seconds), str(existing)])
+    count, refused, median, last = (int(word) for word in text.split())
+    if refused:
+        sys.exit("bench: %d of %d paced requests were neither taken nor known" % (refused, count))
+    return median / 1000, last / 1000
+
+
+def run(command, environment=None):
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode != 0:
+        sys.exit("bench: %s failed:\n%s%s" % (command[0], done.stdout, done.stderr))
+    return done.stdout

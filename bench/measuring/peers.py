@@ -1,0 +1,170 @@
+"""Those whom we are measured beside: their servers, and the nginx before them, which is the same for all.
+
+Each runs the way its users run it. nginx's settings for the answering programs are `NGINX`; the C peer of a statement
+stands behind the instance's own nginx.conf with nothing changed but the socket.
+"""
+import glob
+import os
+import re
+import subprocess
+import sys
+from urllib.parse import unquote, urlsplit
+
+from measuring.statements import IN_C, ROOT
+from measuring.workspace import answers_http, compiler, free_port, listening, wait_until
+
+WORKERS = 4
+# What its manual recommends: twice the processors and one.
+FLASK_WORKERS = 2 * (os.cpu_count() or 1) + 1
+PACKAGES = {
+    "limits": "nginx libfcgi0ldbl postgresql-15 libpq5 wrk",
+    "PHP-FPM": "php8.2-fpm php8.2-opcache",
+    "Flask": "python3-flask python3-sqlalchemy python3-psycopg2 gunicorn",
+}
+
+# The parameters are those that our gateway sends, and what PHP needs besides.
+NGINX = """
+worker_processes auto; pid {folder}/nginx-{port}.pid; error_log {folder}/nginx-error.log;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off; client_body_temp_path {folder}/body; fastcgi_temp_path {folder}/fastcgi;
+    proxy_temp_path {folder}/proxy; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        fastcgi_keep_conn off; fastcgi_next_upstream off;
+        fastcgi_param REQUEST_METHOD $request_method; fastcgi_param REQUEST_URI $request_uri;
+        fastcgi_param CONTENT_TYPE $content_type; fastcgi_param CONTENT_LENGTH $content_length;
+        fastcgi_param REMOTE_ADDR $remote_addr; fastcgi_param SERVER_PROTOCOL $server_protocol;
+        fastcgi_param REQUEST_START $msec; fastcgi_param HTTP_X_REQUEST_ID $request_id;
+        {location}
+    }}
+}}
+"""
+PHP_FPM = """
+[global]
+error_log = {folder}/php-fpm.log
+daemonize = no
+[www]
+{user}
+listen = {folder}/php.sock
+listen.mode = 0666
+listen.backlog = 511
+pm = static
+pm.max_children = {workers}
+"""
+
+
+def versions():
+    """A line for each peer, and what is missing."""
+    compiled_by = subprocess.run([compiler(), "--version"], check=True, capture_output=True, text=True).stdout
+    lines = ["C: " + compiled_by.split("\n")[0]]
+    for peer, packages in PACKAGES.items():
+        found = [(name, installed(name)) for name in packages.split()]
+        lines.append("%s: %s" % (peer, ", ".join("%s %s" % (name, version or "is missing") for name, version in found)))
+    return lines
+
+
+def installed(package):
+    done = subprocess.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", package], capture_output=True,
+                          text=True)
+    state, _, version = done.stdout.partition(" ")
+    return version if state == "installed" else None
+
+
+def missing(peer):
+    """Why a peer cannot be measured; None when it can."""
+    packages = [name for name in PACKAGES[peer].split() if not installed(name)]
+    return "%s not installed; run scripts/install-packages --bench" % " ".join(packages) if packages else None
+
+
+def behind_nginx(workspace, location):
+    """Starts an nginx with one location block; gives its base URL."""
+    port = free_port()
+    configuration = workspace.path("nginx-%d.conf" % port)
+    with open(configuration, "w") as file:
+        file.write(NGINX.format(folder=workspace.folder, port=port, location=location))
+    return nginx(workspace, configuration, port)
+
+
+def nginx(workspace, configuration, port):
+    workspace.start(["nginx", "-c", configuration, "-g", "daemon off;"])
+    base = "http://127.0.0.1:%d" % port
+    wait_until(lambda: answers_http(base + "/"), "nginx")
+    return base
+
+
+def fastcgi(workspace, command, name, environment=None):
+    """A FastCGI program behind an nginx of its own; gives its process, the base URL and its socket."""
+    path = workspace.path("%s-%d.sock" % (name, free_port()))
+    process = workspace.start(command, listening(path), environment)
+    return process, behind_nginx(workspace, "location / { fastcgi_pass unix:%s; }" % path), path
+
+
+def function_environment(name, route, workers, **more):
+    return {"PATH": os.environ["PATH"], "TAPROOM_FUNCTION": name, "TAPROOM_ROUTES": route,
+            "TAPROOM_CONCURRENCY": str(workers), **more}
+
+
+def livez(workspace):
+    """Our function that only answers."""
+    return fastcgi(workspace, [workspace.function("Livez")], "livez",
+                   function_environment("livez", "GET /livez", WORKERS))
+
+
+def c_answer(workspace):
+    program = workspace.compile("peers/c-answer/answer.c", "fcgi")
+    return fastcgi(workspace, [program, str(WORKERS)], "c-answer")
+
+
+def php_answer(workspace):
+    """Debian's php-fpm with its own php.ini, where opcache is on; a static pool of as many workers as ours."""
+    user = "user = www-data" if os.geteuid() == 0 else ""
+    configuration = workspace.path("php-fpm.conf")
+    with open(configuration, "w") as file:
+        file.write(PHP_FPM.format(folder=workspace.folder, workers=WORKERS, user=user))
+    script = workspace.path("answer.php")
+    with open(os.path.join(ROOT, "bench/peers/php-fpm/answer.php")) as source, open(script, "w") as file:
+        file.write(source.read())
+    workspace.start([sorted(glob.glob("/usr/sbin/php-fpm[0-9]*"))[-1], "--nodaemonize", "--fpm-config", configuration])
+    wait_until(lambda: os.path.exists(workspace.path("php.sock")), "php-fpm")
+    return behind_nginx(workspace, "location / { fastcgi_param SCRIPT_FILENAME %s; fastcgi_pass unix:%s; }" % (
+        script, workspace.path("php.sock")))
+
+
+def c_statement(workspace, instance, function, workers):
+    """A function's statement in C, with as many workers, behind the instance's own nginx.conf."""
+    path = workspace.path("c-%s.sock" % function)
+    workspace.start(c_statement_command(workspace, function, workers), listening(path),
+                    {**os.environ, "DATABASE_URL": instance.database})
+    with open(os.path.join(instance.state, "nginx.conf")) as file:
+        text = file.read()
+    port = free_port()
+    for pattern, other in (("(?m)^pid .*;", "pid %s/c-%s.pid;" % (workspace.folder, function)),
+                           (r"listen 127\.0\.0\.1:\d+", "listen 127.0.0.1:%d" % port),
+                           (r"unix:\S*/%s\.sock" % function, "unix:" + path)):
+        text, count = re.subn(pattern, other, text)
+        if count != 1:
+            sys.exit("bench: %s/nginx.conf has %d times “%s”, not once" % (instance.state, count, pattern))
+    configuration = workspace.path("c-%s.conf" % function)
+    with open(configuration, "w") as file:
+        file.write(text)
+    return nginx(workspace, configuration, port)
+
+
+def c_statement_command(workspace, function, workers):
+    return [workspace.compile("peers/c-statement/statement.c", "fcgi", "pq"), str(workers), *IN_C[function]]
+
+
+def flask(workspace, instance):
+    """Flask and SQLAlchemy under gunicorn's own workers, on a Unix socket behind nginx."""
+    address = urlsplit(instance.database)
+    url = "postgresql+psycopg2://%s:%s@%s?host=%s&port=%d" % (
+        address.username, address.password, address.path, unquote(address.hostname), address.port)
+    name = "flask-%d.sock" % free_port()
+    workspace.start(
+        ["/usr/bin/gunicorn", "--workers", str(FLASK_WORKERS), "--bind", "unix:" + workspace.path(name), "--umask", "0",
+         "--chdir", os.path.join(ROOT, "bench/peers/flask"), "--log-level", "warning", "app:app"],
+        environment={"PATH": os.environ["PATH"], "DATABASE_URL": url, "PYTHONDONTWRITEBYTECODE": "1"})
+    wait_until(lambda: os.path.exists(workspace.path(name)), "gunicorn")
+    return behind_nginx(workspace, "location / { proxy_read_timeout 300s; proxy_pass http://unix:%s; }"
+                        % workspace.path(name))

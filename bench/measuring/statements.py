@@ -1,0 +1,92 @@
+"""The functions' own statements, read from the Swift sources, so that what pgbench and the C peer run cannot drift.
+
+When a statement takes other parameters, its `values` below are what has to follow: one for each `\\(…)` of the Swift
+text, in order. A wrong number of them ends the bench with the statement's name.
+"""
+import os
+import re
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Statement:
+    def __init__(self, source, marker, values):
+        self.values = values
+        path = os.path.join(ROOT, "Sources", source)
+        with open(path) as file:
+            found = [text for text in re.findall(r'"""\n(.*?)"""', file.read(), re.DOTALL) if marker in text]
+        if len(found) != 1:
+            sys.exit("bench: %s has %d statements with “%s”, not 1: correct statements.py" % (path, len(found), marker))
+        self.pieces = split_at_interpolations(" ".join(found[0].split()))
+        if len(self.pieces) - 1 != len(values):
+            sys.exit("bench: the statement with “%s” in %s takes %d values, and statements.py has %d" % (
+                marker, path, len(self.pieces) - 1, len(values)))
+
+    def with_values(self, values=None):
+        """The text with an expression for each parameter."""
+        values = self.values if values is None else values
+        return "".join(piece + value for piece, value in zip(self.pieces, values + [""]))
+
+
+def split_at_interpolations(text):
+    """The pieces around each `\\(…)`, whose parentheses may nest."""
+    pieces, rest = [], text
+    while "\\(" in rest:
+        piece, rest = rest.split("\\(", 1)
+        depth = 1
+        for index, character in enumerate(rest):
+            depth += {"(": 1, ")": -1}.get(character, 0)
+            if depth == 0:
+                break
+        pieces.append(piece)
+        rest = rest[index + 1:]
+    return pieces + [rest]
+
+
+def scripts(existing=1, last=1, first=1, clients=1, club="1"):
+    """pgbench's scripts, which ask for the same mix as those of wrk.
+
+    - existing: customers c1 … of this number have subscribed.
+    - last: the greatest number of a subscription that is charged or gets another status.
+    - first: the least number of a subscription that is charged for the first time.
+    """
+    replay = BEGIN_CHARGE.with_values()
+    return {
+        "subscribe": "\\set is_new random(0, 1)\n"
+                     "\\set customer random(1, %d) + :is_new * %d * random(1, 2147483648)\n%s;\n" % (
+                         existing, existing, SUBSCRIBE.with_values([club] + SUBSCRIBE.values[1:])),
+        "status": "\\set subscription random(1, %d) + 100000000000\n\\set status random(1, 3)\n%s;\n" % (
+            last, CHANGE_STATUS.with_values()),
+        "replay": "\\set subscription random(1, %d) + 100000000000\n%s;\n" % (last, replay),
+        "charge": "\\set count :count + 1\n\\set subscription %d + :count * %d + :client_id + 100000000000\n"
+                  "%s \\gset\n%s;\n" % (first, clients, replay, FINISH_CHARGE.with_values()),
+    }
+
+
+# MARK: Where parameters come from
+
+SUBSCRIPTION = "'00000000-0000-4000-8000-' || :subscription"
+MADE_ID = "gen_random_uuid()::text"
+
+# MARK: The statements, with one value for each parameter as pgbench gives it; `scripts` fills in the club
+SUBSCRIBE = Statement(
+    "Subscriptions/SubscriptionStore.swift", "FROM subscribe(", ["1", "'c' || :customer", MADE_ID, MADE_ID])
+CHANGE_STATUS = Statement(
+    "Subscriptions/SubscriptionStore.swift", "FROM change_status(",
+    [SUBSCRIPTION, ":status", "NULL", "NULL", "NULL", MADE_ID, MADE_ID])
+BEGIN_CHARGE = Statement(
+    "Charging/ChargeLedger.swift", "FROM begin_charge(",
+    [SUBSCRIPTION, "'bench-' || :subscription", "'UTC'", "25000", "false"])
+FINISH_CHARGE = Statement(
+    "Charging/ChargeLedger.swift", "FROM finish_charge(",
+    [":charge_id", ":charge_attempt", ":sent_request", "'charged'", "200", "'{\"order_id\":\"bench\"}'", "NULL"])
+
+
+# MARK: As the C peer runs them: the text, the outcome of success, and where each $n comes from (see statement.c).
+IN_C = {
+    "subscribe": [SUBSCRIBE.with_values(["$1", "$2", "$3", "$4"]), "subscribed", "1", "customer_id", "uuid", "uuid"],
+    "status": [CHANGE_STATUS.with_values(["$1", "$2", "NULL", "NULL", "NULL", "$3", "$4"]), "changed",
+               "1", "status_id", "uuid", "uuid"],
+    "charge": [BEGIN_CHARGE.with_values(["$1", "$2", "'UTC'", "25000", "false"]), "charged", "1", "3"],
+}
