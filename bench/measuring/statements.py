@@ -55,7 +55,7 @@ def scripts(existing=1, last=1, first=1, clients=1, club="1"):
     return {
         "subscribe": "\\set is_new random(0, 1)\n"
                      "\\set customer random(1, %d) + :is_new * %d * random(1, 2147483648)\n%s;\n" % (
-                         existing, existing, SUBSCRIBE.with_values([club] + SUBSCRIBE.values[1:])),
+                         existing, existing, SUBSCRIBE.with_values([array(club, "integer")] + SUBSCRIBE.values[1:])),
         "status": "\\set subscription random(1, %d) + 100000000000\n\\set status random(1, 3)\n%s;\n" % (
             last, CHANGE_STATUS.with_values()),
         "replay": "\\set subscription random(1, %d) + 100000000000\n%s;\n" % (last, replay),
@@ -64,29 +64,51 @@ def scripts(existing=1, last=1, first=1, clients=1, club="1"):
     }
 
 
+def array(value, kind):
+    """The functions' statements take what several requests ask; here each asks for itself."""
+    return "ARRAY[%s]::%s[]" % (value, kind)
+
+
 # MARK: Where parameters come from
 
-SUBSCRIPTION = "'00000000-0000-4000-8000-' || :subscription"
-MADE_ID = "gen_random_uuid()::text"
+SUBSCRIPTION = array("'00000000-0000-4000-8000-' || :subscription", "varchar")
+MADE_ID = array("gen_random_uuid()::text", "varchar")
+REQUEST = array("'bench-' || :subscription", "varchar")
 
 # MARK: The statements, with one value for each parameter as pgbench gives it; `scripts` fills in the club
+
 SUBSCRIBE = Statement(
-    "Subscriptions/SubscriptionStore.swift", "FROM subscribe(", ["1", "'c' || :customer", MADE_ID, MADE_ID])
+    "Subscriptions/SubscriptionStore.swift", "FROM subscribe(",
+    ["", array("'c' || :customer", "varchar"), MADE_ID, MADE_ID, "false"])
 CHANGE_STATUS = Statement(
     "Subscriptions/SubscriptionStore.swift", "FROM change_status(",
-    [SUBSCRIPTION, ":status", "NULL", "NULL", "NULL", MADE_ID, MADE_ID])
+    [SUBSCRIPTION, array(":status", "integer"), array("NULL", "timestamp"), array("NULL", "integer"),
+     array("NULL", "varchar"), MADE_ID, MADE_ID, "false"])
 BEGIN_CHARGE = Statement(
-    "Charging/ChargeLedger.swift", "FROM begin_charge(",
-    [SUBSCRIPTION, "'bench-' || :subscription", "'UTC'", "25000", "false"])
+    "Charging/LedgerRequests.swift", "FROM begin_charges(",
+    [SUBSCRIPTION, REQUEST, "'UTC'", array("25000", "integer"), array("false", "boolean"), "false", "false"])
 FINISH_CHARGE = Statement(
-    "Charging/ChargeLedger.swift", "FROM finish_charge(",
-    [":charge_id", ":charge_attempt", ":sent_request", "'charged'", "200", "'{\"order_id\":\"bench\"}'", "NULL"])
+    "Charging/LedgerRequests.swift", "FROM finish_charges(",
+    [array(":charge_id", "bigint"), array(":charge_attempt", "integer"), array(":sent_request", "varchar"),
+     array("'charged'", "text"), array("200", "integer"), array("'{\"order_id\":\"bench\"}'", "text"),
+     array("NULL", "varchar"), "false"])
 
 
 # MARK: As the C peer runs them: the text, the outcome of success, and where each $n comes from (see statement.c).
+
+def in_c(statement, bound, outcome, *sources):
+    """- bound: what stands for the parameters of these places; the others are as pgbench has them."""
+    values = [bound.get(place, value) for place, value in enumerate(statement.values)]
+    return [statement.with_values(values), outcome, *sources]
+
+
 IN_C = {
-    "subscribe": [SUBSCRIBE.with_values(["$1", "$2", "$3", "$4"]), "subscribed", "1", "customer_id", "uuid", "uuid"],
-    "status": [CHANGE_STATUS.with_values(["$1", "$2", "NULL", "NULL", "NULL", "$3", "$4"]), "changed",
-               "1", "status_id", "uuid", "uuid"],
-    "charge": [BEGIN_CHARGE.with_values(["$1", "$2", "'UTC'", "25000", "false"]), "charged", "1", "3"],
+    "subscribe": in_c(
+        SUBSCRIBE, {0: array("$1", "integer"), 1: array("$2", "varchar"), 2: array("$3", "varchar"),
+                    3: array("$4", "varchar")}, "subscribed", "1", "customer_id", "uuid", "uuid"),
+    "status": in_c(
+        CHANGE_STATUS, {0: array("$1", "varchar"), 1: array("$2", "integer"), 5: array("$3", "varchar"),
+                        6: array("$4", "varchar")}, "changed", "1", "status_id", "uuid", "uuid"),
+    "charge": in_c(
+        BEGIN_CHARGE, {0: array("$1", "varchar"), 1: array("$2", "varchar")}, "charged", "1", "3"),
 }
