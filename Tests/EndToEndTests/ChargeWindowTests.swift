@@ -6,38 +6,12 @@ import Testing
 
 /// Every window in which a charge may be lost or made twice, through the real gateway against a platform that
 /// misbehaves on command. What is left open is settled by the next request.
-@Suite(.serialized) struct ChargeWindowTests {
+@Suite(.serialized) struct ChargeWindowTests: WindowSuite {
     let broken: Breakage
     let platform: ScriptedPlatform
     let club: Int
 
-    init() throws {
-        let shop = try PrivateInstance.broken.get()
-        broken = try Breakage(shop)
-        platform = try #require(shop.platform)
-        platform.behave { _ in .order }
-        try broken.release()
-        club = try shop.club(in: broken.database)
-    }
-
-    func window(_ number: Int) throws -> ChargeWindow {
-        ChargeWindow(
-            number: "\(number)", subscription: try broken.shop.subscription(inClub: club), broken: broken,
-            platform: platform)
-    }
-
-    /// Charges, and the function dies at that point.
-    func chargeAndDie(_ window: ChargeWindow, at point: Breakage.Point) throws {
-        try broken.kill(at: point)
-        let lost = try window.charge("a")
-        #expect(lost.status == 502, "\(lost.text)")
-        #expect(try lost.json()["executed"]?.string == "unknown")
-        try broken.release()
-    }
-
-    func requestID(_ answer: HTTPAnswer) throws -> String? {
-        try answer.json()["request_id"]?.string?.split(separator: "-").last.map(String.init)
-    }
+    init() throws { (broken, platform, club) = try Self.prepare(PrivateInstance.broken) }
 
     // MARK: Kills
 

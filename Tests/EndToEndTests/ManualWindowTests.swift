@@ -4,7 +4,7 @@ import Runtime
 import TestSupport
 import Testing
 
-extension ChargeWindowTests {
+extension OutageWindowTests {
     // MARK: A platform to which nothing may be sent twice
 
     @Test("with ecommerce.resend = manual a doubt is sent by nobody; an operator's word decides")

@@ -12,6 +12,8 @@ final class PrivateInstance: Sendable {
     static let directed = Result { try PrivateInstance(platform: ScriptedPlatform()) }
     /// The same, for the suite that breaks it at every step and needs it for itself.
     static let broken = Result { try PrivateInstance(platform: ScriptedPlatform()) }
+    /// The same, for the suite that refuses its writes and operates it.
+    static let outage = Result { try PrivateInstance(platform: ScriptedPlatform()) }
     /// The same, for the randomised run.
     static let soaked = Result { try PrivateInstance(platform: ScriptedPlatform()) }
 
