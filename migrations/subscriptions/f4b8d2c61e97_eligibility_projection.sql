@@ -83,69 +83,87 @@ END $$;
 -- Triggers run as the owner and with the owner's search path, because an outsider may have rights on the approved tables
 -- only; and with index scans, because a plan made while the tables were small is kept for the session.
 
-CREATE FUNCTION history_changed() RETURNS trigger LANGUAGE plpgsql VOLATILE
+-- Most rows are the first or the newest of their subscription; those have a short way.
+CREATE FUNCTION history_inserted() RETURNS trigger LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
-    written integer;
-    new_id varchar;
+    row_id varchar;
     changed varchar;
     status integer;
     effect timestamp;
-    club integer;
-    is_new boolean;
     part record;
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        SELECT count(*), min(n.id), min(n.subscription_id), min(n.status_id), min(n.effect_date)
-        INTO written, new_id, changed, status, effect FROM new_rows n;
-        IF written = 1 AND (changed IS NULL OR effect IS NULL) THEN
+    -- Nobody else sees a subscription that this transaction has made. One that it has updated looks the same: that
+    -- update has claimed it or noted it as unsettled.
+    INSERT INTO active_interval (since, until, club_id, subscription_id, json_id)
+    SELECT n.effect_date, 'infinity', s.club_id, s.id, escaped_in_json(s.id)
+    FROM new_rows n JOIN subscription s ON s.id = n.subscription_id
+    WHERE (SELECT count(*) FROM new_rows) = 1 AND s.xmin = pg_current_xact_id()::xid
+        AND n.status_id = 1 AND n.effect_date < 'infinity' AND s.club_id IS NOT NULL
+        AND NOT EXISTS (
+            SELECT FROM subscription_status_history h WHERE h.subscription_id = n.subscription_id AND h.id <> n.id);
+    IF FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF (SELECT count(*) FROM new_rows) = 1 THEN
+        SELECT n.id, n.subscription_id, n.status_id, n.effect_date INTO row_id, changed, status, effect FROM new_rows n;
+        IF changed IS NULL OR effect IS NULL THEN
+            RETURN NULL;
+        ELSIF NOT claim_share(lock_share(changed)) THEN
+            INSERT INTO unsettled_subscription VALUES (changed);
+            RETURN NULL;
+        ELSIF NOT EXISTS (
+            SELECT FROM subscription_status_history h
+            WHERE h.subscription_id = changed AND h.effect_date >= effect AND h.id <> row_id)
+        THEN
+            IF effect > utc_now() THEN
+                UPDATE active_interval i SET until = effect WHERE i.subscription_id = changed AND i.until = 'infinity';
+            ELSE
+                DELETE FROM active_interval i WHERE i.subscription_id = changed;
+            END IF;
+            IF status = 1 AND effect < 'infinity' THEN
+                INSERT INTO active_interval (since, until, club_id, subscription_id, json_id)
+                SELECT effect, 'infinity', s.club_id, s.id, escaped_in_json(s.id)
+                FROM subscription s WHERE s.id = changed AND s.club_id IS NOT NULL;
+            END IF;
             RETURN NULL;
         END IF;
-        -- The short way: the first or the newest row of its subscription, as most are.
-        IF written = 1 THEN
-            SELECT s.club_id, s.xmin = pg_current_xact_id()::xid INTO club, is_new
-            FROM subscription s WHERE s.id = changed;
-            -- Nobody else sees a subscription that this transaction has made. One that it has updated looks the same:
-            -- that update has claimed it or noted it as unsettled.
-            IF (is_new OR claim_share(lock_share(changed))) AND NOT EXISTS (
-                SELECT FROM subscription_status_history h
-                WHERE h.subscription_id = changed AND h.effect_date >= effect AND h.id <> new_id)
-            THEN
-                IF effect > utc_now() THEN
-                    UPDATE active_interval i SET until = effect
-                    WHERE i.subscription_id = changed AND i.until = 'infinity';
-                ELSE
-                    DELETE FROM active_interval i WHERE i.subscription_id = changed;
-                END IF;
-                IF status = 1 AND club IS NOT NULL AND effect < 'infinity' THEN
-                    INSERT INTO active_interval (since, until, club_id, subscription_id, json_id)
-                    VALUES (effect, 'infinity', club, changed, escaped_in_json(changed));
-                END IF;
-                RETURN NULL;
-            END IF;
-        END IF;
-        FOR part IN
-            SELECT lock_share(n.subscription_id) AS share, array_agg(DISTINCT n.subscription_id) AS subscriptions
-            FROM new_rows n WHERE n.subscription_id IS NOT NULL GROUP BY 1
-        LOOP
-            PERFORM settle_share(part.share, part.subscriptions);
-        END LOOP;
-    ELSIF TG_OP = 'UPDATE' THEN
-        FOR part IN
-            SELECT lock_share(c.subscription_id) AS share, array_agg(DISTINCT c.subscription_id) AS subscriptions
-            FROM (SELECT o.subscription_id FROM old_rows o UNION ALL SELECT n.subscription_id FROM new_rows n) c
-            WHERE c.subscription_id IS NOT NULL GROUP BY 1
-        LOOP
-            PERFORM settle_share(part.share, part.subscriptions);
-        END LOOP;
-    ELSE
-        FOR part IN
-            SELECT lock_share(o.subscription_id) AS share, array_agg(DISTINCT o.subscription_id) AS subscriptions
-            FROM old_rows o WHERE o.subscription_id IS NOT NULL GROUP BY 1
-        LOOP
-            PERFORM settle_share(part.share, part.subscriptions);
-        END LOOP;
     END IF;
+    FOR part IN
+        SELECT lock_share(n.subscription_id) AS share, array_agg(DISTINCT n.subscription_id) AS subscriptions
+        FROM new_rows n WHERE n.subscription_id IS NOT NULL GROUP BY 1
+    LOOP
+        PERFORM settle_share(part.share, part.subscriptions);
+    END LOOP;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION history_updated() RETURNS trigger LANGUAGE plpgsql VOLATILE
+SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+    part record;
+BEGIN
+    FOR part IN
+        SELECT lock_share(c.subscription_id) AS share, array_agg(DISTINCT c.subscription_id) AS subscriptions
+        FROM (SELECT o.subscription_id FROM old_rows o UNION ALL SELECT n.subscription_id FROM new_rows n) c
+        WHERE c.subscription_id IS NOT NULL GROUP BY 1
+    LOOP
+        PERFORM settle_share(part.share, part.subscriptions);
+    END LOOP;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION history_deleted() RETURNS trigger LANGUAGE plpgsql VOLATILE
+SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+    part record;
+BEGIN
+    FOR part IN
+        SELECT lock_share(o.subscription_id) AS share, array_agg(DISTINCT o.subscription_id) AS subscriptions
+        FROM old_rows o WHERE o.subscription_id IS NOT NULL GROUP BY 1
+    LOOP
+        PERFORM settle_share(part.share, part.subscriptions);
+    END LOOP;
     RETURN NULL;
 END $$;
 
@@ -186,11 +204,11 @@ BEGIN
 END $$;
 
 CREATE TRIGGER active_interval_insert AFTER INSERT ON subscription_status_history
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION history_changed();
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION history_inserted();
 CREATE TRIGGER active_interval_update AFTER UPDATE ON subscription_status_history
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION history_changed();
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION history_updated();
 CREATE TRIGGER active_interval_delete AFTER DELETE ON subscription_status_history
-    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION history_changed();
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION history_deleted();
 CREATE TRIGGER active_interval_truncate AFTER TRUNCATE ON subscription_status_history
     FOR EACH STATEMENT EXECUTE FUNCTION history_truncated();
 CREATE TRIGGER active_interval_update AFTER UPDATE ON subscription
@@ -359,7 +377,9 @@ DROP TRIGGER active_interval_update ON subscription_status_history;
 DROP TRIGGER active_interval_insert ON subscription_status_history;
 DROP FUNCTION history_truncated();
 DROP FUNCTION subscription_updated();
-DROP FUNCTION history_changed();
+DROP FUNCTION history_deleted();
+DROP FUNCTION history_updated();
+DROP FUNCTION history_inserted();
 DROP FUNCTION settle_share(integer, varchar[]);
 DROP FUNCTION claim_share(integer);
 DROP FUNCTION lock_share(varchar);
