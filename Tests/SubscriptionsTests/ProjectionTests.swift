@@ -67,13 +67,14 @@ import Testing
     func concurrency() throws {
         let seed = UInt64.random(in: 0...(.max))
         let shop = try Shop()
-        try shop.run(SQL(unsafeText: Outsider.ground))
+        try PostgresServer.shared.connect(to: shop.url).run(script: Outsider.ground, deadline: .never)
         let refusals = try concurrently(6) { thread in
             var outsider = Outsider(seed: seed &+ UInt64(thread))
             let connection = try PostgresServer.shared.connect(to: shop.url)
             var refusals: [String] = []
             for _ in 0..<60 {
-                let statements = (0..<Int.random(in: 1...4, using: &outsider.generator)).map { _ in outsider.insertion()
+                let statements = (0..<Int.random(in: 1...4, using: &outsider.generator)).map { _ in
+                    outsider.insertion(moving: thread + 1)
                 }
                 let isolation = Bool.random(using: &outsider.generator) ? "READ COMMITTED" : "REPEATABLE READ"
                 do {

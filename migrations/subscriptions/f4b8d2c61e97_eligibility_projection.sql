@@ -271,9 +271,9 @@ CREATE FUNCTION eligibility_terms(
     p_at timestamp, OUT at timestamp, OUT last_club integer, OUT clubs bytea,
     OUT any_unsettled boolean, OUT all_unsettled boolean
 ) LANGUAGE sql STABLE AS $$
-    SELECT p_at, least(max(c.id), 9999),
+    SELECT p_at, least(max(c.id), 999),
         (SELECT string_agg(CASE WHEN n IN (SELECT chargeable_club(p_at)) THEN '\x01'::bytea ELSE '\x00' END, '' ORDER BY n)
-         FROM generate_series(0, least(max(c.id), 9999)) n),
+         FROM generate_series(0, least(max(c.id), 999)) n),
         EXISTS (SELECT FROM unsettled_subscription),
         EXISTS (SELECT FROM unsettled_subscription u WHERE u.subscription_id IS NULL)
     FROM club c
