@@ -75,7 +75,8 @@ public final class Database: Sendable {
         }
         return try Connection(
             url: url, application: application,
-            options: ["statement_timeout": "\(statementTimeoutMilliseconds)", "timezone": "UTC"],
+            // To compile a statement takes longer than any statement of ours.
+            options: ["statement_timeout": "\(statementTimeoutMilliseconds)", "timezone": "UTC", "jit": "off"],
             deadline: deadline.atMost(milliseconds: Self.connectMilliseconds))
     }
 

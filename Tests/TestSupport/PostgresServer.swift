@@ -49,6 +49,7 @@ public final class PostgresServer: Sendable {
             fsync = off
             synchronous_commit = off
             full_page_writes = off
+            jit = off
             timezone = 'UTC'
             """
         try tools.append(settings, to: "\(folder)/data/postgresql.conf")

@@ -1,0 +1,150 @@
+import Postgres
+import Runtime
+import TestSupport
+import Testing
+
+@testable import Subscriptions
+
+/// The kept intervals answer as the definition does, whatever outsiders write.
+@Suite struct ProjectionTests {
+    /// Instants relative to the statement's: now, between the future dates of the histories, and on one of them.
+    private static let instants = ["0", "1 minute", "10 minutes", "12 minutes", "25 minutes", "2 days"]
+
+    /// What disagrees at one of the instants, as text; empty when nothing does. One statement sees one state.
+    private static func disagreement(_ connection: Connection) throws -> [String] {
+        try connection.run(
+            script: """
+                WITH instant AS (
+                    SELECT now() AT TIME ZONE 'UTC' + span::interval AS at, span
+                    FROM unnest('{\(instants.joined(separator: ","))}'::text[]) span
+                    UNION SELECT effect_date, 'a row''s' FROM subscription_status_history
+                    WHERE effect_date > now() AT TIME ZONE 'UTC' AND isfinite(effect_date)
+                    UNION SELECT effect_date, 'a club''s' FROM club_status_history
+                    WHERE effect_date > now() AT TIME ZONE 'UTC' AND isfinite(effect_date)),
+                answer AS (
+                    SELECT span,
+                        ARRAY(SELECT e FROM eligible_by_definition(at) e ORDER BY 1) AS definition,
+                        ARRAY(SELECT e FROM eligible_page(at, NULL, 100000) e ORDER BY 1) AS page,
+                        ARRAY(SELECT id FROM eligible_in_json(at) piece, json_array_elements_text(
+                            ('[' || piece || ']')::json) id ORDER BY 1) AS json
+                    FROM instant)
+                SELECT format('at %s: definition %s, page %s, json %s', span, definition, page, json) FROM answer
+                WHERE definition::text[] IS DISTINCT FROM page::text[] OR definition::text[] IS DISTINCT FROM json
+                UNION ALL SELECT format('intervals of %s', id) FROM wrong_active_intervals() id
+                """, deadline: .after(milliseconds: 60_000)
+        ).map { try $0.decode(String.self) }
+    }
+
+    @Test("random statements of outsiders", arguments: 0..<6)
+    func random(_ run: Int) throws {
+        let seed = UInt64.random(in: 0...(.max))
+        var outsider = Outsider(seed: seed)
+        let shop = try Shop()
+        let connection = try PostgresServer.shared.connect(to: shop.url)
+        // Runs without and with subscriptions to settle: older snapshots leave every change unsettled.
+        let isolation = run % 3 == 2 ? "REPEATABLE READ" : "READ COMMITTED"
+        try connection.run(script: "SET default_transaction_isolation = '\(isolation)'", deadline: .never)
+        for step in 0..<120 {
+            let script = outsider.statement()
+            do {
+                try connection.run(script: script, deadline: .after(milliseconds: 60_000))
+            } catch {
+                // What the approved model itself refuses; nothing else may.
+                try #require(
+                    error.sqlState.map { ["23503", "23505"].contains($0) } ?? false,
+                    "seed \(seed), step \(step): \(script): \(error)")
+                try connection.run(script: "ROLLBACK", deadline: .never)
+            }
+            let wrong = try Self.disagreement(connection)
+            try #require(wrong == [], "seed \(seed), step \(step): \(script)")
+        }
+        try shop.run("SELECT settle_subscriptions(100000)")
+        #expect(try shop.count("SELECT count(*) FROM unsettled_subscription") == 0)
+        #expect(try Self.disagreement(connection) == [], "seed \(seed), settled")
+    }
+
+    @Test("sessions that write the same histories at the same time, and never wait for each other's commit")
+    func concurrency() throws {
+        let seed = UInt64.random(in: 0...(.max))
+        let shop = try Shop()
+        try PostgresServer.shared.connect(to: shop.url).run(script: Outsider.ground, deadline: .never)
+        let refusals = try concurrently(6) { thread in
+            var outsider = Outsider(seed: seed &+ UInt64(thread))
+            let connection = try PostgresServer.shared.connect(to: shop.url)
+            var refusals: [String] = []
+            for _ in 0..<60 {
+                let statements = (0..<Int.random(in: 1...4, using: &outsider.generator)).map { _ in
+                    outsider.insertion(moving: thread + 1)
+                }
+                let isolation = Bool.random(using: &outsider.generator) ? "READ COMMITTED" : "REPEATABLE READ"
+                do {
+                    try connection.run(
+                        script: "BEGIN ISOLATION LEVEL \(isolation);\(statements.joined(separator: ";"));COMMIT",
+                        deadline: .after(milliseconds: 60_000))
+                } catch {
+                    refusals.append("\(error)")
+                    try connection.run(script: "ROLLBACK", deadline: .never)
+                }
+                try shop.run("SELECT settle_subscriptions(3)")
+            }
+            return refusals
+        }
+        #expect(refusals.flatMap { $0 } == [], "seed \(seed)")
+        let connection = try PostgresServer.shared.connect(to: shop.url)
+        #expect(try Self.disagreement(connection) == [], "seed \(seed)")
+        try shop.run("SELECT settle_subscriptions(100000)")
+        #expect(try shop.count("SELECT count(*) FROM unsettled_subscription") == 0)
+        #expect(try Self.disagreement(connection) == [], "seed \(seed), settled")
+    }
+
+    @Test("a writer of a history that another transaction has open does not wait")
+    func noWaiting() throws {
+        let shop = try Shop()
+        let club = try shop.club()
+        let id = try shop.subscription(club: club, history: [(1, "-2 days")])
+        let (first, second) = (
+            try PostgresServer.shared.connect(to: shop.url), try PostgresServer.shared.connect(to: shop.url)
+        )
+        func write(_ connection: Connection, _ row: String, _ status: Int, _ effect: String) throws {
+            try connection.run(
+                script: """
+                    BEGIN; INSERT INTO subscription_status_history
+                    VALUES ('\(row)', '\(id)', \(status), utc_now() - interval '\(effect)', utc_now(), '')
+                    """, deadline: .after(milliseconds: 5000))
+        }
+        try write(first, "first", 2, "2 hours")
+        try write(second, "second", 1, "1 hour")
+        try first.run(script: "COMMIT", deadline: .never)
+        #expect(try shop.eligible() == [])
+        try second.run(script: "COMMIT", deadline: .never)
+        #expect(try shop.eligible() == [id])
+        #expect(try shop.count("SELECT count(*) FROM unsettled_subscription") == 1)
+        try shop.eligibility.writeAll(to: EligibilityTests.Collector(), deadline: .after(milliseconds: 20_000))
+        #expect(try shop.count("SELECT count(*) FROM unsettled_subscription") == 0)
+        #expect(try shop.eligible() == [id])
+    }
+
+    @Test("whom no right but on the approved tables is given, and no search path, writes them all the same")
+    func strangers() throws {
+        let shop = try Shop()
+        let club = try shop.club()
+        let id = try shop.subscription(club: club, history: [])
+        let role = "stranger_\(UInt32.random(in: 0...(.max)))"
+        let connection = try PostgresServer.shared.connect(to: shop.url)
+        try connection.run(
+            script: """
+                CREATE ROLE \(role);
+                GRANT ALL ON club, club_status_history, subscription, subscription_status_history TO \(role);
+                GRANT SELECT, REFERENCES ON status, club_status TO \(role);
+                SET ROLE \(role); SET search_path = '';
+                INSERT INTO public.subscription_status_history VALUES ('h1', '\(id)', 1, '2020-01-01', NULL, '');
+                UPDATE public.subscription SET customer_store_id = 'other';
+                UPDATE public.subscription_status_history SET details = 'other';
+                """, deadline: .never)
+        #expect(try shop.eligible() == [id])
+        try connection.run(script: "DELETE FROM public.subscription_status_history", deadline: .never)
+        try connection.run(script: "TRUNCATE public.subscription_status_history", deadline: .never)
+        #expect(try shop.eligible() == [])
+        try connection.run(script: "RESET ROLE; DROP OWNED BY \(role); DROP ROLE \(role)", deadline: .never)
+    }
+}
