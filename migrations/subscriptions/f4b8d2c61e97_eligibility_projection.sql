@@ -1,5 +1,5 @@
 -- revision: f4b8d2c61e97
--- down revision: d93b5e1f7a08
+-- down revision: e2a7c1f96b30
 -- message: eligibility projection
 --
 -- Who may be charged, kept beside the histories instead of computed from them each time. Outsiders write the approved
@@ -83,49 +83,59 @@ END $$;
 -- Triggers run as the owner and with the owner's search path, because an outsider may have rights on the approved tables
 -- only; and with index scans, because a plan made while the tables were small is kept for the session.
 
--- Most rows are the first or the newest of their subscription; those have a short way.
+-- A row that is the newest of its subscription ends the interval before it and may begin one; any other needs all rows.
+CREATE FUNCTION history_appended(p_id varchar, p_subscription varchar, p_status integer, p_effect timestamp)
+RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF p_subscription IS NULL OR p_effect IS NULL THEN
+        RETURN;
+    ELSIF NOT claim_share(lock_share(p_subscription)) THEN
+        INSERT INTO unsettled_subscription VALUES (p_subscription);
+        RETURN;
+    ELSIF EXISTS (
+        SELECT FROM subscription_status_history h
+        WHERE h.subscription_id = p_subscription AND h.effect_date >= p_effect AND h.id <> p_id)
+    THEN
+        PERFORM settle_share(lock_share(p_subscription), ARRAY[p_subscription]);
+        RETURN;
+    END IF;
+    IF p_effect > utc_now() THEN
+        UPDATE active_interval i SET until = p_effect
+        WHERE i.subscription_id = p_subscription AND i.until = 'infinity';
+    ELSE
+        DELETE FROM active_interval i WHERE i.subscription_id = p_subscription;
+    END IF;
+    IF p_status = 1 AND p_effect < 'infinity' THEN
+        INSERT INTO active_interval (since, until, club_id, subscription_id, json_id)
+        SELECT p_effect, 'infinity', s.club_id, s.id, escaped_in_json(s.id)
+        FROM subscription s WHERE s.id = p_subscription AND s.club_id IS NOT NULL;
+    END IF;
+END $$;
+
+-- Most rows are the first or the newest of their subscription; those have a short way, where a statement brings few.
 CREATE FUNCTION history_inserted() RETURNS trigger LANGUAGE plpgsql VOLATILE
 SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
-    row_id varchar;
-    changed varchar;
-    status integer;
-    effect timestamp;
+    few integer := (SELECT count(*) FROM (SELECT FROM new_rows LIMIT 65) n);
+    written integer;
     part record;
 BEGIN
-    -- Nobody else sees a subscription that this transaction has made. One that it has updated looks the same: that
-    -- update has claimed it or noted it as unsettled.
-    INSERT INTO active_interval (since, until, club_id, subscription_id, json_id)
-    SELECT n.effect_date, 'infinity', s.club_id, s.id, escaped_in_json(s.id)
-    FROM new_rows n JOIN subscription s ON s.id = n.subscription_id
-    WHERE (SELECT count(*) FROM new_rows) = 1 AND s.xmin = pg_current_xact_id()::xid
-        AND n.status_id = 1 AND n.effect_date < 'infinity' AND s.club_id IS NOT NULL
-        AND NOT EXISTS (
-            SELECT FROM subscription_status_history h WHERE h.subscription_id = n.subscription_id AND h.id <> n.id);
-    IF FOUND THEN
-        RETURN NULL;
-    END IF;
-    IF (SELECT count(*) FROM new_rows) = 1 THEN
-        SELECT n.id, n.subscription_id, n.status_id, n.effect_date INTO row_id, changed, status, effect FROM new_rows n;
-        IF changed IS NULL OR effect IS NULL THEN
+    IF few <= 64 THEN
+        -- Nobody else sees a subscription that this transaction has made. One that it has updated looks the same: that
+        -- update has claimed it or noted it as unsettled.
+        INSERT INTO active_interval (since, until, club_id, subscription_id, json_id)
+        SELECT n.effect_date, 'infinity', s.club_id, s.id, escaped_in_json(s.id)
+        FROM new_rows n JOIN subscription s ON s.id = n.subscription_id
+        WHERE s.xmin = pg_current_xact_id()::xid
+            AND n.status_id = 1 AND n.effect_date < 'infinity' AND s.club_id IS NOT NULL
+            AND NOT EXISTS (
+                SELECT FROM subscription_status_history h
+                WHERE h.subscription_id = n.subscription_id AND h.id <> n.id);
+        GET DIAGNOSTICS written = ROW_COUNT;
+        IF written = few THEN
             RETURN NULL;
-        ELSIF NOT claim_share(lock_share(changed)) THEN
-            INSERT INTO unsettled_subscription VALUES (changed);
-            RETURN NULL;
-        ELSIF NOT EXISTS (
-            SELECT FROM subscription_status_history h
-            WHERE h.subscription_id = changed AND h.effect_date >= effect AND h.id <> row_id)
-        THEN
-            IF effect > utc_now() THEN
-                UPDATE active_interval i SET until = effect WHERE i.subscription_id = changed AND i.until = 'infinity';
-            ELSE
-                DELETE FROM active_interval i WHERE i.subscription_id = changed;
-            END IF;
-            IF status = 1 AND effect < 'infinity' THEN
-                INSERT INTO active_interval (since, until, club_id, subscription_id, json_id)
-                SELECT effect, 'infinity', s.club_id, s.id, escaped_in_json(s.id)
-                FROM subscription s WHERE s.id = changed AND s.club_id IS NOT NULL;
-            END IF;
+        ELSIF written = 0 AND (few = 1 OR (SELECT count(DISTINCT n.subscription_id) FROM new_rows n) = few) THEN
+            PERFORM history_appended(n.id, n.subscription_id, n.status_id, n.effect_date) FROM new_rows n;
             RETURN NULL;
         END IF;
     END IF;
@@ -380,6 +390,7 @@ DROP FUNCTION subscription_updated();
 DROP FUNCTION history_deleted();
 DROP FUNCTION history_updated();
 DROP FUNCTION history_inserted();
+DROP FUNCTION history_appended(varchar, varchar, integer, timestamp);
 DROP FUNCTION settle_share(integer, varchar[]);
 DROP FUNCTION claim_share(integer);
 DROP FUNCTION lock_share(varchar);
