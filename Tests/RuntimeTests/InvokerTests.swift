@@ -74,7 +74,7 @@ private struct Scripted: HTTPFunction {
     ) throws -> (answers: [HTTPResponse], bodies: [String]) {
         let requests = targets.map { target in
             var request = Request()
-            request.uri = target
+            request.take(uri: target)
             prepare(&request)
             return request
         }
