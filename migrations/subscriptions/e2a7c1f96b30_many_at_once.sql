@@ -111,8 +111,8 @@ BEGIN
     ORDER BY a.place;
 END $$;
 
--- Decides what requests to charge may do: begin_charge for each of them (begin_charge_once with p_once). The locks are
--- taken before for all; who has been charged this month needs none.
+-- Decides what requests to charge may do: begin_charge for each of them (begin_charge_once with p_once), whose locks are
+-- taken before for all. Where everybody has been charged this month, the recorded answers need no lock.
 CREATE FUNCTION begin_charges(
     p_subscriptions varchar[], p_requests varchar[], p_zone text, p_leases integer[], p_only_watch boolean[],
     p_once boolean, p_others_wait boolean
@@ -122,18 +122,21 @@ CREATE FUNCTION begin_charges(
 ) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     month text := billing_period(clock_timestamp(), p_zone);
-    open_subscriptions text[];
-    open_requests text[];
 BEGIN
-    SELECT array_agg(r.subscription), array_agg(r.request) INTO open_subscriptions, open_requests
-    FROM unnest(p_subscriptions, p_requests) AS r (subscription, request)
-    WHERE NOT EXISTS (
-        SELECT FROM charge c
-        WHERE c.subscription_id = r.subscription AND c.period = month AND c.retired_at IS NULL AND c.state = 'charged');
-    IF open_subscriptions IS NOT NULL THEN
-        PERFORM lock_together('charge', open_subscriptions, p_others_wait);
-        PERFORM lock_together('request', open_requests, p_others_wait);
+    RETURN QUERY
+    WITH made AS MATERIALIZED (
+        SELECT r.place, c.id, c.request_id, c.charged_at AT TIME ZONE 'UTC' AS at, c.platform_order
+        FROM unnest(p_subscriptions) WITH ORDINALITY AS r (subscription, place)
+        JOIN charge c ON c.subscription_id = r.subscription AND c.period = month AND c.retired_at IS NULL
+            AND c.state = 'charged')
+    SELECT 'charged', NULL::text, m.id, month, NULL::integer, m.request_id::text, NULL::text, NULL::integer, 'charged',
+        m.at, m.platform_order
+    FROM made m WHERE (SELECT count(*) FROM made) = cardinality(p_subscriptions) ORDER BY m.place;
+    IF FOUND THEN
+        RETURN;
     END IF;
+    PERFORM lock_together('charge', p_subscriptions, p_others_wait);
+    PERFORM lock_together('request', p_requests, p_others_wait);
     IF p_once THEN
         RETURN QUERY SELECT b.* FROM unnest(p_subscriptions, p_requests, p_leases, p_only_watch) WITH ORDINALITY
             AS r (subscription, request, lease, only_watch, place)
