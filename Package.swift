@@ -76,11 +76,13 @@ let functionTargets: [Target] = functions.map { folder, needs in
 // MARK: Command line tool
 
 let tools: [Target] = [
-    library("Instance", ["Manifest", "Migrations", "Postgres", "Runtime"]),
+    library("Instance", ["Manifest", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
     library("Operations", ["Outbound", "Postgres", "Runtime", crypto]),
     .executableTarget(
         name: "taproom",
-        dependencies: ["Instance", "Manifest", "Migrations", "Operations", "Postgres", "Runtime", arguments, yaml],
+        dependencies: [
+            "Instance", "Manifest", "Migrations", "Operations", "Postgres", "Runtime", "Subscriptions", arguments, yaml,
+        ],
         swiftSettings: strict),
 ]
 

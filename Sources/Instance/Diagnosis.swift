@@ -1,5 +1,8 @@
 import Foundation
 import Manifest
+internal import Postgres
+internal import Runtime
+internal import Subscriptions
 
 /// One thing that was looked at.
 public struct Finding: Sendable, Equatable {
@@ -30,6 +33,7 @@ public struct Diagnosis {
             look("gateway", remedy: "make up", gateway),
             look("functions", remedy: "make up; then taproom logs", functions),
             look("migrations", remedy: "taproom migrate -x scope=\(scope) upgrade head", migrations),
+            look("eligibility", remedy: "taproom rebuild-eligibility --scope \(scope)", eligibility),
         ]
     }
 
@@ -103,5 +107,17 @@ public struct Diagnosis {
             return current == head ? nil : "\(service) is at \(current ?? "base"), head is \(head ?? "base")"
         }
         guard behind.isEmpty else { throw InstanceError(behind.joined(separator: "; ")) }
+    }
+
+    private func eligibility() throws {
+        guard let url = try Instance.running(project).record.databases["subscriptions"] else { return }
+        let connection = try Connection(
+            url: url, application: "taproom doctor", deadline: .after(milliseconds: 5000))
+        let (count, example) = try EligibilityUpkeep(connection).wrong(deadline: .after(milliseconds: 300_000))
+        guard count == 0 else {
+            throw InstanceError(
+                "the intervals kept for \(count) subscriptions are not those of their history, such as \(example ?? "")"
+            )
+        }
     }
 }

@@ -147,4 +147,30 @@ import Testing
         #expect(try shop.eligible() == [])
         try connection.run(script: "RESET ROLE; DROP OWNED BY \(role); DROP ROLE \(role)", deadline: .never)
     }
+
+    @Test("what was written while the triggers were off is found, and a rebuild mends it")
+    func upkeep() throws {
+        let shop = try Shop()
+        let club = try shop.club()
+        let ids = try (0..<3).map { _ in try shop.subscription(club: club, history: [(1, "-2 days")]) }
+        let connection = try PostgresServer.shared.connect(to: shop.url)
+        let upkeep = EligibilityUpkeep(connection)
+        let limit = Deadline.after(milliseconds: 20_000)
+        #expect(try upkeep.wrong(deadline: limit).count == 0)
+        try connection.run(
+            script: """
+                SET session_replication_role = replica;
+                DELETE FROM subscription_status_history WHERE subscription_id = '\(ids[0])';
+                UPDATE subscription_status_history SET status_id = 2 WHERE subscription_id = '\(ids[1])';
+                INSERT INTO subscription VALUES ('new', \(club), 'c');
+                INSERT INTO subscription_status_history VALUES ('new', 'new', 1, '2020-01-01');
+                RESET session_replication_role;
+                """, deadline: limit)
+        let wrong = try upkeep.wrong(deadline: limit)
+        #expect(wrong.count == 3)
+        #expect(wrong.example == "new")
+        #expect(try upkeep.rebuild(deadline: limit) == 0)
+        #expect(try upkeep.wrong(deadline: limit).count == 0)
+        #expect(try shop.eligible() == ["new", ids[2]])
+    }
 }
