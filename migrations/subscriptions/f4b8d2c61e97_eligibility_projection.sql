@@ -70,7 +70,7 @@ BEGIN
     END;
     -- One statement, so that both parts see the same.
     WITH old AS (
-        DELETE FROM active_interval i USING unnest(p_subscriptions) changed(id) WHERE i.subscription_id = changed.id)
+        DELETE FROM active_interval i WHERE i.subscription_id = ANY (p_subscriptions))
     INSERT INTO active_interval (since, until, club_id, subscription_id, json_id)
     SELECT d.since, d.until, d.club_id, d.subscription_id, escaped_in_json(d.subscription_id)
     FROM unnest(p_subscriptions) changed(id),
@@ -251,7 +251,7 @@ BEGIN
         GROUP BY 1
     LOOP
         CONTINUE WHEN NOT claim_share(part.share);
-        DELETE FROM unsettled_subscription u USING unnest(part.subscriptions) due(id) WHERE u.subscription_id = due.id;
+        DELETE FROM unsettled_subscription u WHERE u.subscription_id = ANY (part.subscriptions);
         CONTINUE WHEN NOT settle_share(part.share, part.subscriptions);
         settled := settled + cardinality(part.subscriptions);
     END LOOP;
