@@ -5,6 +5,8 @@ from typing import Callable, Optional, Sequence
 
 # How far a ratio may be from its target before the short run fails.
 TOLERANCE = 0.2
+# How often the short run measures again what has missed: another program may have had the processors.
+GATE_REPEATS = 2
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def in_turns(turns: int, **measures: Callable[[], float]):
 class Table:
     """Prints rows as they come and remembers which miss their target.
 
-    A gate repeats a measurement once when a row of it misses by more than the tolerance, and counts only the second.
+    A gate repeats a measurement when a row of it misses by more than the tolerance, twice at most; the last one counts.
     """
 
     def __init__(self, is_gate):
@@ -94,7 +96,9 @@ class Table:
 
     def add(self, measure: Callable[[], Sequence[Row]]):
         rows = measure()
-        if self.is_gate and not all(row.holds(self.tolerance) for row in rows):
+        for _ in range(GATE_REPEATS if self.is_gate else 0):
+            if all(row.holds(self.tolerance) for row in rows):
+                break
             for row in rows:
                 print(row.line(self.tolerance) + " measured again", flush=True)
             rows = measure()
