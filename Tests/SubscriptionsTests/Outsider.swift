@@ -100,7 +100,8 @@ struct Outsider {
             let new = "'n' || \(Int.random(in: 1...1_000_000, using: &generator))"
             return "BEGIN; INSERT INTO subscription VALUES (\(new), \(club()), 'c'); "
                 + "\(one(["SAVEPOINT s; ", ""]))INSERT INTO subscription_status_history "
-                + "VALUES (gen_random_uuid()::text, \(new), \(status()), \(date())); "
+                + "VALUES (gen_random_uuid()::text, \(new), \(status()), \(date()))"
+                + "\(one(["", ", (gen_random_uuid()::text, \(id("s", 8)), \(status()), \(date()))"])); "
                 + "\(one(["UPDATE subscription SET club_id = \(club()) WHERE id = \(new); ", ""]))"
                 + "INSERT INTO subscription_status_history VALUES (gen_random_uuid()::text, \(new), 1, \(date())); "
                 + one(["COMMIT", "COMMIT", "ROLLBACK"])
@@ -120,6 +121,12 @@ struct Outsider {
             let rows = (0..<Int.random(in: 2...6, using: &generator)).map { _ in historyRow() }
             return
                 "INSERT INTO subscription_status_history VALUES \(rows.joined(separator: ", ")) ON CONFLICT DO NOTHING"
+        case 18:
+            // Its rows in the order of their dates.
+            let own = subscription()
+            return "INSERT INTO subscription_status_history SELECT gen_random_uuid()::text, \(own), status, "
+                + "utc_now() + days * interval '1 day' FROM (VALUES (\(status()), 1), (\(status()), 2), (1, 4)) "
+                + "r (status, days) LIMIT \(one(["2", "3"]))"
         default:
             return "INSERT INTO subscription_status_history VALUES \(historyRow()) ON CONFLICT (id) DO UPDATE SET "
                 + "effect_date = excluded.effect_date, status_id = excluded.status_id"
