@@ -4,8 +4,8 @@ public import Runtime
 /// The record that decides whether a subscription may be charged in a month, and what came of it.
 ///
 /// `begin` commits a row with the request id that will be sent before anything is sent; `finish` commits the outcome.
-/// Between the two no transaction is open. What threads ask at the same moment goes to the database together. An attempt that never finishes holds the row until its lease ends; the next
-/// one then sends the same request id.
+/// Between the two no transaction is open. What threads ask at the same moment goes to the database together. An attempt
+/// that never finishes holds the row until its lease ends; the next one then sends the same request id.
 public struct ChargeLedger: Sendable {
     let database: Database
     /// The business time zone, by PostgreSQL's name for it.
