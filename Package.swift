@@ -28,6 +28,7 @@ let cModules: [Target] = [
     .systemLibrary(name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
     .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
 ]
 
 // MARK: Runtime and wrappers: a module imports only what stands above it
@@ -36,6 +37,7 @@ let foundation: [Target] = [
     library("Runtime", ["CFastCGI", log]),
     library("Postgres", ["CPostgres", "Runtime"]),
     library("Outbound", ["CCurl", "Runtime", log]),
+    library("Events", ["Postgres", "Runtime"]),
     library("Migrations", ["Postgres", crypto]),
     library("Manifest", [yaml]),
 ]

@@ -1,0 +1,42 @@
+public import Postgres
+public import Runtime
+
+/// An event that a business transaction publishes.
+public struct OutgoingEvent: Sendable {
+    /// At most 64 characters; also the routing key.
+    let type: String
+    let subject: String
+    let sequence: Int
+    let data: String
+
+    /// - Parameters:
+    ///   - subject: the id of the aggregate, at most 64 characters; the events of one subject are published in the
+    ///     order of their sequence.
+    ///   - sequence: its place among the events of its subject, from 1, given out under the aggregate's own lock.
+    /// - Throws: what `data` throws when it is encoded.
+    public init(type: String, subject: String, sequence: Int, data: some Encodable) throws {
+        self.type = type
+        self.subject = subject
+        self.sequence = sequence
+        self.data = String(decoding: try JSON.encode(data), as: UTF8.self)
+    }
+}
+
+/// The table of events that wait to be published, in the database of the service whose rows they are about.
+public enum Outbox {
+    /// Writes events in the transaction that `connection` has open: they are published when it commits, and only then.
+    /// Raise the service's ``RelaySignal`` after the commit.
+    public static func append(
+        _ events: [OutgoingEvent], cause: EventCause, in connection: Connection, deadline: Deadline
+    ) throws {
+        try connection.execute(
+            """
+            INSERT INTO outbox (type, subject, sequence, data, traceparent, correlation_id, causation_id)
+            SELECT e.type, e.subject, e.sequence, e.data, \(cause.traceparent), \(cause.correlationID), \
+            \(cause.causationID)
+            FROM unnest(\(events.map { $0.type })::text[], \(events.map { $0.subject })::text[],
+                        \(events.map { $0.sequence })::bigint[], \(events.map { $0.data })::text[])
+                AS e (type, subject, sequence, data)
+            """, deadline: deadline)
+    }
+}
