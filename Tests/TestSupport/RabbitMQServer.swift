@@ -49,15 +49,15 @@ public final class RabbitMQServer: Sendable {
             "home/.erlang.cookie": UUID().uuidString,
             "enabled_plugins": "[].\n",
             "rabbitmq.conf": """
-                listeners.tcp.default = 127.0.0.1:\(port)
-                default_user = taproom
-                default_pass = \(password)
-                disk_free_limit.absolute = 50MB
-                log.file = \(folder)/node.log
-                log.console = false
-                raft.wal_max_size_bytes = 64000000
+            listeners.tcp.default = 127.0.0.1:\(port)
+            default_user = taproom
+            default_pass = \(password)
+            disk_free_limit.absolute = 50MB
+            log.file = \(folder)/node.log
+            log.console = false
+            raft.wal_max_size_bytes = 64000000
 
-                """,
+            """,
         ]
         try FileManager.default.createDirectory(atPath: "\(folder)/home", withIntermediateDirectories: false)
         for (name, text) in files { try Data(text.utf8).write(to: URL(filePath: "\(folder)/\(name)")) }
