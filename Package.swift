@@ -45,19 +45,19 @@ let foundation: [Target] = [
 // MARK: Domains
 
 let domains: [Target] = [
-    library("Subscriptions", ["Runtime", "Postgres"]),
-    library("Charging", ["Runtime", "Postgres", "Outbound", "Subscriptions"], faultPoints),
+    library("Subscriptions", ["Events", "Postgres", "Runtime"]),
+    library("Charging", ["Events", "Outbound", "Postgres", "Runtime", "Subscriptions"], faultPoints),
     library("Orders", ["Runtime", "Postgres"]),
 ]
 
 // MARK: Functions: one folder each under Sources/Functions, with what it needs beside the runtime
 
 let functions: [(folder: String, needs: [Target.Dependency])] = [
-    ("Subscriptions/Subscribe", ["Postgres", "Subscriptions"]),
-    ("Subscriptions/Status", ["Postgres", "Subscriptions"]),
+    ("Subscriptions/Subscribe", ["Events", "Postgres", "Subscriptions"]),
+    ("Subscriptions/Status", ["Events", "Postgres", "Subscriptions"]),
     ("Subscriptions/Eligible", ["Postgres", "Subscriptions"]),
-    ("Subscriptions/Charge", ["Postgres", "Subscriptions", "Charging"]),
-    ("Subscriptions/SettleCharges", ["Postgres", "Charging"]),
+    ("Subscriptions/Charge", ["Charging", "Events", "Postgres", "Subscriptions"]),
+    ("Subscriptions/SettleCharges", ["Charging", "Events", "Postgres"]),
     ("Subscriptions/Clubs", ["Postgres", "Subscriptions"]),
     ("Subscriptions/Subscription", ["Postgres", "Subscriptions"]),
     ("Subscriptions/Livez", []),
@@ -105,7 +105,7 @@ let testTargets: [Target] = [
     tests("Instance", ["Instance", "Postgres", "Runtime", "taproom"]),
     tests("EndToEnd", ["Postgres", "Runtime", "taproom"] + functionTargets.map { .byName(name: $0.name) }),
     tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),
-    tests("Subscriptions", ["Subscriptions", "Charging", "Migrations", "Postgres", "Runtime"]),
+    tests("Subscriptions", ["Charging", "Events", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
 ]
 
 let package = Package(

@@ -74,7 +74,7 @@ import Testing
 
     @Test("killed before or during the call: settled when the lease is over, not sooner")
     func anAttemptThatDied() throws {
-        let ledger = ChargeLedger(shop.database, zone: "UTC")
+        let ledger = shop.ledger()
         _ = try ledger.begin(
             subscription: subscription, request: "dead", leaseMilliseconds: 60_000, onlyWatch: false,
             deadline: .after(milliseconds: 20_000))
