@@ -6,6 +6,7 @@ import Testing
 
 /// What is asked at the same moment goes to the database together; nobody may notice but by the time it takes.
 @Suite struct ManyAtOnceTests {
+    private let uuid = "00000000-0000-4000-8000-000000000000"
     let shop: Shop
 
     init() throws { shop = try Shop() }
@@ -91,8 +92,8 @@ import Testing
             try shop.run(
                 """
                 SELECT outcome FROM change_status(
-                    \([id, id]), '{2,1}', '{NULL,NULL}', '{NULL,NULL}', '{NULL,NULL}', '{a,b}', '{c,d}',
-                    '{NULL,NULL}', '{NULL,NULL}', false)
+                    \([id, id]), '{2,1}', '{NULL,NULL}', '{NULL,NULL}', '{NULL,NULL}', \([uuid, uuid]),
+                    '{c,d}', '{NULL,NULL}', '{NULL,NULL}', false)
                 """)
         }
         #expect(error.sqlState == "21000")
@@ -105,7 +106,7 @@ import Testing
         let rows = try shop.run(
             """
             SELECT outcome, subscription_id
-            FROM subscribe(\([club, club]), '{twin,twin}', '{s1,s2}', '{h1,h2}', '{NULL,NULL}', '{NULL,NULL}', false)
+            FROM subscribe(\([club, club]), '{twin,twin}', '{s1,s2}', \([uuid, uuid]), '{NULL,NULL}', '{NULL,NULL}', false)
             """)
         let answers = try rows.map { try $0.decode(String.self, String.self) }
         #expect(answers.map(\.0) == ["subscribed", "already-subscribed"])

@@ -50,8 +50,8 @@ CREATE TABLE event_sequence (
     last bigint NOT NULL
 );
 
-CREATE FUNCTION rfc3339(p_at timestamp) RETURNS text LANGUAGE sql IMMUTABLE STRICT
-RETURN (to_json(p_at) #>> '{}') || 'Z';
+CREATE FUNCTION rfc3339(p_at timestamp) RETURNS text LANGUAGE sql STABLE
+RETURN to_char(p_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 
 CREATE FUNCTION status_event_type(p_status integer) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN CASE p_status WHEN 1 THEN 'subscription.activated' WHEN 2 THEN 'subscription.cancelled'
@@ -113,7 +113,8 @@ DROP FUNCTION change_status(varchar[], integer[], timestamp[], integer[], varcha
 DROP FUNCTION finish_charges(
     bigint[], integer[], varchar[], text[], integer[], text[], varchar[], boolean);
 
--- Subscribes customers to clubs, each at most once however many ask at the same time. Outcome: subscribed,
+-- Subscribes customers to clubs, each at most once however many ask at the same time. The event gets the id of the
+-- history row, a UUID. Outcome: subscribed,
 -- already-subscribed (with the id of the first), club-not-active, club-not-found.
 -- It must stay VOLATILE: only then does the statement that decides see what those who held the locks have committed.
 CREATE FUNCTION subscribe(
@@ -148,8 +149,8 @@ BEGIN
         INSERT INTO subscription_status_history (id, subscription_id, status_id, effect_date, create_date, details)
         SELECT f.history, f.subscription, 1, moment, moment, 'Subscribed' FROM fresh f),
     published AS (
-        INSERT INTO outbox (type, subject, sequence, data, traceparent, correlation_id, causation_id)
-        SELECT 'subscription.created', f.subscription, 1,
+        INSERT INTO outbox (id, type, subject, sequence, data, traceparent, correlation_id, causation_id)
+        SELECT f.history::uuid, 'subscription.created', f.subscription, 1,
             status_event_data(f.subscription, f.club, f.customer, 1, moment, NULL),
             f.trace, f.correlation, f.correlation FROM fresh f)
     SELECT
@@ -164,7 +165,7 @@ END $$;
 
 -- Changes the statuses of subscriptions, takes back every automatic return still to come, and schedules a new one
 -- where an interval of days is given. Outcome: changed, subscription-not-found. A subscription may stand in a call
--- only once (SQLSTATE 21000 otherwise): of two changes one is the later.
+-- only once (SQLSTATE 21000 otherwise): of two changes one is the later. The event gets the id of the history row.
 CREATE FUNCTION change_status(
     p_subscriptions varchar[], p_statuses integer[], p_effects timestamp[], p_days integer[], p_details varchar[],
     p_histories varchar[], p_returns varchar[], p_traces varchar[], p_correlations varchar[], p_others_wait boolean
@@ -207,8 +208,8 @@ BEGIN
         INSERT INTO event_sequence AS e (subject, last) SELECT k.subscription, 2 FROM known k
         ON CONFLICT (subject) DO UPDATE SET last = e.last + 1 RETURNING e.subject, e.last),
     published AS (
-        INSERT INTO outbox (type, subject, sequence, data, traceparent, correlation_id, causation_id)
-        SELECT status_event_type(k.status), n.subject, n.last,
+        INSERT INTO outbox (id, type, subject, sequence, data, traceparent, correlation_id, causation_id)
+        SELECT k.history::uuid, status_event_type(k.status), n.subject, n.last,
             status_event_data(k.subscription, k.club_id, k.customer_store_id, k.status, k.effective, k.return_at),
             k.trace, k.correlation, k.correlation
         FROM known k JOIN numbered n ON n.subject = k.subscription)
