@@ -22,11 +22,12 @@ func library(_ name: String, _ dependencies: [Target.Dependency], _ settings: [S
     .target(name: name, dependencies: dependencies, swiftSettings: strict + settings)
 }
 
-// MARK: C modules: nothing but a module map and shim.h
+// MARK: C modules: nothing but a module map and shim.h, and what loads libpq when it is needed
 
 let cModules: [Target] = [
     .systemLibrary(name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
-    .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(name: "CPostgres", providers: [.apt(["libpq-dev"])]),
+    .target(name: "CPostgresLoader", dependencies: ["CPostgres"]),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
 ]
@@ -35,7 +36,7 @@ let cModules: [Target] = [
 
 let foundation: [Target] = [
     library("Runtime", ["CFastCGI", log]),
-    library("Postgres", ["CPostgres", "Runtime"]),
+    library("Postgres", ["CPostgres", "CPostgresLoader", "Runtime"]),
     library("Outbound", ["CCurl", "Runtime", log]),
     library("Events", ["Postgres", "Runtime"]),
     library("Migrations", ["Postgres", crypto]),
