@@ -94,6 +94,7 @@ FINISH_CHARGE = Statement(
     [array(":charge_id", "bigint"), array(":charge_attempt", "integer"), array(":sent_request", "varchar"),
      array("'charged'", "text"), array("200", "integer"), array("'{\"order_id\":\"bench\"}'", "text"),
      array("NULL", "varchar"), SUBSCRIPTION, TRACE, CORRELATION, "false"])
+CLUBS = Statement("Subscriptions/ClubCatalogue.swift", "FROM club c", [])
 
 
 # MARK: As the C peer runs them: the text, the outcome of success, and where each $n comes from (see statement.c).
@@ -113,4 +114,5 @@ IN_C = {
                         6: array("$4", "varchar")}, "changed", "1", "status_id", "uuid", "uuid"),
     "charge": in_c(
         BEGIN_CHARGE, {0: array("$1", "varchar"), 1: array("$2", "varchar")}, "charged", "1", "3"),
+    "clubs": in_c(CLUBS, {}, ""),
 }
