@@ -35,10 +35,11 @@ let cModules: [Target] = [
 // MARK: Runtime and wrappers: a module imports only what stands above it
 
 let foundation: [Target] = [
-    library("Runtime", ["CFastCGI", log]),
+    library("Runtime", ["CFastCGI", log], faultPoints),
     library("Postgres", ["CPostgres", "CPostgresLoader", "Runtime"]),
     library("Outbound", ["CCurl", "Runtime", log]),
     library("Events", ["Postgres", "Runtime"]),
+    library("Messaging", ["CRabbitMQ", "Events", "Postgres", "Runtime", crypto, log]),
     library("Migrations", ["Postgres", crypto]),
     library("Manifest", [yaml]),
 ]
@@ -47,7 +48,7 @@ let foundation: [Target] = [
 
 let domains: [Target] = [
     library("Subscriptions", ["Events", "Postgres", "Runtime"]),
-    library("Charging", ["Events", "Outbound", "Postgres", "Runtime", "Subscriptions"], faultPoints),
+    library("Charging", ["Events", "Outbound", "Postgres", "Runtime", "Subscriptions"]),
     library("Orders", ["Runtime", "Postgres"]),
 ]
 
@@ -64,6 +65,7 @@ let functions: [(folder: String, needs: [Target.Dependency])] = [
     ("Subscriptions/Livez", []),
     ("Subscriptions/Readyz", ["Postgres"]),
     ("Orders/EcommerceOrder", ["Postgres", "Orders"]),
+    ("Messaging/Relay", ["Messaging"]),
 ]
 
 let functionTargets: [Target] = functions.map { folder, needs in
@@ -107,6 +109,10 @@ let testTargets: [Target] = [
     tests("EndToEnd", ["Postgres", "Runtime", "taproom"] + functionTargets.map { .byName(name: $0.name) }),
     tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),
     tests("Subscriptions", ["Charging", "Events", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
+    .executableTarget(
+        name: "LedgerConsumer", dependencies: ["Events", "Messaging", "Postgres", "Runtime"],
+        path: "Tests/LedgerConsumer", swiftSettings: strict),
+    tests("Messaging", ["CRabbitMQ", "Events", "LedgerConsumer", "Messaging", "Postgres", "RelayFunction", "Runtime"]),
 ]
 
 let package = Package(
