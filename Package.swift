@@ -81,7 +81,7 @@ let functionTargets: [Target] = functions.map { folder, needs in
 // MARK: Command line tool
 
 let tools: [Target] = [
-    library("Instance", ["Manifest", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
+    library("Instance", ["Manifest", "Messaging", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
     library("Operations", ["Outbound", "Postgres", "Runtime", crypto]),
     .executableTarget(
         name: "taproom",
@@ -105,7 +105,7 @@ let testTargets: [Target] = [
     tests("Outbound", ["Outbound", "Runtime"]),
     tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),
     tests("Manifest", ["Manifest"]),
-    tests("Instance", ["Instance", "Postgres", "Runtime", "taproom"]),
+    tests("Instance", ["Instance", "Manifest", "Messaging", "Postgres", "Runtime", "taproom"]),
     tests("EndToEnd", ["Postgres", "Runtime", "taproom"] + functionTargets.map { .byName(name: $0.name) }),
     tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),
     tests("Subscriptions", ["Charging", "Events", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
