@@ -48,6 +48,7 @@ let domains: [Target] = [
     library("Subscriptions", ["Runtime", "Postgres"]),
     library("Charging", ["Runtime", "Postgres", "Outbound", "Subscriptions"], faultPoints),
     library("Orders", ["Runtime", "Postgres"]),
+    library("Customers", ["Runtime", "Postgres", "Events"]),
 ]
 
 // MARK: Functions: one folder each under Sources/Functions, with what it needs beside the runtime
@@ -63,6 +64,12 @@ let functions: [(folder: String, needs: [Target.Dependency])] = [
     ("Subscriptions/Livez", []),
     ("Subscriptions/Readyz", ["Postgres"]),
     ("Orders/EcommerceOrder", ["Postgres", "Orders"]),
+    ("Customers/CreateCustomer", ["Customers", "Events", "Postgres"]),
+    ("Customers/GetCustomer", ["Customers", "Postgres"]),
+    ("Customers/ListCustomers", ["Customers", "Postgres"]),
+    ("Customers/CustomerEvents", ["Customers", "Postgres"]),
+    ("Customers/UpdateAddress", ["Customers", "Events", "Postgres"]),
+    ("Customers/ArchiveCustomer", ["Customers", "Events", "Postgres"]),
 ]
 
 let functionTargets: [Target] = functions.map { folder, needs in
@@ -105,6 +112,7 @@ let testTargets: [Target] = [
     tests("Instance", ["Instance", "Postgres", "Runtime", "taproom"]),
     tests("EndToEnd", ["Postgres", "Runtime", "taproom"] + functionTargets.map { .byName(name: $0.name) }),
     tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),
+    tests("Customers", ["Customers", "Events", "Migrations", "Postgres", "Runtime"]),
     tests("Subscriptions", ["Subscriptions", "Charging", "Migrations", "Postgres", "Runtime"]),
 ]
 
