@@ -34,10 +34,11 @@ let cModules: [Target] = [
 // MARK: Runtime and wrappers: a module imports only what stands above it
 
 let foundation: [Target] = [
-    library("Runtime", ["CFastCGI", log]),
+    library("Runtime", ["CFastCGI", log], faultPoints),
     library("Postgres", ["CPostgres", "Runtime"]),
     library("Outbound", ["CCurl", "Runtime", log]),
     library("Events", ["Postgres", "Runtime"]),
+    library("Messaging", ["CRabbitMQ", "Events", "Postgres", "Runtime", crypto, log]),
     library("Migrations", ["Postgres", crypto]),
     library("Manifest", [yaml]),
 ]
@@ -46,7 +47,7 @@ let foundation: [Target] = [
 
 let domains: [Target] = [
     library("Subscriptions", ["Runtime", "Postgres"]),
-    library("Charging", ["Runtime", "Postgres", "Outbound", "Subscriptions"], faultPoints),
+    library("Charging", ["Runtime", "Postgres", "Outbound", "Subscriptions"]),
     library("Orders", ["Runtime", "Postgres"]),
     library("Customers", ["Runtime", "Postgres", "Events"]),
 ]
@@ -70,6 +71,7 @@ let functions: [(folder: String, needs: [Target.Dependency])] = [
     ("Customers/CustomerEvents", ["Customers", "Postgres"]),
     ("Customers/UpdateAddress", ["Customers", "Events", "Postgres"]),
     ("Customers/ArchiveCustomer", ["Customers", "Events", "Postgres"]),
+    ("Messaging/Relay", ["Messaging"]),
 ]
 
 let functionTargets: [Target] = functions.map { folder, needs in
@@ -113,6 +115,10 @@ let testTargets: [Target] = [
     tests("EndToEnd", ["Postgres", "Runtime", "taproom"] + functionTargets.map { .byName(name: $0.name) }),
     tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),
     tests("Customers", ["Customers", "Events", "Migrations", "Postgres", "Runtime"]),
+    .executableTarget(
+        name: "LedgerConsumer", dependencies: ["Events", "Messaging", "Postgres", "Runtime"],
+        path: "Tests/LedgerConsumer", swiftSettings: strict),
+    tests("Messaging", ["CRabbitMQ", "Events", "LedgerConsumer", "Messaging", "Postgres", "RelayFunction", "Runtime"]),
     tests("Subscriptions", ["Subscriptions", "Charging", "Migrations", "Postgres", "Runtime"]),
 ]
 
