@@ -71,6 +71,7 @@ let functions: [(folder: String, needs: [Target.Dependency])] = [
     ("Customers/CustomerEvents", ["Customers", "Postgres"]),
     ("Customers/UpdateAddress", ["Customers", "Events", "Postgres"]),
     ("Customers/ArchiveCustomer", ["Customers", "Events", "Postgres"]),
+    ("Customers/OrderCompleted", ["Customers", "Events", "Messaging", "Postgres"]),
     ("Messaging/Relay", ["Messaging"]),
 ]
 
@@ -92,7 +93,8 @@ let tools: [Target] = [
     .executableTarget(
         name: "taproom",
         dependencies: [
-            "Instance", "Manifest", "Migrations", "Operations", "Postgres", "Runtime", "Subscriptions", arguments, yaml,
+            "Customers", "Events", "Instance", "Manifest", "Migrations", "Operations", "Postgres", "Runtime",
+            "Subscriptions", arguments, yaml,
         ],
         swiftSettings: strict),
 ]
