@@ -102,6 +102,7 @@ let testTargets: [Target] = [
     tests("Outbound", ["Outbound", "Runtime"]),
     tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),
     tests("Manifest", ["Manifest"]),
+    tests("Documents", ["Manifest", yaml]),
     tests("Instance", ["Instance", "Postgres", "Runtime", "taproom"]),
     tests("EndToEnd", ["Postgres", "Runtime", "taproom"] + functionTargets.map { .byName(name: $0.name) }),
     tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),
