@@ -34,6 +34,7 @@ public struct Startup {
         let instance = try prepare(manifest, configuration, state, accounts)
         let cluster = configuration.isEmbedded ? instance.cluster(accounts) : nil
         try progress.step("Installing the executables") { try installBinaries(instance, accounts) }
+        try Documents(project: project.root, target: instance.placement.documents).install(progress)
         if let cluster { try progress.step("Preparing PostgreSQL") { try cluster.initialise() } }
         try progress.step("Starting nginx and the functions") { try startPrograms(instance, accounts, cluster) }
         if let cluster { try startDatabases(instance, cluster, configuration) }
