@@ -50,6 +50,7 @@ let domains: [Target] = [
     library("Subscriptions", ["Events", "Postgres", "Runtime"]),
     library("Charging", ["Events", "Outbound", "Postgres", "Runtime", "Subscriptions"]),
     library("Orders", ["Runtime", "Postgres"]),
+    library("Customers", ["Events", "Postgres", "Runtime"]),
 ]
 
 // MARK: Functions: one folder each under Sources/Functions, with what it needs beside the runtime
@@ -65,6 +66,13 @@ let functions: [(folder: String, needs: [Target.Dependency])] = [
     ("Subscriptions/Livez", []),
     ("Subscriptions/Readyz", ["Postgres"]),
     ("Orders/EcommerceOrder", ["Postgres", "Orders"]),
+    ("Customers/CreateCustomer", ["Customers", "Events", "Postgres"]),
+    ("Customers/GetCustomer", ["Customers", "Postgres"]),
+    ("Customers/ListCustomers", ["Customers", "Postgres"]),
+    ("Customers/CustomerEvents", ["Customers", "Postgres"]),
+    ("Customers/UpdateAddress", ["Customers", "Events", "Postgres"]),
+    ("Customers/ArchiveCustomer", ["Customers", "Events", "Postgres"]),
+    ("Customers/OrderCompleted", ["Customers", "Events", "Messaging", "Postgres"]),
     ("Messaging/Relay", ["Messaging"]),
 ]
 
@@ -86,7 +94,8 @@ let tools: [Target] = [
     .executableTarget(
         name: "taproom",
         dependencies: [
-            "Instance", "Manifest", "Migrations", "Operations", "Postgres", "Runtime", "Subscriptions", arguments, yaml,
+            "Customers", "Events", "Instance", "Manifest", "Migrations", "Operations", "Postgres", "Runtime",
+            "Subscriptions", arguments, yaml,
         ],
         swiftSettings: strict),
 ]
@@ -105,10 +114,12 @@ let testTargets: [Target] = [
     tests("Outbound", ["Outbound", "Runtime"]),
     tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),
     tests("Manifest", ["Manifest"]),
+    tests("Documents", ["Manifest", yaml]),
     tests("Instance", ["Instance", "Manifest", "Messaging", "Postgres", "Runtime", "taproom"]),
-    tests("EndToEnd", ["Postgres", "Runtime", "taproom"] + functionTargets.map { .byName(name: $0.name) }),
+    tests("EndToEnd", ["Postgres", "Runtime", "taproom", yaml] + functionTargets.map { .byName(name: $0.name) }),
     tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),
     tests("Subscriptions", ["Charging", "Events", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
+    tests("Customers", ["Customers", "Events", "Migrations", "Postgres", "Runtime"]),
     .executableTarget(
         name: "LedgerConsumer", dependencies: ["Events", "Messaging", "Postgres", "Runtime"],
         path: "Tests/LedgerConsumer", swiftSettings: strict),

@@ -58,8 +58,8 @@ public struct Instance: Sendable {
         Deployment(
             gatewayPort: record.gatewayPort, socketFolder: placement.functionSockets,
             executableFolder: placement.executables, logFolder: placement.logs,
-            temporaryFolder: placement.temporary, pidFolder: placement.run, user: accounts.server?.name,
-            group: accounts.server?.group, parameters: record.parameters)
+            temporaryFolder: placement.temporary, pidFolder: placement.run, documentsFolder: placement.documents,
+            user: accounts.server?.name, group: accounts.server?.group, parameters: record.parameters)
     }
 
     /// One function as `status` shows it.

@@ -38,6 +38,7 @@ public struct Startup {
         let instance = try prepare(manifest, configuration, state, accounts)
         let embedded = Embedded(instance, configuration, accounts)
         try progress.step("Installing the executables") { try installBinaries(instance, accounts) }
+        try Documents(project: project.root, target: instance.placement.documents).install(progress)
         try embedded.prepare(progress)
         let queues = BrokerQueues(instance: instance)
         // What works with the broker starts when its queues are there.
