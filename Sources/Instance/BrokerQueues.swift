@@ -25,20 +25,33 @@ struct BrokerQueues {
         return (try? QueueDepth.messages(in: [], at: address, deadline: Self.limit)) != nil
     }
 
-    /// Makes what is missing, after it was written down what will be there. Nothing is removed.
+    /// Makes what is missing, after it was written down what will be there. Of a queue that functions.yml names, the
+    /// bindings that it names no more are taken away; nothing else is.
     /// - Throws: `InstanceError` with what the broker said.
     func declare() throws {
         let address = try address()
-        try remember()
+        let consumed = instance.manifest.functions.compactMap(\.queue)
+        let known = DeclaredQueues.load(instance.placement)
+        let wanted = DeclaredQueues(instance.manifest.topology)
+        try known.union(wanted).save(instance.placement)
         do {
             // Says what is wrong with the broker even when there is nothing to declare.
             _ = try QueueDepth.messages(in: [], at: address, deadline: Self.limit)
-            for queue in instance.manifest.functions.compactMap(\.queue) {
-                try queue.topology.declare(at: address, deadline: Self.limit)
+            for queue in consumed { try queue.topology.declare(at: address, deadline: Self.limit) }
+            for binding in known.bindings where !wanted.bindings.contains(binding) {
+                guard let queue = consumed.first(where: { $0.queue == binding.queue }) else { continue }
+                try queue.topology.unbind(
+                    exchange: binding.exchange, routingKey: binding.routingKey, at: address, deadline: Self.limit)
             }
         } catch {
-            throw InstanceError("the queues of functions.yml cannot be declared at \(address.place): \(error)")
+            let isOther = if case BrokerError.refused(_, code: 406, _) = error { true } else { false }
+            throw InstanceError(
+                "the queues of functions.yml cannot be declared at \(address.place): \(error)"
+                    + (isOther ? "; empty and delete that queue, or give the function another" : ""))
         }
+        var kept = known
+        kept.bindings.removeAll { wanted.queues.contains($0.queue) }
+        try kept.union(wanted).save(instance.placement)
     }
 
     /// Messages in each of these queues; `nil` for one that is not there.
@@ -53,20 +66,8 @@ struct BrokerQueues {
 
     /// Queues that were declared once and that no function names any more, in order.
     func former() -> [String] {
-        let current = Set(instance.manifest.topology.queues.map(\.name))
-        return remembered().filter { !current.contains($0) }.sorted()
-    }
-
-    private func remember() throws {
-        let names = Set(remembered() + instance.manifest.topology.queues.map(\.name)).sorted()
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .withoutEscapingSlashes]
-        try writeFile(instance.placement.declaredQueues, try encoder.encode(names), mode: 0o600)
-    }
-
-    private func remembered() -> [String] {
-        let data = FileManager.default.contents(atPath: instance.placement.declaredQueues) ?? Data()
-        return (try? JSONDecoder().decode([String].self, from: data)) ?? []
+        let current = DeclaredQueues(instance.manifest.topology).queues
+        return DeclaredQueues.load(instance.placement).queues.filter { !current.contains($0) }
     }
 
     static var limit: Deadline { .after(milliseconds: 10_000) }

@@ -22,7 +22,7 @@ public struct Placement: Sendable, Equatable {
     /// The named pipe that wakes the relay of a service's outbox.
     public func signal(of service: String) -> String { "\(functionSockets)/\(service).signal" }
     public var databaseSocket: String { run + "/postgres" }
-    /// Names of the queues that were ever declared.
+    /// See ``DeclaredQueues``.
     var declaredQueues: String { state + "/queues.json" }
     public var nginxConfiguration: String { state + "/nginx.conf" }
     public var supervisorConfiguration: String { state + "/supervisord.conf" }

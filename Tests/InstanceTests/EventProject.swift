@@ -42,7 +42,7 @@ final class EventProject: Sendable {
     }
 
     /// Writes functions.yml.
-    func write(queue: String) throws {
+    func write(queue: String, routingKey: String = "order.*") throws {
         try folder.write(
             "functions.yml",
             """
@@ -52,7 +52,7 @@ final class EventProject: Sendable {
                 handler: Shop/Probe
                 environment: {AMQP_URL: "${param:rabbitmq.url}", PROBE_FOLDER: \(folder.path)/probes}
                 events:
-                  - rabbitmq: {queue: \(queue), exchange: shop.events, routingKey: order.*, retry: [5s, 2m]}
+                  - rabbitmq: {queue: \(queue), exchange: shop.events, routingKey: \(routingKey), retry: [5s, 2m]}
               relay:
                 handler: Shop/Probe
                 environment:
