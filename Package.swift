@@ -104,7 +104,7 @@ let testTargets: [Target] = [
     tests("Manifest", ["Manifest"]),
     tests("Documents", ["Manifest", yaml]),
     tests("Instance", ["Instance", "Postgres", "Runtime", "taproom"]),
-    tests("EndToEnd", ["Postgres", "Runtime", "taproom"] + functionTargets.map { .byName(name: $0.name) }),
+    tests("EndToEnd", ["Postgres", "Runtime", "taproom", yaml] + functionTargets.map { .byName(name: $0.name) }),
     tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),
     tests("Subscriptions", ["Subscriptions", "Charging", "Migrations", "Postgres", "Runtime"]),
 ]
