@@ -34,10 +34,11 @@ let cModules: [Target] = [
 // MARK: Runtime and wrappers: a module imports only what stands above it
 
 let foundation: [Target] = [
-    library("Runtime", ["CFastCGI", log]),
+    library("Runtime", ["CFastCGI", log], faultPoints),
     library("Postgres", ["CPostgres", "Runtime"]),
     library("Outbound", ["CCurl", "Runtime", log]),
     library("Events", ["Postgres", "Runtime"]),
+    library("Messaging", ["CRabbitMQ", "Events", "Postgres", "Runtime", crypto, log]),
     library("Migrations", ["Postgres", crypto]),
     library("Manifest", [yaml]),
 ]
@@ -46,8 +47,9 @@ let foundation: [Target] = [
 
 let domains: [Target] = [
     library("Subscriptions", ["Runtime", "Postgres"]),
-    library("Charging", ["Runtime", "Postgres", "Outbound", "Subscriptions"], faultPoints),
+    library("Charging", ["Runtime", "Postgres", "Outbound", "Subscriptions"]),
     library("Orders", ["Runtime", "Postgres"]),
+    library("Customers", ["Runtime", "Postgres", "Events"]),
 ]
 
 // MARK: Functions: one folder each under Sources/Functions, with what it needs beside the runtime
@@ -63,6 +65,13 @@ let functions: [(folder: String, needs: [Target.Dependency])] = [
     ("Subscriptions/Livez", []),
     ("Subscriptions/Readyz", ["Postgres"]),
     ("Orders/EcommerceOrder", ["Postgres", "Orders"]),
+    ("Customers/CreateCustomer", ["Customers", "Events", "Postgres"]),
+    ("Customers/GetCustomer", ["Customers", "Postgres"]),
+    ("Customers/ListCustomers", ["Customers", "Postgres"]),
+    ("Customers/CustomerEvents", ["Customers", "Postgres"]),
+    ("Customers/UpdateAddress", ["Customers", "Events", "Postgres"]),
+    ("Customers/ArchiveCustomer", ["Customers", "Events", "Postgres"]),
+    ("Messaging/Relay", ["Messaging"]),
 ]
 
 let functionTargets: [Target] = functions.map { folder, needs in
@@ -106,6 +115,11 @@ let testTargets: [Target] = [
     tests("Instance", ["Instance", "Postgres", "Runtime", "taproom"]),
     tests("EndToEnd", ["Postgres", "Runtime", "taproom", yaml] + functionTargets.map { .byName(name: $0.name) }),
     tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),
+    tests("Customers", ["Customers", "Events", "Migrations", "Postgres", "Runtime"]),
+    .executableTarget(
+        name: "LedgerConsumer", dependencies: ["Events", "Messaging", "Postgres", "Runtime"],
+        path: "Tests/LedgerConsumer", swiftSettings: strict),
+    tests("Messaging", ["CRabbitMQ", "Events", "LedgerConsumer", "Messaging", "Postgres", "RelayFunction", "Runtime"]),
     tests("Subscriptions", ["Subscriptions", "Charging", "Migrations", "Postgres", "Runtime"]),
 ]
 

@@ -1,55 +1,13 @@
-#if FAULT_POINTS
-    internal import Glibc
-#endif
+internal import Runtime
 
-/// Named places at which a test build dies or stands still, so that tests can break a charge between any two steps.
-///
-/// A debug build looks for the file `fault` beside its executable, whose text is `kill NAME` or `hold NAME`: at that
-/// place the process sends itself SIGKILL, or waits until the file says something else. Release builds have none of
-/// this: FAULT_POINTS is not defined for them.
-enum FaultPoint: String {
+/// Where tests break a charge.
+extension FaultPoint {
     /// Nothing is written yet.
-    case beforeBegin = "charge.before-begin"
+    static let beforeBegin = FaultPoint("charge.before-begin")
     /// The pending row is committed, nothing is sent.
-    case afterBegin = "charge.after-begin"
+    static let afterBegin = FaultPoint("charge.after-begin")
     /// The platform's answer is here, or the lack of one is known; nothing is recorded.
-    case beforeFinish = "charge.before-finish"
+    static let beforeFinish = FaultPoint("charge.before-finish")
     /// The outcome is committed, the client has no answer.
-    case afterFinish = "charge.after-finish"
-
-    #if FAULT_POINTS
-        func reach() {
-            var isHeld = false
-            while true {
-                switch Self.order() {
-                case "kill \(rawValue)": kill(getpid(), SIGKILL)
-                case "hold \(rawValue)":
-                    if !isHeld {
-                        let line = "{\"held\":\"\(rawValue)\"}\n"
-                        write(2, line, line.utf8.count)
-                    }
-                    isHeld = true
-                    usleep(5000)
-                default: return
-                }
-            }
-        }
-
-        private static func order() -> String? {
-            guard let path, let file = fopen(path, "r") else { return nil }
-            defer { fclose(file) }
-            var bytes = [UInt8](repeating: 0, count: 64)
-            let count = fread(&bytes, 1, bytes.count, file)
-            return String(decoding: bytes.prefix(count), as: UTF8.self)
-        }
-
-        private static let path: String? = {
-            var bytes = [UInt8](repeating: 0, count: 4096)
-            let count = readlink("/proc/self/exe", &bytes, bytes.count)
-            guard count > 0, let slash = bytes.prefix(count).lastIndex(of: UInt8(ascii: "/")) else { return nil }
-            return String(decoding: bytes[...slash], as: UTF8.self) + "fault"
-        }()
-    #else
-        @inline(__always) func reach() {}
-    #endif
+    static let afterFinish = FaultPoint("charge.after-finish")
 }

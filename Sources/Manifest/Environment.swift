@@ -14,12 +14,35 @@ extension Manifest {
             ("TAPROOM_ROUTES", function.routes.map { "\($0.method) \($0.path)" }.joined(separator: "\n")),
             ("TAPROOM_TIMEOUT", "\(function.timeout)"),
             ("TAPROOM_CONCURRENCY", "\(function.reservedConcurrency)"),
-        ] + (function.schedule.map { [("TAPROOM_SCHEDULE", "\($0.seconds)")] } ?? []) + own
+        ] + (function.source?.variables ?? []) + own
     }
 
     static let reservedVariables = [
         "TAPROOM_FUNCTION", "TAPROOM_ROUTES", "TAPROOM_TIMEOUT", "TAPROOM_CONCURRENCY", "TAPROOM_SCHEDULE",
+        "TAPROOM_QUEUE", "TAPROOM_PREFETCH", "TAPROOM_BATCH", "TAPROOM_RETRY", "TAPROOM_DEAD_LETTER", "TAPROOM_OUTBOX",
+        "TAPROOM_EXCHANGE",
     ]
+}
+
+extension EventSource {
+    /// What tells the process where its events come from.
+    fileprivate var variables: [(String, String)] {
+        switch self {
+        case .schedule(let schedule): [("TAPROOM_SCHEDULE", "\(schedule.seconds)")]
+        case .queue(let queue):
+            [
+                ("TAPROOM_QUEUE", queue.queue), ("TAPROOM_PREFETCH", "\(queue.prefetch)"),
+                ("TAPROOM_BATCH", "\(queue.batchSize)"),
+                ("TAPROOM_RETRY", queue.retry.map { "\($0.seconds)" }.joined(separator: ",")),
+                ("TAPROOM_DEAD_LETTER", queue.deadLetter),
+            ]
+        case .outbox(let outbox):
+            [
+                ("TAPROOM_OUTBOX", outbox.service), ("TAPROOM_EXCHANGE", outbox.exchange),
+                ("TAPROOM_BATCH", "\(outbox.batchSize)"),
+            ]
+        }
+    }
 }
 
 private struct ParameterResolution {

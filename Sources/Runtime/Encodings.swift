@@ -3,7 +3,7 @@ internal import FoundationEssentials
 /// Percent-encoding of RFC 3986, and of HTML forms in the query.
 public enum PercentEncoding {
     /// Decodes once; `nil` for a broken escape or for bytes that are not UTF-8.
-    static func decode(_ text: Substring, plusIsSpace: Bool = false) -> String? {
+    package static func decode(_ text: Substring, plusIsSpace: Bool = false) -> String? {
         let percent = UInt8(ascii: "%")
         let plus = UInt8(ascii: "+")
         guard text.utf8.contains(where: { $0 == percent || $0 == plus }) else { return String(text) }

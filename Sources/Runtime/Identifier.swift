@@ -22,7 +22,7 @@ public enum Identifier {
     }
 
     /// Whether a request id from outside may be used as it is.
-    static func isSaneRequestID(_ text: String) -> Bool {
+    package static func isSaneRequestID(_ text: String) -> Bool {
         (1...128).contains(text.utf8.count)
             && text.utf8.allSatisfy { byte in
                 switch byte {
@@ -60,7 +60,7 @@ public enum Identifier {
     }
 
     /// Version 00 of the W3C header, neither id all zeros.
-    static func isTraceparent(_ text: String) -> Bool {
+    package static func isTraceparent(_ text: String) -> Bool {
         let parts = text.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
         guard parts.map(\.count) == [2, 32, 16, 2], parts[0].elementsEqual("00".utf8) else { return false }
         func isHexadecimal(_ byte: UInt8) -> Bool {

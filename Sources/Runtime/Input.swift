@@ -163,11 +163,11 @@ public struct InputCheck: ~Copyable {
 }
 
 /// What a failed JSON decoding says to the one who sent the text.
-struct DecodingFault {
+package struct DecodingFault {
     let pointer: String
-    let sentence: String
+    package let sentence: String
 
-    init(_ error: any Error) {
+    package init(_ error: any Error) {
         var path: [any CodingKey] = []
         switch error as? DecodingError {
         case .typeMismatch(let type, let context):

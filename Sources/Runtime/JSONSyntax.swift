@@ -1,15 +1,15 @@
 /// The grammar of JSON (RFC 8259) in UTF-8, nothing beside it.
 ///
 /// The decoder takes more: a comma before a closing bracket, UTF-16, and anything at all in a member that nobody reads.
-struct JSONSyntax {
+package struct JSONSyntax {
     private var rest: ArraySlice<UInt8>
     private var depth = 0
 
     /// Deeper than any body of ours, and little on a thread's stack.
-    static let depthLimit = 64
+    package static let depthLimit = 64
 
     /// Where the text stops being JSON, in bytes from 0; `nil` when it is a JSON value as a whole.
-    static func fault(in bytes: [UInt8]) -> Int? {
+    package static func fault(in bytes: [UInt8]) -> Int? {
         // RFC 8259 lets a reader overlook a byte order mark.
         let hasMark = bytes.starts(with: [0xEF, 0xBB, 0xBF])
         var syntax = JSONSyntax(rest: hasMark ? bytes[3...] : bytes[...])

@@ -3,10 +3,10 @@ internal import Logging
 
 /// One line of JSON for standard error, built in one buffer and written with a single write(2): lines of several threads
 /// and processes that share the file do not mix, and no lock is held while writing.
-struct LogLine {
+package struct LogLine {
     private var bytes: [UInt8] = []
 
-    init(level: String) {
+    package init(level: String) {
         bytes.reserveCapacity(384)
         append("{\"time\":\"")
         Self.appendTime(to: &bytes)
@@ -16,19 +16,19 @@ struct LogLine {
     }
 
     /// Adds a member; its name needs no escaping. Nothing is added for `nil`.
-    mutating func add(_ name: StaticString, _ value: String?) {
+    package mutating func add(_ name: StaticString, _ value: String?) {
         guard let value else { return }
         begin(name)
         append(quoted: value)
     }
 
-    mutating func add(_ name: StaticString, _ value: Int) {
+    package mutating func add(_ name: StaticString, _ value: Int) {
         begin(name)
         bytes.append(contentsOf: String(value).utf8)
     }
 
     /// Adds milliseconds with three decimals.
-    mutating func add(_ name: StaticString, nanoseconds: UInt64) {
+    package mutating func add(_ name: StaticString, nanoseconds: UInt64) {
         let thousandths = nanoseconds / 1000
         add(name, Int(thousandths / 1000))
         append(".")
@@ -36,7 +36,7 @@ struct LogLine {
     }
 
     /// Adds a JSON value as it is while the line stays short enough, else as text that is cut.
-    mutating func add(_ name: StaticString, json value: [UInt8]?) {
+    package mutating func add(_ name: StaticString, json value: [UInt8]?) {
         guard let value else { return }
         guard bytes.count + value.count < Self.limit else {
             return add(name, String(decoding: value, as: UTF8.self))
@@ -46,7 +46,7 @@ struct LogLine {
     }
 
     /// Adds a member whose name comes from elsewhere.
-    mutating func add(name: String, _ value: String) {
+    package mutating func add(name: String, _ value: String) {
         append(",")
         append(quoted: name)
         append(":")
@@ -54,7 +54,7 @@ struct LogLine {
     }
 
     /// Writes the line; what cannot be written is lost.
-    consuming func write() {
+    package consuming func write() {
         append("}\n")
         bytes.withUnsafeBytes { _ = Glibc.write(2, $0.baseAddress, $0.count) }
     }

@@ -1,25 +1,32 @@
 import Glibc
 
 /// What every function's process does before its first event.
-enum ProcessStart {
-    /// Makes the function from this process's environment; ends the process with a log line that lists every fault.
-    static func make<F: Function>(_ type: F.Type) -> (function: F, process: Settings.Process) {
+package enum ProcessStart {
+    /// Makes what the process runs from this process's environment; ends the process with a log line that lists every fault.
+    package static func make<Made>(
+        _ build: (Settings, Settings.Process) throws -> Made
+    ) -> (made: Made, process: Settings.Process) {
         let settings = Settings.fromProcess()
         let process = settings.process()
         do {
-            let function = try type.init(settings)
+            let made = try build(settings, process)
             guard settings.faults.isEmpty else { refuse(process, settings.faults.joined(separator: "; ")) }
-            return (function, process)
+            return (made, process)
         } catch {
             refuse(process, (settings.faults + ["\(error)"]).joined(separator: "; "))
         }
     }
 
+    static func make<F: Function>(_ type: F.Type) -> (function: F, process: Settings.Process) {
+        let (function, process) = make { settings, _ in try type.init(settings) }
+        return (function, process)
+    }
+
     /// Whether it was started to handle one event from standard input.
-    static var isForOneEvent: Bool { CommandLine.arguments.dropFirst().first == "--event" }
+    package static var isForOneEvent: Bool { CommandLine.arguments.dropFirst().first == "--event" }
 
     /// Ends the process, saying how it is to be started.
-    static func refuse(usage: String) -> Never {
+    package static func refuse(usage: String) -> Never {
         _ = write(STDERR_FILENO, usage, usage.utf8.count)
         exit(EX_USAGE)
     }

@@ -57,20 +57,20 @@ public final class Settings {
 
 extension Settings {
     /// How the runtime itself is configured; rendered from functions.yml.
-    struct Process {
+    package struct Process: Sendable {
         /// TAPROOM_FUNCTION: the name in functions.yml.
-        let function: String
+        package let function: String
         /// TAPROOM_ROUTES: separated by newlines or semicolons, `METHOD /path/{parameter}/`.
         let routes: [RouteTemplate]
         /// TAPROOM_TIMEOUT, in seconds; default 6, as in the Serverless Framework.
-        let timeoutMilliseconds: Int
+        package let timeoutMilliseconds: Int
         /// TAPROOM_CONCURRENCY: worker threads of this process; default 4.
-        let concurrency: Int
+        package let concurrency: Int
         /// TAPROOM_SCHEDULE, in seconds: the interval of a scheduled function; `nil` for any other.
         var scheduleSeconds: Int?
     }
 
-    func process() -> Process {
+    package func process() -> Process {
         let routes = text("TAPROOM_ROUTES", default: "")
             .split { $0 == "\n" || $0 == ";" }
             .compactMap { line -> RouteTemplate? in

@@ -3,20 +3,22 @@ import Glibc
 internal import Synchronization
 
 /// Tells every worker of the process to take no more work, also those that wait.
-final class StopSignal: Sendable {
+package final class StopSignal: Sendable {
+    package init() {}
+
     private let raised = Atomic<Bool>(false)
     /// Readable for ever once raised.
-    private let descriptor = eventfd(0, Int32(EFD_CLOEXEC))
+    package let descriptor = eventfd(0, Int32(EFD_CLOEXEC))
 
-    var isRaised: Bool { raised.load(ordering: .relaxed) }
+    package var isRaised: Bool { raised.load(ordering: .relaxed) }
 
-    func raise() {
+    package func raise() {
         raised.store(true, ordering: .relaxed)
         eventfd_write(descriptor, 1)
     }
 
     /// Waits until it is raised, at most so long.
-    func wait(milliseconds: Int) {
+    package func wait(milliseconds: Int) {
         var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         poll(&event, 1, Int32(milliseconds))
     }
@@ -52,11 +54,11 @@ struct ConnectionWait: ~Copyable {
 }
 
 /// The signals of the process, waited for by one thread and delivered to no other.
-struct SignalSet {
+package struct SignalSet {
     private var signals: sigset_t
 
     /// Blocks every signal in this thread and in all that it starts.
-    static func blockAll() -> SignalSet {
+    package static func blockAll() -> SignalSet {
         var signals = sigset_t()
         sigfillset(&signals)
         // Faults of the program itself must end it where they happen.
@@ -66,7 +68,7 @@ struct SignalSet {
     }
 
     /// Returns when the process is asked to end.
-    func waitForStop() {
+    package func waitForStop() {
         var set = signals
         var signal: Int32 = 0
         repeat { sigwait(&set, &signal) } while signal != SIGTERM && signal != SIGINT

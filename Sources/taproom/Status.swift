@@ -44,7 +44,7 @@ struct Status: ParsableCommand {
         var rows = others.map { ($0.group, $0.state.lowercased(), $0.pid.map(String.init) ?? "") }
         rows += functions.map { function in
             let pids = function.pids.map(String.init).joined(separator: " ")
-            return (function.name, function.state, pids + (function.schedule.map { "   \($0)" } ?? ""))
+            return (function.name, function.state, pids + (function.trigger.map { "   \($0)" } ?? ""))
         }
         let width = rows.map(\.0.count).max() ?? 0
         for (name, state, pids) in rows {
@@ -58,15 +58,23 @@ struct Status: ParsableCommand {
     }
 }
 
+extension Instance.FunctionStatus {
+    /// What makes it run when no route does.
+    fileprivate var trigger: String? { schedule ?? queue.map { "queue \($0)" } ?? outbox.map { "outbox \($0)" } }
+}
+
 struct Routes: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Lists every route and schedule with its function.")
+    static let configuration = CommandConfiguration(
+        abstract: "Lists every route, schedule, queue and outbox with its function.")
 
     func run() throws {
         let project = try Project.find()
         let manifest = try project.manifest()
         let record = try InstanceRecord.load(state: project.state)
         print(manifest.routesTable(base: record?.gateway ?? ""), terminator: "")
-        let schedules = manifest.schedulesTable()
-        if !schedules.isEmpty { print("\n" + schedules, terminator: "") }
+        for table in [manifest.schedulesTable(), manifest.queuesTable(), manifest.outboxesTable()] where !table.isEmpty
+        {
+            print("\n" + table, terminator: "")
+        }
     }
 }

@@ -34,9 +34,9 @@ struct CGITransport: Transport, ~Copyable {
     }
 }
 
-enum StandardInput {
+package enum StandardInput {
     /// At most so many bytes; fewer when the input ends before.
-    static func read(limit: Int) -> [UInt8] {
+    package static func read(limit: Int) -> [UInt8] {
         Array(unsafeUninitializedCapacity: limit) { buffer, count in
             count = 0
             while count < limit {
@@ -49,8 +49,8 @@ enum StandardInput {
     }
 }
 
-enum StandardOutput {
-    @Sendable static func write(_ bytes: UnsafeRawBufferPointer) throws {
+package enum StandardOutput {
+    @Sendable package static func write(_ bytes: UnsafeRawBufferPointer) throws {
         var rest = bytes[...]
         while !rest.isEmpty {
             let part = UnsafeRawBufferPointer(rebasing: rest)

@@ -1,0 +1,61 @@
+public import Events
+public import Postgres
+public import Runtime
+
+/// What the orders service says about customers.
+public struct CompletedOrder: Decodable, Sendable {
+    let email: String
+    let createdAt: String
+    let order: Order
+
+    struct Order: Decodable, Sendable {
+        let id: String
+
+        enum CodingKeys: String, CodingKey { case id }
+
+        /// The id may be a text or a whole number.
+        init(from decoder: any Decoder) throws {
+            let members = try decoder.container(keyedBy: CodingKeys.self)
+            if let number = try? members.decode(Int.self, forKey: .id) {
+                id = String(number)
+            } else {
+                id = try members.decode(String.self, forKey: .id)
+            }
+        }
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case order
+        case email = "customer_email"
+        case createdAt = "order_created_at"
+    }
+}
+
+extension CompletedOrder {
+    /// An event that can never be taken, with the reason.
+    public struct Unusable: Error, CustomStringConvertible {
+        public let description: String
+    }
+
+    /// Remembers the order's time as the customer's last purchase, unless a younger order is known. Nothing is
+    /// published.
+    /// - Parameters:
+    ///   - event: the cause of what is recorded.
+    ///   - connection: has a transaction open.
+    /// - Throws: `Unusable` for a time that is none; `UnknownCustomer` when no customer has the email, which may change.
+    public func record(
+        of event: EventCause, in connection: Connection, deadline: Deadline
+    ) throws {
+        guard let instant = Instant(createdAt) else {
+            throw Unusable(description: "order_created_at must be \(Instant.expectation), not “\(createdAt)”")
+        }
+        guard !email.utf8.contains(0), !order.id.utf8.contains(0) else {
+            throw Unusable(description: "customer_email and the order's id must hold no NUL character")
+        }
+        let found = try connection.execute(
+            "SELECT customer_id FROM email_claim WHERE email = \(EmailAddress.key(email))", deadline: deadline)
+        guard let row = found.first else { throw UnknownCustomer() }
+        _ = try CustomerStream(connection: connection, deadline: deadline)
+            .change(row.decode(String.self), cause: event) { customer in customer.buying(at: instant, order: order.id) }
+    }
+}

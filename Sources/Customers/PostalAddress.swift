@@ -1,0 +1,12 @@
+/// Where a customer lives: three texts of one line, 1 to 200 characters each.
+public struct PostalAddress: Sendable, Equatable, Codable {
+    public let street: String
+    public let city: String
+    public let country: String
+
+    public init(street: String, city: String, country: String) {
+        self.street = street
+        self.city = city
+        self.country = country
+    }
+}

@@ -1,0 +1,7 @@
+import Messaging
+
+/// Publishes the events of a service's outbox.
+@main
+enum Relay {
+    static func main() { RelayProcess.run() }
+}

@@ -1,0 +1,194 @@
+import Glibc
+internal import Postgres
+internal import Runtime
+
+/// Consumes one queue over one session. Owned by one thread.
+///
+/// A message is acknowledged when its effect is committed, or when the broker has confirmed that it is in the queue of
+/// its next attempt or among the dead letters. Whatever ends the session before gives it back to the queue; what was
+/// done already is known from the inbox then.
+///
+/// **What kills the consumer.** A death gives back every message that was prefetched, and the broker counts that for
+/// each of them, culprit or bystander. So after its start a consumer is careful: it takes one message at a time, until
+/// it meets the first that was never given out before; quorum queues give out first what came back. The death of a
+/// careful consumer counts for one message only, the one in hand. A message that came back `suspectReturns` times was
+/// in hand alone at two deaths at least, and is taken to have failed: it goes to its next retry queue unhandled, and
+/// the others go on. What failed before is handled alone, never in a batch. So a message that kills its consumer costs
+/// two or three deaths for each attempt, spread over the delays of the retries; one that stood beside it costs nothing,
+/// and one that was in hand at three deaths by bad luck is late by one delay.
+final class Consumer<F: EventFunction> {
+    private let configuration: ConsumerConfiguration
+    private let handling: EventHandling<F>
+    private let stop: StopSignal
+    private let journal: Journal
+
+    /// A message that came back so often has failed.
+    static var suspectReturns: Int { 3 }
+    /// Longest time that messages are held while the database is away; the broker takes a channel for dead after 30
+    /// minutes.
+    private static var holdMilliseconds: Int { 600_000 }
+
+    /// Why a session was given up although nothing broke.
+    private enum Abandonment: Error, CustomStringConvertible {
+        case stopping
+        case databaseAway(reason: String)
+
+        var description: String {
+            switch self {
+            case .stopping: "asked to stop"
+            case .databaseAway(let reason): reason
+            }
+        }
+    }
+
+    init(_ configuration: ConsumerConfiguration, _ handling: EventHandling<F>, stop: StopSignal) {
+        self.configuration = configuration
+        self.handling = handling
+        self.stop = stop
+        journal = Journal(function: handling.process.function)
+    }
+
+    /// Returns when `stop` is raised and the batch in hand is done.
+    func run() {
+        var pause = Backoff(milliseconds: 50...2000)
+        while !stop.isRaised {
+            do {
+                // Messages that are fetched while nothing can be done with them only grow old here.
+                try handling.database.execute("SELECT 1", deadline: .after(milliseconds: 2000))
+                try consume { pause.reset() }
+            } catch Abandonment.stopping {
+                return
+            } catch {
+                journal.failed("\(error)")
+                stop.wait(milliseconds: pause.next())
+            }
+        }
+    }
+
+    private func consume(started: () -> Void) throws {
+        let deadline = Deadline.after(milliseconds: 10_000)
+        let session = try Session(configuration.broker, name: handling.process.function, deadline: deadline)
+        defer { session.close() }
+        try configuration.topology.declare(in: session, deadline: deadline)
+        let publisher = try Publisher(session, deadline: deadline)
+        let queue = configuration.topology.queue
+        try session.consume(queue, tag: "careful", prefetch: 1, deadline: deadline)
+        var isCareful = true
+        started()
+        journal.recovered()
+        while true {
+            try receive(publisher)
+            let batch = takeBatch(publisher)
+            try settle(batch, publisher)
+            if isCareful, batch.contains(where: { $0.returns == 0 }) {
+                isCareful = false
+                let deadline = Deadline.after(milliseconds: 10_000)
+                try session.cancelConsumer(tag: "careful", deadline: deadline)
+                try session.consume(queue, tag: "steady", prefetch: configuration.prefetch, deadline: deadline)
+            }
+        }
+    }
+
+    // MARK: Taking messages
+
+    /// Waits for a message, and takes all that are there.
+    private func receive(_ publisher: Publisher) throws {
+        let session = publisher.session
+        while true {
+            if stop.isRaised { throw Abandonment.stopping }
+            while publisher.received.count < configuration.prefetch,
+                let incoming = try session.next(deadline: .after(milliseconds: 0))
+            {
+                switch incoming {
+                case .delivery(let delivery): publisher.received.append(delivery)
+                case .cancelled:
+                    throw BrokerError.lost(
+                        place: session.place, reason: "queue \(configuration.topology.queue) was removed")
+                default: continue
+                }
+            }
+            if !publisher.received.isEmpty { return }
+            var descriptors = [session.descriptor, stop.descriptor].map {
+                pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+            }
+            poll(&descriptors, nfds_t(descriptors.count), 1000)
+        }
+    }
+
+    /// The oldest messages here; one that has failed or come back is taken by itself.
+    private func takeBatch(_ publisher: Publisher) -> [Delivery] {
+        func isOrdinary(_ delivery: Delivery) -> Bool { delivery.returns == 0 && delivery.message.attempt == 0 }
+        let ordinary = publisher.received.prefix(configuration.batchSize).prefix(while: isOrdinary)
+        let count = max(1, ordinary.count)
+        defer { publisher.received.removeFirst(count) }
+        return Array(publisher.received.prefix(count))
+    }
+
+    // MARK: Settling them
+
+    private func settle(_ batch: [Delivery], _ publisher: Publisher) throws {
+        let events = batch.map { delivery in
+            ReceivedEvent(
+                envelope: Envelope(delivery.message, routingKey: delivery.routingKey), body: delivery.message.body,
+                attempt: delivery.message.attempt)
+        }
+        if batch.count > 1, let last = batch.last, handling.handleTogether(events) != nil {
+            // All before it are settled: messages are settled in the order in which they came.
+            return try publisher.session.acknowledge(last.tag, multiple: true)
+        }
+        for (delivery, event) in zip(batch, events) { try settle(delivery, event, publisher) }
+    }
+
+    private func settle(_ delivery: Delivery, _ event: ReceivedEvent, _ publisher: Publisher) throws {
+        guard delivery.returns < Self.suspectReturns else {
+            return try setAside(
+                delivery, event, publisher, isHopeless: false,
+                reason: "the consumer ended \(delivery.returns) times while it had this event")
+        }
+        switch try fate(event, publisher.session) {
+        case .done, .repeated: try publisher.session.acknowledge(delivery.tag)
+        case .hopeless(let reason):
+            try setAside(delivery, event, publisher, isHopeless: true, reason: reason)
+        case .failed(let reason), .databaseAway(let reason):
+            try setAside(delivery, event, publisher, isHopeless: false, reason: reason)
+        }
+    }
+
+    /// Handles an event, as often as it takes until the database is there.
+    ///
+    /// A statement that takes its server down with it must not be tried for ever: when the session breaks while the
+    /// database answers others, again and again, the event has failed.
+    private func fate(_ event: ReceivedEvent, _ session: Session) throws -> EventHandling<F>.Fate {
+        let limit = Deadline.after(milliseconds: Self.holdMilliseconds)
+        var pause = Backoff(milliseconds: 50...2000)
+        var breaks = 0
+        while true {
+            let fate = handling.handle(event)
+            guard case .databaseAway(let reason) = fate else {
+                journal.recovered()
+                return fate
+            }
+            journal.failed(reason)
+            let answers = (try? handling.database.execute("SELECT 1", deadline: .after(milliseconds: 2000))) != nil
+            breaks = answers ? breaks + 1 : 0
+            if breaks == 5 { return fate }
+            stop.wait(milliseconds: pause.next())
+            if stop.isRaised { throw Abandonment.stopping }
+            if limit.hasPassed || !session.isOpen { throw Abandonment.databaseAway(reason: reason) }
+        }
+    }
+
+    /// Moves a message to where it waits for its next attempt, or for an operator.
+    private func setAside(
+        _ delivery: Delivery, _ event: ReceivedEvent, _ publisher: Publisher, isHopeless: Bool, reason: String
+    ) throws {
+        let attempt = delivery.message.attempt + 1
+        let next = isHopeless ? nil : configuration.topology.retryQueue(attempt: attempt)
+        var copy = event.envelope.stamped(delivery.message)
+        copy.note(attempt: attempt, error: reason)
+        try publisher.send(copy, to: next ?? configuration.topology.deadLetter)
+        FaultPoint.beforeRetryAcknowledge.reach()
+        try publisher.session.acknowledge(delivery.tag)
+        journal.setAside(event.envelope, queue: next ?? configuration.topology.deadLetter, reason: reason)
+    }
+}

@@ -1,0 +1,59 @@
+import Glibc
+internal import Postgres
+internal import Runtime
+
+/// What a consumer is told by its environment.
+struct ConsumerConfiguration: Sendable {
+    let broker: BrokerAddress
+    let topology: Topology
+    let prefetch: Int
+    let batchSize: Int
+}
+
+extension ConsumerConfiguration {
+    /// Reads TAPROOM_QUEUE, TAPROOM_EXCHANGE, TAPROOM_ROUTING_KEYS, TAPROOM_RETRY, TAPROOM_DEAD_LETTER,
+    /// TAPROOM_PREFETCH, TAPROOM_BATCH and AMQP_URL; faults are recorded in `settings`.
+    init?(_ settings: Settings) {
+        let queue = settings.text("TAPROOM_QUEUE")
+        let delays = settings.text(
+            "TAPROOM_RETRY", default: Topology.defaultRetry.map { String($0) }.joined(separator: ","))
+        let retry = delays == "none" ? [] : delays.split(separator: ",").map { Int($0).flatMap { $0 > 0 ? $0 : nil } }
+        if retry.contains(nil) {
+            settings.fault("TAPROOM_RETRY", "is “\(delays)”: it must be seconds separated by commas, or none")
+        }
+        prefetch = settings.integer("TAPROOM_PREFETCH", default: 20, in: 1...65_535)
+        batchSize = settings.integer("TAPROOM_BATCH", default: 1, in: 1...prefetch)
+        topology = Topology(
+            queue: queue, exchange: settings.text("TAPROOM_EXCHANGE", default: Topology.defaultExchange),
+            routingKeys: settings.text("TAPROOM_ROUTING_KEYS", default: "").split(separator: ",").map { String($0) },
+            retry: retry.compactMap { $0 },
+            deadLetter: settings.text("TAPROOM_DEAD_LETTER", default: queue + ".dead"))
+        guard let address = settings.broker() else { return nil }
+        broker = address
+    }
+}
+
+/// What `main` of an event function does.
+enum ConsumerProcess {
+    static func run<F: EventFunction>(_ type: F.Type) -> Never {
+        let isForOneEvent = ProcessStart.isForOneEvent
+        let ((function, database, configuration), process) = ProcessStart.make { settings, _ in
+            // One event by hand needs no broker.
+            (try type.init(settings), Database(settings), isForOneEvent ? nil : ConsumerConfiguration(settings))
+        }
+        let handling = EventHandling(function: function, database: database, process: process)
+        if isForOneEvent { exit(OneEvent(handling).run(StandardInput.read(limit: 1 << 20))) }
+        // Without an address there was a fault, and the process has ended.
+        guard let configuration else { exit(EX_CONFIG) }
+        let signals = SignalSet.blockAll()
+        signal(SIGPIPE, SIG_IGN)
+        let stop = StopSignal()
+        let workers = (0..<process.concurrency).map { _ in
+            WorkerThread { Consumer(configuration, handling, stop: stop).run() }
+        }
+        signals.waitForStop()
+        stop.raise()
+        let deadline = Deadline.after(milliseconds: process.timeoutMilliseconds)
+        exit(workers.allSatisfy { $0.join(deadline: deadline) } ? 0 : 1)
+    }
+}

@@ -1,0 +1,106 @@
+internal import Crypto
+internal import Events
+internal import Runtime
+
+/// The attributes of CloudEvents 1.0, as headers of an AMQP message (binary mode): `cloudEvents_id` and so on. What
+/// others wrote as `cloudEvents:id` is read as well.
+struct Envelope: Sendable {
+    let id: String
+    let type: String
+    let source: String
+    let subject: String?
+    let time: String?
+    let sequence: Int?
+    let cause: EventCause
+
+    /// Longest id that the inbox keeps, in characters.
+    static let idLimit = 128
+
+    /// Reads the attributes of a message. One without an id is told from others by its `message_id`, and without that by
+    /// its body, so that it is the same event when it comes again.
+    init(_ message: Message, routingKey: String) {
+        func attribute(_ name: String) -> String? {
+            let header = message.headers[Self.prefix + name] ?? message.headers["cloudEvents:" + name]
+            return header.flatMap { $0.text.isEmpty ? nil : $0.text }
+        }
+        id = attribute("id") ?? message.messageID.flatMap { $0.isEmpty ? nil : $0 } ?? Self.digest(message.body)
+        type = attribute("type") ?? message.type ?? routingKey
+        source = attribute("source") ?? ""
+        subject = attribute("subject")
+        time = attribute("time")
+        sequence = attribute("sequence").flatMap { Int($0) }
+        cause = EventCause(
+            traceparent: attribute("traceparent").flatMap { Identifier.isTraceparent($0) ? $0 : nil },
+            correlationID: attribute("correlationid"), causationID: attribute("causationid"))
+    }
+
+    init(
+        id: String, type: String, source: String, subject: String?, time: String?, sequence: Int?, cause: EventCause
+    ) {
+        self.id = id
+        self.type = type
+        self.source = source
+        self.subject = subject
+        self.time = time
+        self.sequence = sequence
+        self.cause = cause
+    }
+
+    /// The message that carries an event; `data` is JSON.
+    func message(data: String) -> Message {
+        var headers: [String: Message.Header] = ["\(Self.prefix)specversion": .text("1.0")]
+        let attributes = [
+            "id": id, "type": type, "source": source, "subject": subject, "time": time,
+            "sequence": sequence.map { String($0) }, "traceparent": cause.traceparent,
+            "correlationid": cause.correlationID, "causationid": cause.causationID,
+        ]
+        for case (let name, let value?) in attributes { headers[Self.prefix + name] = .text(value) }
+        return Message(
+            headers: headers, messageID: id, contentType: "application/json", type: type, body: Array(data.utf8))
+    }
+
+    /// A copy of a message that says of itself what so far only its way said: it keeps its identity on any other way.
+    func stamped(_ message: Message) -> Message {
+        var copy = message.copy()
+        copy.headers[Self.prefix + "id"] = .text(id)
+        copy.headers[Self.prefix + "type"] = .text(type)
+        copy.messageID = copy.messageID ?? (id.utf8.count < 256 ? id : nil)
+        return copy
+    }
+
+    private static let prefix = "cloudEvents_"
+
+    private static func digest(_ body: [UInt8]) -> String {
+        let digits = Array("0123456789abcdef".unicodeScalars)
+        var text = "sha256:"
+        for byte in SHA256.hash(data: body) {
+            text.unicodeScalars.append(digits[Int(byte >> 4)])
+            text.unicodeScalars.append(digits[Int(byte & 15)])
+        }
+        return text
+    }
+}
+
+extension Message {
+    private static let attemptHeader = "taproom-attempt"
+    private static let errorHeader = "taproom-error"
+
+    /// How often a consumer has tried it and failed.
+    var attempt: Int {
+        guard case .integer(let attempt) = headers[Self.attemptHeader] else { return 0 }
+        return min(max(0, attempt), 1000)
+    }
+
+    /// Why the last attempt failed.
+    var error: String? { headers[Self.errorHeader]?.text }
+
+    mutating func note(attempt: Int, error: String) {
+        headers[Self.attemptHeader] = .integer(attempt)
+        headers[Self.errorHeader] = .text(String(error.prefix(1000)))
+    }
+
+    mutating func forgetAttempts() {
+        headers[Self.attemptHeader] = nil
+        headers[Self.errorHeader] = nil
+    }
+}

@@ -1,0 +1,20 @@
+internal import Postgres
+internal import Runtime
+
+/// The record of what a consumer has done, in the database that its effects are in.
+enum Inbox {
+    /// Marks events as done in the transaction that `session` has open, and waits for others that are at the same ones.
+    /// - Returns: those that were not done before.
+    static func claim(
+        _ ids: [String], consumer: String, in session: Connection, deadline: Deadline
+    ) throws -> Set<String> {
+        // In one order for all, so that two who bring the same events do not wait for each other.
+        let rows = try session.execute(
+            """
+            INSERT INTO inbox (consumer, event_id)
+            SELECT \(consumer), id FROM unnest(\(ids)::text[]) AS came (id) ORDER BY id
+            ON CONFLICT DO NOTHING RETURNING event_id
+            """, deadline: deadline)
+        return Set(try rows.map { try $0.decode(String.self) })
+    }
+}

@@ -1,0 +1,85 @@
+internal import Events
+import Glibc
+internal import Runtime
+
+/// One event handled by hand.
+struct OneEvent<F: EventFunction>: Sendable {
+    private let handling: EventHandling<F>
+
+    init(_ handling: EventHandling<F>) { self.handling = handling }
+
+    private struct Report: Encodable {
+        let event: String
+        let result: String
+    }
+
+    /// Handles the event that `text` holds, and prints what came of it.
+    /// - Returns: the exit status: 0, 1 when the handler failed, 64 when the text is no event.
+    func run(_ text: [UInt8]) -> Int32 {
+        let event: ReceivedEvent
+        let data: F.Payload
+        do {
+            (event, data) = try read(text)
+        } catch {
+            var line = LogLine(level: "error")
+            line.add("function", handling.process.function)
+            line.add("message", "bad event")
+            line.add(
+                "error",
+                """
+                The event must be a CloudEvents object such as {"specversion": "1.0", "id": "…", "type": "…", \
+                "source": "…", "data": {…}}: \((error as? PermanentFault)?.reason ?? DecodingFault(error).sentence)
+                """)
+            line.write()
+            return EX_USAGE
+        }
+        switch handling.handle(event, data: data) {
+        case .done: return report(event, "done")
+        case .repeated: return report(event, "repeated")
+        case .failed, .hopeless: return 1
+        case .databaseAway(let reason):
+            Journal(function: handling.process.function).failed(reason)
+            return 1
+        }
+    }
+
+    private func report(_ event: ReceivedEvent, _ result: String) -> Int32 {
+        let report = try? JSON.encode(Report(event: event.envelope.id, result: result)) + [UInt8(ascii: "\n")]
+        return (try? report?.withUnsafeBytes(StandardOutput.write)) == nil ? 1 : 0
+    }
+
+    /// Structured mode.
+    private struct Event: Decodable {
+        let specversion: String
+        let id: String
+        let type: String
+        let source: String
+        let subject: String?
+        let time: String?
+        let sequence: Int?
+        let traceparent: String?
+        let correlationid: String?
+        let causationid: String?
+        let data: F.Payload
+    }
+
+    private func read(_ text: [UInt8]) throws -> (ReceivedEvent, F.Payload) {
+        if let place = JSONSyntax.fault(in: text) {
+            throw PermanentFault("it is no JSON in UTF-8, see byte \(place), counted from 0")
+        }
+        let event = try JSON.decode(Event.self, from: text)
+        guard event.specversion == "1.0" else {
+            throw PermanentFault("specversion is \(event.specversion), not 1.0")
+        }
+        guard !event.id.isEmpty, !event.type.isEmpty else { throw PermanentFault("id or type is empty") }
+        let received = ReceivedEvent(
+            envelope: Envelope(
+                id: event.id, type: event.type, source: event.source, subject: event.subject,
+                time: event.time, sequence: event.sequence,
+                cause: EventCause(
+                    traceparent: event.traceparent.flatMap { Identifier.isTraceparent($0) ? $0 : nil },
+                    correlationID: event.correlationid, causationID: event.causationid)),
+            body: [], attempt: 0)
+        return (received, event.data)
+    }
+}

@@ -1,0 +1,80 @@
+internal import Events
+internal import Postgres
+internal import Runtime
+
+/// The relay's side of a service's outbox: which lanes it may publish, what waits in them, what came of it.
+///
+/// A lease on a lane keeps relays out of each other's way; it is no lock. Two that publish the same lane for a moment,
+/// because one stood still past its lease, repeat events but never bring them out of order: each takes waiting rows by
+/// position, so an event goes out for the first time only after all before it in its lane.
+struct OutboxTable {
+    struct Row {
+        let position: Int
+        let envelope: Envelope
+        let data: String
+    }
+
+    let service: String
+    /// Who holds the lanes.
+    let holder: String
+    let batchSize: Int
+
+    static let leaseSeconds = 3
+
+    /// Takes every lane that nobody else holds, and holds on to those it has.
+    func claimLanes(in session: Connection, deadline: Deadline) throws -> [Int] {
+        try session.execute(
+            """
+            UPDATE outbox_lane SET held_by = \(holder), held_until = clock_timestamp() + \(Self.leaseSeconds) * interval '1 s'
+            WHERE lane IN (SELECT lane FROM outbox_lane WHERE held_by = \(holder) OR held_until < clock_timestamp()
+                           ORDER BY lane FOR UPDATE SKIP LOCKED)
+            RETURNING lane
+            """, deadline: deadline
+        ).map { try $0.decode(Int.self) }
+    }
+
+    func releaseLanes(in session: Connection, deadline: Deadline) throws {
+        try session.execute(
+            "UPDATE outbox_lane SET held_by = NULL, held_until = '-infinity' WHERE held_by = \(holder)",
+            deadline: deadline)
+    }
+
+    /// The first waiting events of some lanes. Each lane is read by itself, by the index: a long outbox would be sorted as
+    /// a whole otherwise.
+    func waiting(lanes: [Int], in session: Connection, deadline: Deadline) throws -> [Row] {
+        try session.execute(
+            """
+            SELECT e.position, e.id, e.type, e.subject, e.sequence,
+                   to_char(e.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                   e.data, e.traceparent, e.correlation_id, e.causation_id
+            FROM unnest(\(lanes)::smallint[]) AS held (lane)
+            CROSS JOIN LATERAL (SELECT * FROM outbox WHERE state = 'waiting' AND outbox.lane = held.lane
+                                ORDER BY position LIMIT \(batchSize)) AS e
+            ORDER BY e.position LIMIT \(batchSize)
+            """, deadline: deadline
+        ).map { row in
+            let (position, id, type, subject, sequence, time, data, traceparent, correlationID, causationID) =
+                try row.decode(
+                    Int.self, String.self, String.self, String.self, Int.self, String.self, String.self, String?.self,
+                    String?.self, String?.self)
+            return Row(
+                position: position,
+                envelope: Envelope(
+                    id: id, type: type, source: "/taproom/\(service)", subject: subject, time: time,
+                    sequence: sequence,
+                    cause: EventCause(
+                        traceparent: traceparent, correlationID: correlationID, causationID: causationID)),
+                data: data)
+        }
+    }
+
+    /// Records what the broker said.
+    func settle(sent: [Int], unroutable: [Int], in session: Connection, deadline: Deadline) throws {
+        try session.execute(
+            """
+            UPDATE outbox SET state = CASE WHEN position = ANY(\(unroutable)::bigint[]) THEN 'unroutable' ELSE 'sent' END,
+                              settled_at = clock_timestamp()
+            WHERE position = ANY(\(sent + unroutable)::bigint[]) AND state = 'waiting'
+            """, deadline: deadline)
+    }
+}

@@ -1,0 +1,105 @@
+public import Runtime
+
+/// What one consumer needs at the broker: an exchange, its work queue, a queue for every delay of its retries and one
+/// for what has failed for good.
+///
+/// All are durable and declared idempotently. A message that has failed is published to the retry queue of its attempt,
+/// lies there until its time is over, and is brought back to the work queue by the broker itself. One queue per delay,
+/// because time runs out at the head of a queue only. Every way from queue to queue is "at least once": the broker
+/// removes the message from one when the other has it.
+public struct Topology: Sendable, Equatable {
+    public let exchange: String
+    public let queue: String
+    public let routingKeys: [String]
+    /// Seconds that a message waits after its first failure, its second, and so on.
+    public let retry: [Int]
+    public let deadLetter: String
+
+    public static let defaultExchange = "taproom.events"
+    public static let defaultRetry = [5, 30, 120, 600, 3600]
+
+    /// - Parameter deadLetter: default the queue's name and `.dead`.
+    public init(
+        queue: String, exchange: String = defaultExchange, routingKeys: [String], retry: [Int] = defaultRetry,
+        deadLetter: String? = nil
+    ) {
+        self.exchange = exchange
+        self.queue = queue
+        self.routingKeys = routingKeys
+        self.retry = retry
+        self.deadLetter = deadLetter ?? queue + ".dead"
+    }
+
+    /// The queue for what has failed so often, from 1; `nil` when it was the last time.
+    public func retryQueue(attempt: Int) -> String? {
+        retry.indices.contains(attempt - 1) ? retryQueue(seconds: retry[attempt - 1]) : nil
+    }
+
+    /// The name ends with the delay in its largest whole unit, such as `.retry.2m`.
+    func retryQueue(seconds: Int) -> String {
+        let unit = [(3600, "h"), (60, "m")].first { seconds % $0.0 == 0 } ?? (1, "s")
+        return "\(queue).retry.\(seconds / unit.0)\(unit.1)"
+    }
+
+    /// Every queue, the work queue first.
+    public var queues: [String] { [queue] + Set(retry).sorted().map(retryQueue) + [deadLetter] }
+
+    /// Declares everything.
+    /// - Throws: `BrokerError`; `refused` with 406 for a queue that is there with other arguments: remove it when it is
+    ///   empty, or give the consumer another queue name.
+    public func declare(at address: BrokerAddress, deadline: Deadline) throws(BrokerError) {
+        try declare(in: Session(address, name: "taproom", deadline: deadline), deadline: deadline)
+    }
+
+    func declare(in session: Session, deadline: Deadline) throws(BrokerError) {
+        try session.declareExchange(exchange, deadline: deadline)
+        try session.declareQueue(deadLetter, [], deadline: deadline)
+        try session.declareQueue(
+            queue, [("x-delivery-limit", .integer(Self.deliveryLimit))] + passing(to: deadLetter), deadline: deadline)
+        for seconds in Set(retry).sorted() {
+            try session.declareQueue(
+                retryQueue(seconds: seconds), [("x-message-ttl", .integer(seconds * 1000))] + passing(to: queue),
+                deadline: deadline)
+        }
+        for key in routingKeys {
+            try session.bind(queue, to: exchange, routingKey: key, deadline: deadline)
+        }
+    }
+
+    /// By the default exchange, which knows every queue by its name. The strategy needs the overflow rule: without it the
+    /// broker falls back to passing on at most once, and says so nowhere.
+    private func passing(to target: String) -> [(String, Scratch.Value)] {
+        [
+            ("x-dead-letter-exchange", .text("")), ("x-dead-letter-routing-key", .text(target)),
+            ("x-dead-letter-strategy", .text("at-least-once")), ("x-overflow", .text("reject-publish")),
+        ]
+    }
+
+    /// How often a message may come back unsettled before the broker itself sets it aside.
+    ///
+    /// A consumer that dies gives back all that it held, so this count rises for messages that did nothing wrong. It is
+    /// therefore no more than a last resort, for messages that kill the consumer before it can look at them.
+    /// ``Consumer`` acts long before, by rules that tell the culprit from the bystanders.
+    private static let deliveryLimit = 20
+}
+
+/// How many messages wait in queues.
+public enum QueueDepth {
+    /// - Returns: by name; `nil` for a queue that is not there.
+    public static func messages(
+        in queues: [String], at address: BrokerAddress, deadline: Deadline
+    ) throws(BrokerError) -> [String: Int?] {
+        var depths: [String: Int?] = [:]
+        var session = try Session(address, name: "taproom", deadline: deadline)
+        for queue in queues {
+            do throws(BrokerError) {
+                depths.updateValue(try session.messageCount(queue, deadline: deadline), forKey: queue)
+            } catch .refused(_, code: 404, _) {
+                depths.updateValue(nil, forKey: queue)
+                // The refusal has closed it.
+                session = try Session(address, name: "taproom", deadline: deadline)
+            }
+        }
+        return depths
+    }
+}
