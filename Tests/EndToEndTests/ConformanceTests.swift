@@ -71,7 +71,23 @@ import Yams
                 "POST", "/subscription/\(subscription)/status/", json: #"{"status_id":\#(status)}"#)
             try #require(answer.status == 200)
         }
-        let known = ["/club/": "\(clubs)", "/subscription/": "\(subscriptions)"]
+        let customers = try (0..<4).map { _ in try customer() }
+        let archived = try shop.http.request("DELETE", "/api/v1/customers/\(customers[3])")
+        try #require(archived.status == 200)
+        let known = [
+            "/club/": "\(clubs)", "/subscription/": "\(subscriptions)", "/api/v1/customers/": "\(customers)",
+        ]
         return "{" + known.map { "\"\($0.key)\":\($0.value)" }.joined(separator: ",") + "}"
+    }
+
+    private func customer() throws -> String {
+        let answer = try shop.http.request(
+            "POST", "/api/v1/customers",
+            json: #"""
+                {"email": "\#(shop.unique("barley"))@example.com",
+                "address": {"street": "Hop Lane 4", "city": "Bamberg", "country": "Germany"}}
+                """#)
+        try #require(answer.status == 201)
+        return try #require(try answer.json()["id"]?.string)
     }
 }
