@@ -38,6 +38,10 @@ public struct Instance: Sendable {
         record.databasePort.map { Cluster(placement: placement, accounts: accounts, port: $0) }
     }
 
+    func broker(_ accounts: Accounts, password: String) -> Broker? {
+        record.brokerPort.map { Broker(placement: placement, account: accounts.broker, port: $0, password: password) }
+    }
+
     func nginxProgram() throws -> Program {
         Program(
             name: "nginx",
