@@ -32,7 +32,7 @@ import Yams
             environment: [
                 "ECOMMERCE_API_KEY": credentials[0], "ECOMMERCE_API_SECRET": credentials[1],
                 "TAPROOM_KNOWN": try knownIDs(), "TAPROOM_TALLY": tally,
-            ], folder: PrivateInstance.root + "/Tests/Schemathesis")
+            ], folder: PrivateInstance.root + "/Tests/Conformance")
         try #require(
             run.status == 0, "schemathesis --seed \(Self.seed) ended with \(run.status):\n\(run.output)\(run.errors)")
 
