@@ -6,7 +6,7 @@ TAPROOM = .build/release/taproom
 SWIFT_SOURCES = Package.swift Sources Tests
 
 .DEFAULT_GOAL := help
-.PHONY: help packages build up down status test soak bench bench-short lint clean-state
+.PHONY: help packages documents build up down status test soak bench bench-short lint clean-state
 
 help:
 	@echo "make up | down | status | test | soak | bench | bench-short | lint | build | clean-state"
@@ -14,7 +14,10 @@ help:
 packages:
 	@scripts/install-packages
 
-build: packages
+documents: packages
+	@scripts/install-python documents
+
+build: documents
 	@$(call quietly,$(SWIFT) build -c release)
 	@ln -sfn $(TAPROOM) taproom
 
@@ -33,7 +36,8 @@ clean-state:
 
 # Every test, on instances of their own: the one that "make up" started is not touched. The table of charge windows
 # comes when the test process ends, so without a terminal the runner's summary is said again as the last line.
-test: packages
+test: documents
+	@scripts/install-python test
 	@$(call quietly,$(SWIFT) build --build-tests)
 	@$(MAKE) --no-print-directory lint TAPROOM=.build/debug/taproom
 	@run="env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \

@@ -38,6 +38,10 @@ public struct Instance: Sendable {
         record.databasePort.map { Cluster(placement: placement, accounts: accounts, port: $0) }
     }
 
+    func broker(_ accounts: Accounts, password: String) -> Broker? {
+        record.brokerPort.map { Broker(placement: placement, account: accounts.broker, port: $0, password: password) }
+    }
+
     func nginxProgram() throws -> Program {
         Program(
             name: "nginx",
@@ -54,8 +58,8 @@ public struct Instance: Sendable {
         Deployment(
             gatewayPort: record.gatewayPort, socketFolder: placement.functionSockets,
             executableFolder: placement.executables, logFolder: placement.logs,
-            temporaryFolder: placement.temporary, pidFolder: placement.run, user: accounts.server?.name,
-            group: accounts.server?.group, parameters: record.parameters)
+            temporaryFolder: placement.temporary, pidFolder: placement.run, documentsFolder: placement.documents,
+            user: accounts.server?.name, group: accounts.server?.group, parameters: record.parameters)
     }
 
     /// One function as `status` shows it.

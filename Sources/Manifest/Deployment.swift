@@ -11,6 +11,9 @@ public struct Deployment: Sendable {
     /// The gateway's buffers for bodies and answers that do not fit into memory.
     public var temporaryFolder: String
     public var pidFolder: String
+    /// Holds `openapi.yml` and, in `docs`, the page that shows it; nil serves neither. The gateway's workers must be
+    /// able to read it.
+    public var documentsFolder: String?
     /// Whom the functions and the gateway's workers run as; nil keeps whoever starts them. Only root can switch.
     public var user: String?
     /// Group of the sockets and of the gateway's workers; nil means the user's own.
@@ -20,8 +23,9 @@ public struct Deployment: Sendable {
 
     public init(
         gatewayAddress: String = "127.0.0.1", gatewayPort: Int, socketFolder: String, executableFolder: String,
-        logFolder: String, temporaryFolder: String, pidFolder: String, user: String? = nil, group: String? = nil,
-        parameters: [String: String] = [:]
+        logFolder: String, temporaryFolder: String, pidFolder: String, documentsFolder: String? = nil,
+        user: String? = nil,
+        group: String? = nil, parameters: [String: String] = [:]
     ) {
         self.gatewayAddress = gatewayAddress
         self.gatewayPort = gatewayPort
@@ -30,6 +34,7 @@ public struct Deployment: Sendable {
         self.logFolder = logFolder
         self.temporaryFolder = temporaryFolder
         self.pidFolder = pidFolder
+        self.documentsFolder = documentsFolder
         self.user = user
         self.group = group
         self.parameters = parameters
@@ -39,7 +44,7 @@ public struct Deployment: Sendable {
     public static let host = Deployment(
         gatewayPort: 8080, socketFolder: "/run/taproom", executableFolder: "/usr/lib/taproom",
         logFolder: "/var/log/taproom", temporaryFolder: "/var/cache/taproom", pidFolder: "/run/taproom",
-        user: "www-data", group: "www-data")
+        documentsFolder: "/usr/share/taproom", user: "www-data", group: "www-data")
 
     func socket(of function: FunctionEntry) -> String { "\(socketFolder)/\(function.name).sock" }
     func log(of name: String) -> String { "\(logFolder)/\(name).log" }

@@ -19,7 +19,8 @@ extension Manifest {
 
     static let reservedVariables = [
         "TAPROOM_FUNCTION", "TAPROOM_ROUTES", "TAPROOM_TIMEOUT", "TAPROOM_CONCURRENCY", "TAPROOM_SCHEDULE",
-        "TAPROOM_QUEUE", "TAPROOM_PREFETCH", "TAPROOM_BATCH", "TAPROOM_RETRY", "TAPROOM_DEAD_LETTER", "TAPROOM_OUTBOX",
+        "TAPROOM_QUEUE", "TAPROOM_ROUTING_KEYS", "TAPROOM_PREFETCH", "TAPROOM_BATCH", "TAPROOM_RETRY",
+        "TAPROOM_DEAD_LETTER", "TAPROOM_OUTBOX",
         "TAPROOM_EXCHANGE",
     ]
 }
@@ -31,9 +32,15 @@ extension EventSource {
         case .schedule(let schedule): [("TAPROOM_SCHEDULE", "\(schedule.seconds)")]
         case .queue(let queue):
             [
-                ("TAPROOM_QUEUE", queue.queue), ("TAPROOM_PREFETCH", "\(queue.prefetch)"),
+                ("TAPROOM_QUEUE", queue.queue), ("TAPROOM_EXCHANGE", queue.exchange),
+                ("TAPROOM_ROUTING_KEYS", queue.routingKeys.joined(separator: ",")),
+                ("TAPROOM_PREFETCH", "\(queue.prefetch)"),
                 ("TAPROOM_BATCH", "\(queue.batchSize)"),
-                ("TAPROOM_RETRY", queue.retry.map { "\($0.seconds)" }.joined(separator: ",")),
+                // An empty variable counts as an absent one.
+                (
+                    "TAPROOM_RETRY",
+                    queue.retry.isEmpty ? "none" : queue.retry.map { "\($0.seconds)" }.joined(separator: ",")
+                ),
                 ("TAPROOM_DEAD_LETTER", queue.deadLetter),
             ]
         case .outbox(let outbox):

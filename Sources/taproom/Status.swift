@@ -15,6 +15,9 @@ struct Status: ParsableCommand {
     private struct Report: Encodable {
         let gateway: String
         let databases: [String: String]
+        let rabbitmq: String?
+        let queues: [Instance.QueueStatus]
+        let outboxes: [Instance.OutboxStatus]
         let functions: [Instance.FunctionStatus]
         let circuits: [Instance.CircuitStatus]
         let state: String
@@ -28,7 +31,9 @@ struct Status: ParsableCommand {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             let report = Report(
-                gateway: record.gateway, databases: record.databases, functions: functions,
+                gateway: record.gateway, databases: record.databases, rabbitmq: record.rabbitmq,
+                queues: instance.queues(),
+                outboxes: instance.outboxes(), functions: functions,
                 circuits: instance.circuits(functions), state: record.state)
             print(String(decoding: try encoder.encode(report), as: UTF8.self))
         } else {
@@ -51,10 +56,26 @@ struct Status: ParsableCommand {
             let name = name.padding(toLength: width, withPad: " ", startingAt: 0)
             print("\(name)  \(state.padding(toLength: 8, withPad: " ", startingAt: 0))  \(pids)")
         }
+        if instance.isRunning { showEvents(instance) }
         for circuit in instance.circuits(functions) {
             print("circuit  \(circuit.function) leaves \(circuit.host) alone: \(circuit.state) since \(circuit.since)")
         }
         if !instance.isRunning { print("down: make up starts it") }
+    }
+
+    private func showEvents(_ instance: Instance) {
+        func number(_ count: Int?) -> String { count.map(String.init) ?? "?" }
+        for outbox in instance.outboxes() {
+            let age = outbox.oldestSeconds.map { ", the oldest for \(String(format: "%.1f", $0)) s" } ?? ""
+            print(
+                "outbox   \(outbox.service): \(number(outbox.waiting)) waiting\(age), "
+                    + "\(number(outbox.unroutable)) unroutable")
+        }
+        for queue in instance.queues() {
+            print(
+                "queue    \(queue.queue): \(number(queue.waiting)) waiting, \(number(queue.retrying)) retrying, "
+                    + "\(number(queue.dead)) dead letters")
+        }
     }
 }
 

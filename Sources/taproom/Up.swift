@@ -43,6 +43,7 @@ struct Banner {
             Gateway    \(record.gateway)
             Databases  (with passwords: \(tool) status --json)
             \(databases.joined(separator: "\n"))
+            RabbitMQ   \(record.rabbitmq.map(withoutPassword) ?? "")
             Logs       \(record.placement.logs)
             Next       \(tool) demo | status | logs -f | doctor, and make down
             """

@@ -8,6 +8,8 @@ import Testing
 final class PrivateInstance: Sendable {
     /// Charges through its own orders service, as a fresh installation does.
     static let whole = Result { try PrivateInstance(platform: nil) }
+    /// The same, for requests that are made up from openapi.yml.
+    static let conforming = Result { try PrivateInstance(platform: nil) }
     /// Charges through a platform that the tests direct.
     static let directed = Result { try PrivateInstance(platform: ScriptedPlatform()) }
     /// The same, for the suite that breaks it at every step and needs it for itself.
@@ -77,6 +79,9 @@ final class PrivateInstance: Sendable {
         let variables = ProcessInfo.processInfo.environment.merging(Self.environment(folder, port, platform)) { $1 }
         return try ChildProcess(try Subprocess.product("taproom"), arguments: arguments, environment: variables)
     }
+
+    /// A file beside its state, which goes with it.
+    func scratch(_ name: String) -> String { "\(folder)/\(name)" }
 
     /// Where its copies of the functions are.
     var executables: String { "\(folder)/state/bin" }

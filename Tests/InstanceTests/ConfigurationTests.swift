@@ -18,7 +18,7 @@ struct ConfigurationTests {
 
     private static let complete = """
         {"databases": {"orders": "", "subscriptions": "postgresql://me@db.example.com/subscriptions"},
-         "embedded_passwords": {"orders": "secret"},
+         "embedded_passwords": {"orders": "secret", "rabbitmq": "hidden"},
          "ecommerce": {"url": "", "api_key": "k", "api_secret": "s"}, "gateway": {"port": 9000}}
         """
 
@@ -100,10 +100,11 @@ struct ConfigurationTests {
         #expect(try String(contentsOfFile: first, encoding: .utf8) == text)
         let attributes = try FileManager.default.attributesOfItem(atPath: first)
         #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o600)
-        let services = ["orders", "subscriptions"]
+        let services = try Project(root: TestProject.root, executables: "", environment: [:]).services
         let one = try Configuration(file: first, services: services, environment: [:])
         let other = try Configuration(file: second, services: services, environment: [:])
         #expect(one.databases != other.databases)
+        #expect(one.broker != other.broker)
         #expect(Set([one.ecommerceKey, one.ecommerceSecret, other.ecommerceKey, other.ecommerceSecret]).count == 4)
         #expect(one.ecommerceKey.count == 32)
     }

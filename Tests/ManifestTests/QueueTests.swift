@@ -165,11 +165,12 @@ import Testing
     @Test func isAProgramWithItsSettings() throws {
         let manifest = try manifest(
             "timeout: 30", "reservedConcurrency: 2",
-            events: "- rabbitmq: {queue: q, routingKey: x, prefetch: 50, batchSize: 10, retry: [5s, 2m]}")
+            events: "- rabbitmq: {queue: q, routingKey: [x, y.*], prefetch: 50, batchSize: 10, retry: [5s, 2m]}")
         let text = try manifest.supervisordConfiguration(.host)
         let lines = text.split(separator: "\n").map(String.init)
         for line in [
-            "[program:f]", "stopwaitsecs=35", "    TAPROOM_QUEUE=\"q\",", "    TAPROOM_PREFETCH=\"50\",",
+            "[program:f]", "stopwaitsecs=35", "    TAPROOM_QUEUE=\"q\",", "    TAPROOM_ROUTING_KEYS=\"x,y.*\",",
+            "    TAPROOM_EXCHANGE=\"taproom.events\",", "    TAPROOM_PREFETCH=\"50\",",
             "    TAPROOM_BATCH=\"10\",", "    TAPROOM_RETRY=\"5,120\",", "    TAPROOM_DEAD_LETTER=\"q.dead\"",
             "    TAPROOM_CONCURRENCY=\"2\",",
         ] {
@@ -178,6 +179,13 @@ import Testing
         #expect(!text.contains("f.sock"))
         #expect(!(try manifest.supervisordConfiguration(.host, withoutBroker: true)).contains("program:f]"))
         #expect(!manifest.nginxConfiguration(.host).contains("fn_f"))
+    }
+
+    @Test func aConsumerWithoutRetriesIsToldSo() throws {
+        let manifest = try manifest(events: "- rabbitmq: {queue: q, routingKey: x, retry: []}")
+        let variables = try manifest.environment(of: manifest.functions[0], in: .host)
+        #expect(variables.first { $0.0 == "TAPROOM_RETRY" }?.1 == "none")
+        #expect(manifest.topology.queues.map(\.name) == ["q.dead", "q"])
     }
 
     @Test func twoRelaysShareAnExecutable() throws {

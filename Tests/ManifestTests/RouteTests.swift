@@ -37,6 +37,15 @@ import Testing
         #expect(problems(events: "- httpApi: \"\(first)\"", "- httpApi: \"\(second)\"") == [])
     }
 
+    @Test(arguments: ["/openapi.yml", "/docs", "/docs/{page}"])
+    func pathsOfFiles(_ path: String) {
+        #expect(
+            problems(events: "- httpApi: \"GET \(path)\"") == [
+                "functions.yml:5: functions.f: \(path) is where the gateway serves the API's description; "
+                    + "choose another path"
+            ])
+    }
+
     @Test func narrowShapesComeFirst() throws {
         let manifest = try manifest(
             events: "- httpApi: GET /{a}/{b}", "- httpApi: GET /x/{b}", "- httpApi: GET /x/y", "- httpApi: PUT /{a}/y/")

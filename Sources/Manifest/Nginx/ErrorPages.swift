@@ -13,7 +13,7 @@ extension Manifest {
         return """
             add_header X-Request-Id $rid always;
             add_header X-Content-Type-Options nosniff always;
-            add_header Content-Security-Policy "default-src 'none'; frame-ancestors 'none'" always;
+            add_header Content-Security-Policy $content_security_policy always;
             add_header Cache-Control $cache_control always;
             add_header Allow $allow_header always;
             add_header Retry-After $retry_after always;

@@ -10,6 +10,7 @@ extension Manifest {
             \(headers(hasCors: hasCors))
             \(errorPages())
             \(locations.flatMap(\.blocks).joined(separator: "\n"))
+            \(documentLocations(deployment))\
             location / { return 404; }
             """
         let http = """
@@ -80,7 +81,7 @@ extension Manifest {
             map $http_x_request_id $rid { "~^[A-Za-z0-9._-]{1,128}\\z" $http_x_request_id; default $request_id; }
             # "-" is a connection that was never made: refused, backlog full, or max_conns reached.
             map $upstream_connect_time $executed { "~-\\z" no; "" no; default unknown; }
-            map $upstream_http_cache_control $cache_control { "" no-store; default ""; }
+            \(documentVariables())\
             # A 405 of nginx itself, for TRACE and CONNECT, comes before any location.
             map "$status$allow$upstream_status" $allow_header { 405 "\(methods)"; default $allow; }
             \(hasCors ? cors : "")uninitialized_variable_warn off;

@@ -1,6 +1,11 @@
 /// Reports every pair of routes that would answer the same request with no rule to choose between them.
 func reportClashes(among functions: [FunctionEntry], _ diagnostics: Diagnostics) {
     let routes = functions.flatMap { function in function.routes.map { (function: function.name, route: $0) } }
+    for (name, route) in routes where isKeptForDocuments(route.shape) {
+        diagnostics.report(
+            "\(route.path) is where the gateway serves the API's description; choose another path",
+            key: "functions.\(name)", line: route.line)
+    }
     for (index, later) in routes.enumerated() {
         for earlier in routes[..<index] where earlier.route.method == later.route.method {
             guard earlier.route.shape.isAmbiguous(with: later.route.shape) else { continue }
@@ -11,4 +16,9 @@ func reportClashes(among functions: [FunctionEntry], _ diagnostics: Diagnostics)
                 key: "functions.\(later.function)", line: later.route.line)
         }
     }
+}
+
+/// Whether only paths match that the gateway answers from files, see ``Deployment/documentsFolder``.
+private func isKeptForDocuments(_ shape: PathShape) -> Bool {
+    shape.segments == ["openapi.yml"] || shape.segments.first == "docs"
 }

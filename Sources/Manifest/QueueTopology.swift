@@ -1,5 +1,5 @@
 /// What the broker must have for the functions of a manifest: all of it durable.
-public struct Topology: Sendable, Equatable {
+public struct QueueTopology: Sendable, Equatable {
     /// A queue and the arguments that it is declared with.
     public struct Queue: Sendable, Equatable {
         public let name: String
@@ -32,10 +32,10 @@ extension Manifest {
     /// up, is kept in its dead letter queue. An event that failed waits in the retry queue of its delay, whose dead
     /// letters are the work queue's events. No step is at most once: the queue that hands over keeps its copy until the
     /// next one has confirmed.
-    public var topology: Topology {
+    public var topology: QueueTopology {
         let consumed = functions.compactMap(\.queue)
         let exchanges = Set(consumed.map(\.exchange) + functions.compactMap(\.outbox?.exchange)).sorted()
-        return Topology(
+        return QueueTopology(
             exchanges: exchanges, queues: consumed.flatMap(\.queues),
             bindings: consumed.flatMap { queue in
                 queue.routingKeys.map { .init(exchange: queue.exchange, queue: queue.queue, routingKey: $0) }
@@ -47,9 +47,10 @@ extension QueueTrigger {
     /// A consumer that dies hands back all it held, so events that do no harm come back with the one that kills it.
     private static let deliveryLimit = 20
 
-    fileprivate var queues: [Topology.Queue] {
-        let kind: [String: Topology.Argument] = ["x-queue-type": .text("quorum")]
-        func handingOver(to next: String, _ more: [String: Topology.Argument]) -> [String: Topology.Argument] {
+    fileprivate var queues: [QueueTopology.Queue] {
+        let kind: [String: QueueTopology.Argument] = ["x-queue-type": .text("quorum")]
+        func handingOver(to next: String, _ more: [String: QueueTopology.Argument]) -> [String: QueueTopology.Argument]
+        {
             kind.merging(more) { $1 }.merging([
                 "x-dead-letter-exchange": .text(""), "x-dead-letter-routing-key": .text(next),
                 // The broker takes the strategy only together with this way to overflow.

@@ -1,6 +1,6 @@
 internal import FoundationEssentials
 
-extension Topology {
+extension QueueTopology {
     /// RabbitMQ's format of definitions, for `rabbitmqctl import_definitions` or the management plugin; ends with a
     /// newline. It is the committed `topology.json`.
     public var definitions: String {
@@ -18,7 +18,7 @@ extension Topology {
     }
 }
 
-extension Topology.Argument: Encodable {
+extension QueueTopology.Argument: Encodable {
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
@@ -45,7 +45,7 @@ private struct Definitions: Encodable {
         var vhost = "/"
         var durable = true
         var auto_delete = false
-        let arguments: [String: Topology.Argument]
+        let arguments: [String: QueueTopology.Argument]
     }
 
     struct Binding: Encodable {

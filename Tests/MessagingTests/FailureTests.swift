@@ -1,0 +1,127 @@
+import Glibc
+import Postgres
+import Runtime
+import TestSupport
+import Testing
+
+@testable import Messaging
+
+extension MessagingTests {
+    /// Events that fail, and what an operator does with them.
+    @Suite struct FailureTests {
+        @Test func anEventThatFailsIsTriedAgainAndDelaysNobody() throws {
+            let lab = try Lab(retry: [1, 1])
+            try lab.breakMode("throw")
+            let (relay, consumer) = (try lab.relay.start(), try lab.consumer.start())
+            defer { relay.terminate() }
+            try lab.write(10)
+            try lab.write(1, mode: "throw")
+            try lab.write(10)
+            try Eventually.happens("the others") { try lab.effects() == 20 }
+            try lab.waitForDeadLetters(1)
+            let letter = try #require(try lab.deadLetters.list(deadline: Lab.soon).first)
+            #expect(letter.attempts == 3 && letter.error.contains("Refusal") && letter.type == "ledger.entry")
+            #expect(consumer.lines.filter { $0.contains("\"result\":\"failed\"") }.count == 3)
+            // Reading leaves it where it is.
+            #expect(try lab.deadLetters.list(deadline: Lab.soon).map(\.id) == [letter.id])
+            try lab.mend()
+            #expect(
+                try lab.deadLetters.redrive(.event(id: letter.id), deadline: Lab.soon).map(\.id) == [letter.id])
+            try lab.audit()
+            #expect(try lab.deadLetters.list(deadline: Lab.soon).isEmpty)
+        }
+
+        @Test func whatCanNeverSucceedIsADeadLetterAtOnce() throws {
+            let lab = try Lab(retry: [3600])
+            try lab.breakMode("give-up")
+            let (relay, consumer) = (try lab.relay.start(), try lab.consumer.start())
+            defer { for process in [relay, consumer] { process.terminate() } }
+            try lab.write(1, mode: "give-up")
+            try lab.sql {
+                for data in ["{\"mode\": 7}", "no JSON"] {
+                    try $0.execute(
+                        """
+                        INSERT INTO outbox (type, subject, sequence, data) VALUES ('ledger.odd', 'odd', 1, \(data))
+                        """, deadline: Lab.soon)
+                }
+            }
+            try lab.write(5)
+            try Eventually.happens("the others") { try lab.effects() == 5 }
+            try lab.waitForDeadLetters(3)
+            let errors = try lab.deadLetters.list(deadline: Lab.soon).map(\.error)
+            for reason in ["takes no such entry", "mode must be of type String", "is no JSON"] {
+                #expect(errors.contains { $0.contains(reason) }, "\(errors)")
+            }
+            // Undecodable ones are discarded, and only when they are on record.
+            struct NoRoom: Error {}
+            #expect(throws: NoRoom.self) {
+                try lab.deadLetters.discard(.all, deadline: Lab.soon) { _ in throw NoRoom() }
+            }
+            #expect(try lab.deadLetters.list(deadline: Lab.soon).count == 3)
+            var recorded: [String] = []
+            _ = try lab.deadLetters.discard(.all, deadline: Lab.soon) { recorded.append($0.data) }
+            #expect(recorded.contains("no JSON") && recorded.count == 3)
+            #expect(try lab.deadLetters.list(deadline: Lab.soon).isEmpty)
+        }
+
+        @Test func anEventThatKillsItsConsumerHarmsNoOther() throws {
+            let lab = try Lab(retry: [1], prefetch: 50, batch: 20)
+            try lab.breakMode("trap")
+            try lab.write(30)
+            try lab.write(1, mode: "trap")
+            try lab.write(60)
+            let relay = try lab.relay.start()
+            defer { relay.terminate() }
+            // As supervisord would.
+            var consumer = try lab.consumer.start()
+            var deaths = 0
+            func restartUntil(_ what: String, _ condition: () throws -> Bool) throws {
+                try Eventually.happens(what) {
+                    if consumer.end != nil {
+                        deaths += 1
+                        consumer = try lab.consumer.start()
+                    }
+                    return try condition()
+                }
+            }
+            try restartUntil("the others") { try lab.effects() == 90 }
+            // None of the others was ever set aside.
+            let queue = lab.topology.deadLetter
+            try restartUntil("one dead letter") {
+                try QueueDepth.messages(in: [queue], at: lab.address, deadline: Lab.soon)[queue] == 1
+            }
+            #expect(deaths >= 3 && deaths <= 7, "\(deaths)")
+            #expect(try lab.count("SELECT count(*) FROM effect") == 90)
+            #expect(try lab.deadLetters.list(deadline: Lab.soon).first?.error.contains("ended") == true)
+            try lab.mend()
+            #expect(try lab.deadLetters.redrive(.all, deadline: Lab.soon).count == 1)
+            try lab.audit()
+        }
+
+        @Test func messagesOfOthersAreTakenAsTheyCome() throws {
+            let lab = try Lab(retry: [1])
+            let consumer = try lab.consumer.start()
+            defer { consumer.terminate() }
+            let session = try Session(lab.address, name: "test", deadline: Lab.soon)
+            let publisher = try Publisher(session, deadline: Lab.soon)
+            var colon = Message(body: Array("{}".utf8))
+            colon.headers = ["cloudEvents:id": .text("colon"), "cloudEvents:type": .text("ledger.entry")]
+            var named = Message(body: Array("{}".utf8))
+            named.messageID = "named"
+            let bare = Message(body: Array("{ }".utf8))
+            for message in [colon, named, bare, colon, named, bare] {
+                let parcel = Parcel(message: message, exchange: lab.topology.exchange, routingKey: "ledger.x")
+                #expect(try publisher.publish([parcel], deadline: Lab.soon) == [.confirmed])
+            }
+            try Eventually.happens("six messages") {
+                consumer.lines.filter { $0.contains("\"result\"") }.count == 6
+            }
+            let ids = try lab.sql {
+                try $0.execute("SELECT event_id FROM effect ORDER BY place", deadline: Lab.soon).map {
+                    try $0.decode(String.self)
+                }
+            }
+            #expect(ids.count == 3 && ids[..<2] == ["colon", "named"] && ids[2].hasPrefix("sha256:"))
+        }
+    }
+}

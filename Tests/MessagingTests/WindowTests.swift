@@ -1,0 +1,133 @@
+import Glibc
+import Messaging
+import Postgres
+import Runtime
+import TestSupport
+import Testing
+
+extension MessagingTests {
+    /// Broker, relay, consumer and database, each killed in every window in which an event could be lost or doubled.
+    @Suite struct WindowTests {
+        private static let relayWindows = [
+            "relay.before-publish", "publish.during", "publish.before-confirm", "relay.before-mark",
+        ]
+        private static let consumerWindows = ["consumer.before-commit", "consumer.after-commit"]
+
+        @Test("the relay dies", arguments: relayWindows)
+        func relayDies(window: String) throws {
+            let lab = try Lab()
+            let consumer = try lab.consumer.start()
+            try lab.relay.kill(at: window)
+            try lab.write(20, subjects: 2)
+            #expect(try lab.relay.start().waitForEnd() == .killed(signal: SIGKILL))
+            try lab.relay.go()
+            let second = try lab.relay.start()
+            try lab.audit()
+            for process in [consumer, second] { process.terminate() }
+        }
+
+        @Test("the consumer dies", arguments: consumerWindows)
+        func consumerDies(window: String) throws {
+            let lab = try Lab()
+            let relay = try lab.relay.start()
+            try lab.consumer.kill(at: window)
+            try lab.write(20, subjects: 2)
+            #expect(try lab.consumer.start().waitForEnd() == .killed(signal: SIGKILL))
+            try lab.consumer.go()
+            let second = try lab.consumer.start()
+            try lab.audit()
+            for process in [relay, second] { process.terminate() }
+        }
+
+        @Test func theConsumerDiesBetweenTheRetryQueueAndTheAcknowledgement() throws {
+            let lab = try Lab(retry: [1])
+            let relay = try lab.relay.start()
+            try lab.breakMode("throw")
+            try lab.consumer.kill(at: "consumer.before-retry-acknowledge")
+            try lab.write(1, mode: "throw")
+            try lab.write(5)
+            #expect(try lab.consumer.start().waitForEnd() == .killed(signal: SIGKILL))
+            try lab.mend()
+            try lab.consumer.go()
+            let second = try lab.consumer.start()
+            try lab.audit()
+            // The copy comes after its delay, and finds its work done.
+            try Eventually.happens("the copy") { second.lines.contains { $0.contains("\"result\":\"repeated\"") } }
+            try lab.audit()
+            for process in [relay, second] { process.terminate() }
+        }
+
+        /// One kill for all windows of one kind: each has a lab of its own, whose process stands still there.
+        @Test func theBrokerDies() throws {
+            let held = try Self.relayWindows.map { try HeldLab(relayAt: $0) }
+                + Self.consumerWindows.map { try HeldLab(consumerAt: $0) }
+                + [try HeldLab(consumerAt: "consumer.before-retry-acknowledge", mode: "throw")]
+            try Lab.broker.kill()
+            for lab in held { try lab.go() }
+            for lab in held { try lab.lab.mend() }
+            try Lab.broker.start()
+            for lab in held { try lab.lab.audit() }
+        }
+
+        @Test func theDatabaseDies() throws {
+            let server = try PostgresServer()
+            let held = try Self.relayWindows.map { try HeldLab(on: server, relayAt: $0) }
+                + Self.consumerWindows.map { try HeldLab(on: server, consumerAt: $0) }
+            try server.restart(mode: .immediate)
+            for lab in held { try lab.go() }
+            for lab in held { try lab.lab.audit() }
+            // A database that is away costs no attempt, so nothing has failed.
+            let lines = held.map { $0.consumer.lines.joined() }
+            #expect(!lines.contains { $0.contains("set aside") })
+        }
+
+        /// The broker is there, and says nothing.
+        @Test func theBrokerStandsStill() throws {
+            let lab = try Lab()
+            let (relay, consumer) = (try lab.relay.start(), try lab.consumer.start())
+            try lab.write(5)
+            try lab.audit()
+            Lab.broker.freeze()
+            try lab.write(5)
+            try Eventually.happens("the relay to say so") {
+                relay.lines.contains { $0.contains("did not answer in time: confirms") }
+            }
+            Lab.broker.thaw()
+            try lab.audit()
+            for process in [relay, consumer] { process.terminate() }
+        }
+    }
+}
+
+/// A lab with one process that stands still in a window, with events on both sides of it.
+private final class HeldLab {
+    let lab: Lab
+    let relay: ChildProcess
+    let consumer: ChildProcess
+    private let program: Program
+
+    init(on server: PostgresServer = .shared, relayAt window: String) throws {
+        lab = try Lab(on: server)
+        program = lab.relay
+        (relay, consumer) = (try lab.relay.start(), try lab.consumer.start())
+        try lab.write(5, subjects: 2)
+        try lab.audit()
+        try program.hold(at: window)
+        try lab.write(5, subjects: 2)
+        try relay.waitUntilHeld()
+    }
+
+    init(on server: PostgresServer = .shared, consumerAt window: String, mode: String? = nil) throws {
+        lab = try Lab(on: server)
+        program = lab.consumer
+        (relay, consumer) = (try lab.relay.start(), try lab.consumer.start())
+        try lab.write(5, subjects: 2)
+        try lab.audit()
+        if let mode { try lab.breakMode(mode) }
+        try program.hold(at: window)
+        try lab.write(5, subjects: 2, mode: mode)
+        try consumer.waitUntilHeld()
+    }
+
+    func go() throws { try program.go() }
+}
