@@ -50,7 +50,7 @@ let domains: [Target] = [
     library("Subscriptions", ["Events", "Postgres", "Runtime"]),
     library("Charging", ["Events", "Outbound", "Postgres", "Runtime", "Subscriptions"]),
     library("Orders", ["Runtime", "Postgres"]),
-    library("Customers", ["Runtime", "Postgres", "Events"]),
+    library("Customers", ["Events", "Postgres", "Runtime"]),
 ]
 
 // MARK: Functions: one folder each under Sources/Functions, with what it needs beside the runtime
@@ -72,6 +72,7 @@ let functions: [(folder: String, needs: [Target.Dependency])] = [
     ("Customers/CustomerEvents", ["Customers", "Postgres"]),
     ("Customers/UpdateAddress", ["Customers", "Events", "Postgres"]),
     ("Customers/ArchiveCustomer", ["Customers", "Events", "Postgres"]),
+    ("Customers/OrderCompleted", ["Customers", "Events", "Messaging", "Postgres"]),
     ("Messaging/Relay", ["Messaging"]),
 ]
 
@@ -93,7 +94,8 @@ let tools: [Target] = [
     .executableTarget(
         name: "taproom",
         dependencies: [
-            "Instance", "Manifest", "Migrations", "Operations", "Postgres", "Runtime", "Subscriptions", arguments, yaml,
+            "Customers", "Events", "Instance", "Manifest", "Migrations", "Operations", "Postgres", "Runtime",
+            "Subscriptions", arguments, yaml,
         ],
         swiftSettings: strict),
 ]
@@ -116,8 +118,8 @@ let testTargets: [Target] = [
     tests("Instance", ["Instance", "Manifest", "Messaging", "Postgres", "Runtime", "taproom"]),
     tests("EndToEnd", ["Postgres", "Runtime", "taproom", yaml] + functionTargets.map { .byName(name: $0.name) }),
     tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),
-    tests("Customers", ["Customers", "Events", "Migrations", "Postgres", "Runtime"]),
     tests("Subscriptions", ["Charging", "Events", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
+    tests("Customers", ["Customers", "Events", "Migrations", "Postgres", "Runtime"]),
     .executableTarget(
         name: "LedgerConsumer", dependencies: ["Events", "Messaging", "Postgres", "Runtime"],
         path: "Tests/LedgerConsumer", swiftSettings: strict),

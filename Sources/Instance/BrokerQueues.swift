@@ -42,10 +42,10 @@ struct BrokerQueues {
     }
 
     /// Messages in each of these queues; `nil` for one that is not there.
-    func depths(_ queues: [String]) throws -> [String: Int?] {
+    func depths(_ queues: [String], deadline: Deadline = limit) throws -> [String: Int?] {
         let address = try address()
         do {
-            return try QueueDepth.messages(in: queues, at: address, deadline: Self.limit)
+            return try QueueDepth.messages(in: queues, at: address, deadline: deadline)
         } catch {
             throw InstanceError("RabbitMQ at \(address.place): \(error)")
         }
@@ -69,7 +69,7 @@ struct BrokerQueues {
         return (try? JSONDecoder().decode([String].self, from: data)) ?? []
     }
 
-    private static var limit: Deadline { .after(milliseconds: 10_000) }
+    static var limit: Deadline { .after(milliseconds: 10_000) }
 }
 
 extension QueueTrigger {

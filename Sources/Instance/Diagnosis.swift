@@ -111,7 +111,9 @@ public struct Diagnosis {
     /// Nobody reads what comes into them any more; they may hold events, so nothing deletes them.
     private func formerQueues() throws {
         let queues = BrokerQueues(instance: try Instance.running(project))
-        let left = try queues.depths(queues.former()).compactMap { name, depth in
+        let former = queues.former()
+        guard !former.isEmpty else { return }
+        let left = try queues.depths(former).compactMap { name, depth in
             depth.map { "\(name) (\($0) events)" }
         }
         guard left.isEmpty else {

@@ -30,7 +30,9 @@ extension Instance {
     /// Every queue that a function consumes, in the order of functions.yml.
     public func queues() -> [QueueStatus] {
         let consumed = manifest.functions.compactMap { function in function.queue.map { (function.name, $0) } }
-        let depths = (try? BrokerQueues(instance: self).depths(manifest.topology.queues.map(\.name))) ?? [:]
+        let names = manifest.topology.queues.map(\.name)
+        let depths =
+            (try? BrokerQueues(instance: self).depths(names, deadline: .after(milliseconds: 3000))) ?? [:]
         func sum(_ queues: [String]) -> Int? {
             let known = queues.compactMap { depths[$0] ?? nil }
             return known.count == queues.count ? known.reduce(0, +) : nil

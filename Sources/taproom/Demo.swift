@@ -5,7 +5,7 @@ import Runtime
 
 struct Demo: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Fills the subscriptions database with a beer-club shop to try things on; twice changes nothing.")
+        abstract: "Fills the databases with a beer-club shop to try things on; twice changes nothing.")
 
     func run() throws {
         let instance = try Instance.running(try Project.find())
@@ -25,6 +25,11 @@ struct Demo: ParsableCommand {
         for (index, name) in ["clubs", "subscriptions", "status changes"].enumerated() {
             print("\(after[index]) \(name), \(after[index] - before[index]) of them new")
         }
+        if instance.record.isEmbedded(service: "customers"), let url = instance.record.databases["customers"] {
+            let database = Database(url: url, application: "taproom demo")
+            let (all, new) = try DemoCustomers(database).fill(deadline: limit)
+            print("\(all) customers, \(new) of them new")
+        }
         let example = try example(session, limit)
         guard let example else { return }
         let gateway = instance.record.gateway
@@ -33,6 +38,7 @@ struct Demo: ParsableCommand {
 
             Try:
               curl -s \(gateway)/club/
+              curl -s '\(gateway)/api/v1/customers?search=barley'
               curl -s \(gateway)/subscription/eligible
               curl -s \(gateway)/subscription/\(example.subscription)
               curl -s -X POST \(gateway)/club/\(example.club)/subscribe/ -H 'content-type: application/json' \

@@ -100,7 +100,7 @@ struct ConfigurationTests {
         #expect(try String(contentsOfFile: first, encoding: .utf8) == text)
         let attributes = try FileManager.default.attributesOfItem(atPath: first)
         #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o600)
-        let services = ["orders", "subscriptions"]
+        let services = try Project(root: TestProject.root, executables: "", environment: [:]).services
         let one = try Configuration(file: first, services: services, environment: [:])
         let other = try Configuration(file: second, services: services, environment: [:])
         #expect(one.databases != other.databases)

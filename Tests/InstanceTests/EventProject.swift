@@ -13,11 +13,12 @@ final class EventProject: Sendable {
     init() throws {
         folder = try TemporaryFolder()
         try write(queue: "shop.paid")
-        let model = try String(contentsOfFile: TestProject.root + "/model_config.json", encoding: .utf8)
-            .replacingOccurrences(of: "\"orders\" : \"\",\n", with: "\"shop\" : \"\",\n")
-            .replacingOccurrences(of: ",\n    \"subscriptions\" : \"\"", with: "")
-            .replacingOccurrences(of: "    \"shop\" : \"\",\n    \"subscriptions\" : \"\"", with: "    \"shop\" : \"\"")
-        try folder.write("model_config.json", model)
+        try folder.write(
+            "model_config.json",
+            """
+            {"databases": {"shop": ""}, "embedded_passwords": {"shop": "", "rabbitmq": ""}, "rabbitmq": {"url": ""},
+             "ecommerce": {"url": "", "api_key": "", "api_secret": ""}}
+            """)
         try folder.write("migrations/shop/0123456789ab_outbox.sql", Self.outbox)
         try folder.write("scripts/install-packages", "#!/bin/sh\n")
         try folder.write(

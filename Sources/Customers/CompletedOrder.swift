@@ -2,16 +2,23 @@ public import Events
 public import Postgres
 public import Runtime
 
-/// What the orders service says about customers.
+/// An order that was completed, as the orders service says: the data of `order.completed`.
 public struct CompletedOrder: Decodable, Sendable {
     let email: String
     let createdAt: String
     let order: Order
 
+    /// - Parameter createdAt: when it was placed, in RFC 3339.
+    public init(id: String, email: String, createdAt: String) {
+        (self.email, self.createdAt, order) = (email, createdAt, Order(id: id))
+    }
+
     struct Order: Decodable, Sendable {
         let id: String
 
         enum CodingKeys: String, CodingKey { case id }
+
+        init(id: String) { self.id = id }
 
         /// The id may be a text or a whole number.
         init(from decoder: any Decoder) throws {
@@ -43,9 +50,7 @@ extension CompletedOrder {
     ///   - event: the cause of what is recorded.
     ///   - connection: has a transaction open.
     /// - Throws: `Unusable` for a time that is none; `UnknownCustomer` when no customer has the email, which may change.
-    public func record(
-        of event: EventCause, in connection: Connection, deadline: Deadline
-    ) throws {
+    public func record(of event: EventCause, in connection: Connection, deadline: Deadline) throws {
         guard let instant = Instant(createdAt) else {
             throw Unusable(description: "order_created_at must be \(Instant.expectation), not “\(createdAt)”")
         }

@@ -1,0 +1,21 @@
+import Customers
+import Events
+import Messaging
+import Postgres
+import Runtime
+
+/// `order.completed`: remembers when a customer last had an order completed.
+@main
+struct OrderCompleted: EventFunction {
+    init(_ settings: Settings) {}
+
+    /// An email that nobody has is tried again: the customer may be on their way.
+    func handle(_ event: CloudEvent<CompletedOrder>, in transaction: Connection, _ context: Context) throws {
+        do {
+            try event.data.record(
+                of: EventCause(following: event, context), in: transaction, deadline: context.deadline)
+        } catch let fault as CompletedOrder.Unusable {
+            throw PermanentFault(fault.description)
+        }
+    }
+}
