@@ -114,7 +114,7 @@ let testTargets: [Target] = [
     tests("Outbound", ["Outbound", "Runtime"]),
     tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),
     tests("Manifest", ["Manifest"]),
-    tests("Documents", ["Manifest", yaml]),
+    tests("Documents", ["Customers", "Events", "Manifest", "Messaging", yaml]),
     tests("Instance", ["Instance", "Manifest", "Messaging", "Postgres", "Runtime", "taproom"]),
     tests("EndToEnd", ["Postgres", "Runtime", "taproom", yaml] + functionTargets.map { .byName(name: $0.name) }),
     tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),

@@ -1,5 +1,6 @@
 """Holds events against asyncapi.yml, which is the argument: those on standard input, a JSON object {"type", "data"} a
-line, and the document's own examples. Says what is wrong, and exits 1 when something is.
+line, and the document's own examples. Says what is wrong, and exits 1 when something is; also when a type that we send
+is not among them.
 """
 
 import json
@@ -45,12 +46,19 @@ for channel in document["channels"].values():
             if "headers" in example:
                 check(where, headers, example["headers"])
 
+seen = set()
 for line in sys.stdin:
     event = json.loads(line)
+    seen.add(event["type"])
     if event["type"] not in payloads:
         faults.append(f"{event['type']} is in no channel")
     else:
         check(f"{event['type']} {json.dumps(event['data'])}", payloads[event["type"]], event["data"])
+
+for operation in document["operations"].values():
+    address = resolve(operation["channel"])["address"]
+    if operation["action"] == "send" and address not in seen:
+        faults.append(f"no event {address} came")
 
 print("\n".join(faults))
 sys.exit(1 if faults else 0)
