@@ -22,11 +22,12 @@ func library(_ name: String, _ dependencies: [Target.Dependency], _ settings: [S
     .target(name: name, dependencies: dependencies, swiftSettings: strict + settings)
 }
 
-// MARK: C modules: nothing but a module map and shim.h
+// MARK: C modules: nothing but a module map and shim.h, and what loads libpq when it is needed
 
 let cModules: [Target] = [
     .systemLibrary(name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
-    .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(name: "CPostgres", providers: [.apt(["libpq-dev"])]),
+    .target(name: "CPostgresLoader", dependencies: ["CPostgres"]),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
 ]
@@ -35,7 +36,7 @@ let cModules: [Target] = [
 
 let foundation: [Target] = [
     library("Runtime", ["CFastCGI", log], faultPoints),
-    library("Postgres", ["CPostgres", "Runtime"]),
+    library("Postgres", ["CPostgres", "CPostgresLoader", "Runtime"]),
     library("Outbound", ["CCurl", "Runtime", log]),
     library("Events", ["Postgres", "Runtime"]),
     library("Messaging", ["CRabbitMQ", "Events", "Postgres", "Runtime", crypto, log]),
@@ -46,19 +47,19 @@ let foundation: [Target] = [
 // MARK: Domains
 
 let domains: [Target] = [
-    library("Subscriptions", ["Runtime", "Postgres"]),
-    library("Charging", ["Runtime", "Postgres", "Outbound", "Subscriptions"]),
+    library("Subscriptions", ["Events", "Postgres", "Runtime"]),
+    library("Charging", ["Events", "Outbound", "Postgres", "Runtime", "Subscriptions"]),
     library("Orders", ["Runtime", "Postgres"]),
 ]
 
 // MARK: Functions: one folder each under Sources/Functions, with what it needs beside the runtime
 
 let functions: [(folder: String, needs: [Target.Dependency])] = [
-    ("Subscriptions/Subscribe", ["Postgres", "Subscriptions"]),
-    ("Subscriptions/Status", ["Postgres", "Subscriptions"]),
+    ("Subscriptions/Subscribe", ["Events", "Postgres", "Subscriptions"]),
+    ("Subscriptions/Status", ["Events", "Postgres", "Subscriptions"]),
     ("Subscriptions/Eligible", ["Postgres", "Subscriptions"]),
-    ("Subscriptions/Charge", ["Postgres", "Subscriptions", "Charging"]),
-    ("Subscriptions/SettleCharges", ["Postgres", "Charging"]),
+    ("Subscriptions/Charge", ["Charging", "Events", "Postgres", "Subscriptions"]),
+    ("Subscriptions/SettleCharges", ["Charging", "Events", "Postgres"]),
     ("Subscriptions/Clubs", ["Postgres", "Subscriptions"]),
     ("Subscriptions/Subscription", ["Postgres", "Subscriptions"]),
     ("Subscriptions/Livez", []),
@@ -80,7 +81,7 @@ let functionTargets: [Target] = functions.map { folder, needs in
 // MARK: Command line tool
 
 let tools: [Target] = [
-    library("Instance", ["Manifest", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
+    library("Instance", ["Manifest", "Messaging", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
     library("Operations", ["Outbound", "Postgres", "Runtime", crypto]),
     .executableTarget(
         name: "taproom",
@@ -104,14 +105,14 @@ let testTargets: [Target] = [
     tests("Outbound", ["Outbound", "Runtime"]),
     tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),
     tests("Manifest", ["Manifest"]),
-    tests("Instance", ["Instance", "Postgres", "Runtime", "taproom"]),
+    tests("Instance", ["Instance", "Manifest", "Messaging", "Postgres", "Runtime", "taproom"]),
     tests("EndToEnd", ["Postgres", "Runtime", "taproom"] + functionTargets.map { .byName(name: $0.name) }),
     tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),
+    tests("Subscriptions", ["Charging", "Events", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
     .executableTarget(
         name: "LedgerConsumer", dependencies: ["Events", "Messaging", "Postgres", "Runtime"],
         path: "Tests/LedgerConsumer", swiftSettings: strict),
     tests("Messaging", ["CRabbitMQ", "Events", "LedgerConsumer", "Messaging", "Postgres", "RelayFunction", "Runtime"]),
-    tests("Subscriptions", ["Subscriptions", "Charging", "Migrations", "Postgres", "Runtime"]),
 ]
 
 let package = Package(

@@ -1,5 +1,5 @@
 #pragma once
-#include <libpq-fe.h>
+#include <postgresql/libpq-fe.h>
 
 // The PG_DIAG_* field codes are character-constant macros, which Swift does not import.
 static inline const char *taproom_pq_sqlstate(const PGresult *result) { return PQresultErrorField(result, PG_DIAG_SQLSTATE); }

@@ -1,3 +1,4 @@
+internal import Events
 internal import Glibc
 internal import Logging
 internal import Postgres
@@ -62,7 +63,8 @@ public struct ChargeDesk: Sendable {
         FaultPoint.beforeFinish.reach()
         while true {
             do {
-                let standing = try ledger.finish(attempt, verdict, deadline: deadline)
+                let standing = try ledger.finish(
+                    attempt, verdict, cause: EventCause(context), deadline: deadline)
                 FaultPoint.afterFinish.reach()
                 if case .charged = verdict { standing.reportSecondOrder(of: attempt, context) }
                 return (verdict, standing)

@@ -1,3 +1,4 @@
+public import Events
 public import Postgres
 public import Runtime
 
@@ -14,12 +15,19 @@ public struct ChargeLedger: Sendable {
     private let beginning: StatementBatcher<BeginRequest, BeginRequest.Answer>
     private let finishing: StatementBatcher<FinishRequest, Standing>
 
-    public init(_ database: Database, zone: String, resend: ResendPolicy = .idempotent) {
+    /// - Parameter signal: raised after every outcome.
+    public init(
+        _ database: Database, zone: String, resend: ResendPolicy = .idempotent, signal: RelaySignal
+    ) {
         self.database = database
         self.zone = zone
         self.resend = resend
         beginning = StatementBatcher { try BeginRequest.begin($0, database, zone: zone, resend: resend) }
-        finishing = StatementBatcher { try FinishRequest.finish($0, database) }
+        finishing = StatementBatcher {
+            let standings = try FinishRequest.finish($0, database)
+            signal.raise()
+            return standings
+        }
     }
 
     /// A charge that was made: what every answer for that month is made of.
@@ -73,9 +81,12 @@ public struct ChargeLedger: Sendable {
         public let receipt: Receipt?
     }
 
-    /// Records what came of an attempt. It may be called again with the same values, so it is safe to repeat when the
-    /// connection breaks.
-    public func finish(_ attempt: Attempt, _ verdict: Verdict, deadline: Deadline) throws -> Standing {
-        try finishing.answer(FinishRequest(attempt: attempt, verdict: verdict), deadline: deadline)
+    /// Records what came of an attempt, and publishes `subscription.charged` or `.charge_declined` when that decides the
+    /// charge. It may be called again with the same values, so it is safe to repeat when the connection breaks.
+    public func finish(
+        _ attempt: Attempt, _ verdict: Verdict, cause: EventCause, deadline: Deadline
+    ) throws -> Standing {
+        try finishing.answer(
+            FinishRequest(attempt: attempt, verdict: verdict, cause: cause), deadline: deadline)
     }
 }

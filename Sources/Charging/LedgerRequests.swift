@@ -1,3 +1,4 @@
+internal import Events
 internal import Postgres
 internal import Runtime
 internal import Subscriptions
@@ -62,6 +63,7 @@ struct BeginRequest: Sendable {
 struct FinishRequest: Sendable {
     let attempt: ChargeLedger.Attempt
     let verdict: Verdict
+    let cause: EventCause
 
     static func finish(
         _ batch: StatementBatcher<FinishRequest, ChargeLedger.Standing>.Batch, _ database: Database
@@ -73,7 +75,9 @@ struct FinishRequest: Sendable {
             FROM finish_charges(\(asked.map { $0.attempt.charge }), \(asked.map { $0.attempt.number }),
                                 \(asked.map { $0.attempt.requestID }), \(asked.map { $0.verdict.outcome }),
                                 \(asked.map { $0.verdict.platformStatus }), \(asked.map { $0.verdict.order }),
-                                \(asked.map { $0.verdict.excerpt }), \(batch.othersWait))
+                                \(asked.map { $0.verdict.excerpt }), \(asked.map { $0.attempt.subscription }),
+                                \(asked.map { $0.cause.traceparent }), \(asked.map { $0.cause.correlationID }),
+                                \(batch.othersWait))
             """, deadline: batch.deadline)
         return try zip(asked, rows).map { try $0.standing($1) }
     }

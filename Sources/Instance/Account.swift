@@ -20,6 +20,8 @@ public struct Account: Sendable, Equatable {
 public struct Accounts: Sendable, Equatable {
     /// Runs PostgreSQL; `nil` = the user who runs this.
     public let database: Account?
+    /// Runs RabbitMQ; `nil` = the user who runs this.
+    public let broker: Account?
     /// Runs nginx's workers and the functions; `nil` = the user who runs this.
     public let server: Account?
 
@@ -28,12 +30,13 @@ public struct Accounts: Sendable, Equatable {
 
     /// - Throws: `InstanceError` when root lacks the users of the packages.
     public static func current() throws -> Accounts {
-        guard geteuid() == 0 else { return Accounts(database: nil, server: nil) }
-        let found = ["postgres", "www-data"].map { Account(name: $0) }
-        guard let database = found[0], let server = found[1] else {
+        guard geteuid() == 0 else { return Accounts(database: nil, broker: nil, server: nil) }
+        let found = ["postgres", "rabbitmq", "www-data"].map { Account(name: $0) }
+        guard let database = found[0], let broker = found[1], let server = found[2] else {
             throw InstanceError(
-                "the users postgres and www-data are needed when root runs this: scripts/install-packages brings them")
+                "the users postgres, rabbitmq and www-data are needed when root runs this: scripts/install-packages "
+                    + "brings them")
         }
-        return Accounts(database: database, server: server)
+        return Accounts(database: database, broker: broker, server: server)
     }
 }

@@ -10,10 +10,19 @@ public struct Configuration: Sendable, Equatable {
         case outside(url: String)
     }
 
+    /// Where events are published.
+    public enum BrokerSource: Sendable, Equatable {
+        /// In the RabbitMQ that `up` starts, whose user has this password.
+        case embedded(password: String)
+        /// In a broker of somebody else, which is never started nor stopped.
+        case outside(url: String)
+    }
+
     /// The file it was read from.
     public let file: String
     /// Service name to where its database is.
     public let databases: [String: DatabaseSource]
+    public let broker: BrokerSource
     /// Base URL of the e-commerce platform; `nil` for our own behind the gateway.
     public let ecommerceURL: String?
     public let ecommerceKey: String
@@ -31,6 +40,9 @@ public struct Configuration: Sendable, Equatable {
             if case .embedded = source { true } else { false }
         }
     }
+
+    /// Whether the broker is the embedded RabbitMQ.
+    public var hasEmbeddedBroker: Bool { if case .embedded = broker { true } else { false } }
 
     /// Reads the file and lays the environment over it.
     /// - Parameters:
@@ -50,6 +62,11 @@ public struct Configuration: Sendable, Equatable {
         for service in embedded where reader.value("embedded_passwords.\(service)").isEmpty {
             reader.missing("embedded_passwords.\(service)")
         }
+        let brokerURL = reader.value("rabbitmq.url")
+        let brokerPassword = reader.value("embedded_passwords.rabbitmq")
+        if brokerURL.isEmpty, brokerPassword.isEmpty, !reader.hasProblem("rabbitmq.url") {
+            reader.missing("embedded_passwords.rabbitmq")
+        }
         guard reader.problems.isEmpty else { throw ConfigurationError(file: file, problems: reader.problems) }
         self.file = file
         databases = Dictionary(
@@ -58,6 +75,7 @@ public struct Configuration: Sendable, Equatable {
                 let password = reader.value("embedded_passwords.\(service)")
                 return (service, url.isEmpty ? .embedded(password: password) : .outside(url: url))
             })
+        broker = brokerURL.isEmpty ? .embedded(password: brokerPassword) : .outside(url: brokerURL)
         let url = reader.value("ecommerce.url")
         ecommerceURL = url.isEmpty ? nil : url
         ecommerceKey = reader.value("ecommerce.api_key")

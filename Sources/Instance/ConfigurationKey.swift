@@ -34,6 +34,14 @@ struct ConfigurationKey: Sendable {
         }
         return databases + [
             ConfigurationKey(
+                path: "rabbitmq.url", standard: "",
+                fix: "give an AMQP URI such as amqp://user:password@host:5672/vhost, or \"\" for the embedded RabbitMQ",
+                accepts: { $0.isEmpty || isBrokerURL($0) }),
+            ConfigurationKey(
+                path: "embedded_passwords.rabbitmq", standard: "",
+                fix: "give the password that the embedded RabbitMQ shall have",
+                accepts: { !$0.contains("\0") }),
+            ConfigurationKey(
                 path: "ecommerce.url", standard: nil,
                 fix: "give the platform's base URL, such as https://shop.example.com/ecommerce, or \"\" for our own",
                 accepts: { $0.isEmpty || isBaseURL($0) }),
@@ -60,6 +68,11 @@ struct ConfigurationKey: Sendable {
     private static func isBaseURL(_ text: String) -> Bool {
         guard let url = URL(string: text), let scheme = url.scheme?.lowercased() else { return false }
         return ["http", "https"].contains(scheme) && !(url.host ?? "").isEmpty && url.query == nil
+    }
+
+    private static func isBrokerURL(_ text: String) -> Bool {
+        guard let url = URL(string: text), url.scheme?.lowercased() == "amqp" else { return false }
+        return !(url.host ?? "").isEmpty
     }
 
     /// It travels in an HTTP header: visible ASCII, and something must be there.

@@ -14,6 +14,9 @@ struct ConfigurationReader {
 
     func value(_ path: String) -> String { values[path] ?? "" }
 
+    /// Whether the value that was given for a key is refused.
+    func hasProblem(_ path: String) -> Bool { keys.contains { $0.path == path && hasProblem($0) } }
+
     mutating func missing(_ path: String) {
         guard let key = keys.first(where: { $0.path == path }), !hasProblem(key) else { return }
         problems.append("\(path) is missing: \(key.fix) (or set \(key.variable))")

@@ -32,6 +32,8 @@ public struct Diagnosis {
             look("state folder \(project.state)", remedy: "make up, or another TAPROOM_STATE", stateFolder),
             look("gateway", remedy: "make up", gateway),
             look("functions", remedy: "make up; then taproom logs", functions),
+            look("RabbitMQ", remedy: "make up; then taproom logs rabbitmq", broker),
+            look("queues of former functions", remedy: "empty and delete them at the broker", formerQueues),
             look("migrations", remedy: "taproom migrate -x scope=\(scope) upgrade head", migrations),
             look("eligibility", remedy: "taproom rebuild-eligibility --scope \(scope)", eligibility),
         ]
@@ -96,6 +98,24 @@ public struct Diagnosis {
         let stopped = try Instance.running(project).functions().filter { !$0.isInOrder }
         guard stopped.isEmpty else {
             throw InstanceError("not running: \(stopped.map(\.name).joined(separator: ", "))")
+        }
+    }
+
+    private func broker() throws {
+        let instance = try Instance.running(project)
+        let missing = try BrokerQueues(instance: instance).depths(instance.manifest.topology.queues.map(\.name))
+            .filter { $0.value == nil }.keys.sorted()
+        guard missing.isEmpty else { throw InstanceError("it lacks queues: \(missing.joined(separator: ", "))") }
+    }
+
+    /// Nobody reads what comes into them any more; they may hold events, so nothing deletes them.
+    private func formerQueues() throws {
+        let queues = BrokerQueues(instance: try Instance.running(project))
+        let left = try queues.depths(queues.former()).compactMap { name, depth in
+            depth.map { "\(name) (\($0) events)" }
+        }
+        guard left.isEmpty else {
+            throw InstanceError("no function names them any more: \(left.sorted().joined(separator: ", "))")
         }
     }
 

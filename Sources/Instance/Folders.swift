@@ -39,7 +39,8 @@ extension Placement {
         try ensureFolder(functionSockets, mode: 0o750, owner: accounts.server)
         try ensureFolder(databaseSocket, mode: 0o750, owner: accounts.database, group: accounts.server)
         for (name, target) in [
-            ("bin", executables), ("log", logs), ("postgres", cluster), ("tmp", temporary), ("run", run),
+            ("bin", executables), ("log", logs), ("postgres", cluster), ("rabbitmq", broker), ("tmp", temporary),
+            ("run", run),
         ] {
             let link = "\(state)/\(name)"
             guard link != target else { continue }
@@ -63,6 +64,17 @@ extension Placement {
             defer { close(file) }
             guard let owner else { continue }
             guard fchown(file, owner.uid, owner.gid) == 0 else { throw SystemError("cannot give away \(path)") }
+        }
+    }
+
+    /// Makes the named pipe of each service's relay, which functions write a byte into.
+    func makeSignals(_ services: [String], owner: Account?) throws {
+        for service in services {
+            let path = signal(of: service)
+            guard mkfifo(path, 0o660) == 0 || errno == EEXIST else { throw SystemError("cannot make \(path)") }
+            guard chmod(path, 0o660) == 0 else { throw SystemError("cannot set the mode of \(path)") }
+            guard let owner else { continue }
+            guard chown(path, owner.uid, owner.gid) == 0 else { throw SystemError("cannot give away \(path)") }
         }
     }
 

@@ -38,6 +38,10 @@ public struct Instance: Sendable {
         record.databasePort.map { Cluster(placement: placement, accounts: accounts, port: $0) }
     }
 
+    func broker(_ accounts: Accounts, password: String) -> Broker? {
+        record.brokerPort.map { Broker(placement: placement, account: accounts.broker, port: $0, password: password) }
+    }
+
     func nginxProgram() throws -> Program {
         Program(
             name: "nginx",
@@ -61,13 +65,17 @@ public struct Instance: Sendable {
     /// One function as `status` shows it.
     public struct FunctionStatus: Codable, Sendable, Equatable {
         public let name: String
-        /// What triggers it: `http` or `schedule`.
+        /// What triggers it: `http`, `schedule`, `rabbitmq` or `outbox`.
         public let kind: String
         /// `running` when all its workers run, `degraded` when some do, `starting` in their first second, `disabled`
         /// when functions.yml says that its schedule is, else `stopped`.
         public let state: String
         /// How often it runs, as functions.yml says, such as `rate(5 minutes)`; absent without a schedule.
         public let schedule: String?
+        /// The queue that it consumes; absent without one.
+        public let queue: String?
+        /// The service whose outbox it publishes; absent without one.
+        public let outbox: String?
         /// Pids of the workers that run; never the process that only holds the socket.
         public let pids: [Int]
 
@@ -90,8 +98,8 @@ public struct Instance: Sendable {
                     running.count == workers.count ? "running" : "degraded"
                 }
             return FunctionStatus(
-                name: function.name, kind: function.schedule == nil ? "http" : "schedule", state: state,
-                schedule: function.schedule?.rate, pids: running.compactMap(\.pid))
+                name: function.name, kind: function.kind, state: state, schedule: function.schedule?.rate,
+                queue: function.queue?.queue, outbox: function.outbox?.service, pids: running.compactMap(\.pid))
         }
     }
 }

@@ -3,7 +3,8 @@ import Manifest
 extension Instance {
     /// Whose logs there are: every function, then what stands beside them.
     public var logNames: [String] {
-        manifest.functions.map(\.name) + ["nginx"] + (record.databasePort == nil ? [] : ["postgres"]) + ["supervisord"]
+        manifest.functions.map(\.name) + ["nginx"] + (record.databasePort == nil ? [] : ["postgres"])
+            + (record.brokerPort == nil ? [] : ["rabbitmq"]) + ["supervisord"]
     }
 
     /// - Throws: `InstanceError` that lists the names when this is none of them.

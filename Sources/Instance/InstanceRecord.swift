@@ -11,6 +11,10 @@ public struct InstanceRecord: Codable, Sendable, Equatable {
     public let gatewayPort: Int
     /// Port of the embedded PostgreSQL on 127.0.0.1; `nil` when nothing is embedded.
     public let databasePort: Int?
+    /// Port of the embedded RabbitMQ on 127.0.0.1; `nil` when it is not embedded, or from before there was one.
+    public let brokerPort: Int?
+    /// AMQP URI of the broker; `nil` in a record from before there was one.
+    public let rabbitmq: String?
     /// Service to libpq URI over TCP.
     public let databases: [String: String]
     /// What `${param:…}` in functions.yml stands for.
@@ -47,7 +51,7 @@ public struct InstanceRecord: Codable, Sendable, Equatable {
 extension InstanceRecord {
     /// - Parameter migrationHeads: service to the last revision of its migrations.
     init(
-        placement: Placement, scope: String, configuration: Configuration, databasePort: Int?,
+        placement: Placement, scope: String, configuration: Configuration, databasePort: Int?, brokerPort: Int?,
         migrationHeads: [String: String]
     ) {
         var databases: [String: String] = [:]
@@ -70,11 +74,20 @@ extension InstanceRecord {
                     service: service, password: password, folder: placement.databaseSocket, port: port)
             }
         }
+        for service in configuration.databases.keys {
+            parameters["signals.\(service)"] = placement.signal(of: service)
+        }
+        let rabbitmq =
+            switch configuration.broker {
+            case .outside(let url): url
+            case .embedded(let password): Broker.url(password: password, port: brokerPort ?? 0)
+            }
+        parameters["rabbitmq.url"] = rabbitmq
         for (service, head) in migrationHeads { parameters["migrations.\(service).head"] = head }
         self.init(
             state: placement.state, data: placement.data, run: placement.run, scope: scope,
             configurationFile: configuration.file, gatewayPort: configuration.gatewayPort, databasePort: databasePort,
-            databases: databases, parameters: parameters)
+            brokerPort: brokerPort, rabbitmq: rabbitmq, databases: databases, parameters: parameters)
     }
 }
 

@@ -13,6 +13,8 @@ struct Orphans {
             switch process.program.replacingOccurrences(of: " (deleted)", with: "") {
             case "nginx": return line.contains(placement.nginxConfiguration)
             case "postgres": return process.command.contains(placement.cluster)
+            // RabbitMQ's virtual machine, whose home is the node's folder.
+            case "beam.smp": return process.command.contains(placement.brokerHome)
             default: return false
             }
         }

@@ -6,7 +6,7 @@ import Glibc
 public struct Placement: Sendable, Equatable {
     /// The folder that names the instance: configuration of the parts, what is remembered.
     public let state: String
-    /// Database cluster, executables, logs, temporary files: what other users must reach.
+    /// Database cluster, broker, executables, logs, temporary files: what other users must reach.
     public let data: String
     /// Sockets and pid files.
     public let run: String
@@ -15,8 +15,15 @@ public struct Placement: Sendable, Equatable {
     public var executables: String { data + "/bin" }
     public var temporary: String { data + "/tmp" }
     public var cluster: String { data + "/postgres" }
+    public var broker: String { data + "/rabbitmq" }
+    /// What the broker itself writes; the folder around it is the instance's.
+    public var brokerHome: String { broker + "/node" }
     public var functionSockets: String { run + "/functions" }
+    /// The named pipe that wakes the relay of a service's outbox.
+    public func signal(of service: String) -> String { "\(functionSockets)/\(service).signal" }
     public var databaseSocket: String { run + "/postgres" }
+    /// Names of the queues that were ever declared.
+    var declaredQueues: String { state + "/queues.json" }
     public var nginxConfiguration: String { state + "/nginx.conf" }
     public var supervisorConfiguration: String { state + "/supervisord.conf" }
 
@@ -61,14 +68,14 @@ public struct Placement: Sendable, Equatable {
 
     /// The placement for the user who runs this.
     /// - Parameters:
-    ///   - functions: names of the functions, each of which has a socket.
+    ///   - sockets: names of the files in `functionSockets`.
     ///   - known: what is remembered of an earlier start.
     static func current(
-        state: String, accounts: Accounts, functions: [String], environment: [String: String], known: InstanceRecord?
+        state: String, accounts: Accounts, sockets: [String], environment: [String: String], known: InstanceRecord?
     ) -> Placement {
         Placement(
             state: state, switchesUser: accounts.switchesUser, uid: geteuid(),
-            longestSocketName: (functions.map(\.utf8.count).max() ?? 0) + ".sock".utf8.count,
+            longestSocketName: sockets.map(\.utf8.count).max() ?? 0,
             runtimeFolder: environment["XDG_RUNTIME_DIR"], known: known?.data, isTraversable: isTraversable)
     }
 

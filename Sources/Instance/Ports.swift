@@ -25,13 +25,16 @@ enum Ports {
             : "port \(port) is in use by another program: stop that one, or choose another port"
     }
 
-    /// The first free port from one that derives from the gateway's, so that two instances that start at the same
+    /// The first free port of a range that derives from the gateway's, so that two instances that start at the same
     /// moment look at different ones.
-    static func pick(besides gateway: Int) throws -> Int {
-        let first = gateway + 1000 <= 65000 ? gateway + 1000 : gateway - 20000
-        guard let port = (first..<first + 500).first(where: { $0 != gateway && isFree($0) }) else {
-            throw InstanceError("no free port from \(first) to \(first + 499) for PostgreSQL")
-        }
+    /// - Parameters:
+    ///   - program: whose port it is, for the message; each has a range of its own.
+    ///   - taken: ports that something else of the instance has, or will have.
+    static func pick(for program: String, above distance: Int, gateway: Int, taken: [Int] = []) throws -> Int {
+        let first = gateway + distance <= 65_000 ? gateway + distance : gateway - 20_000 + distance
+        guard
+            let port = (first..<first + 500).first(where: { $0 != gateway && !taken.contains($0) && isFree($0) })
+        else { throw InstanceError("no free port from \(first) to \(first + 499) for \(program)") }
         return port
     }
 

@@ -26,7 +26,7 @@ public struct Shutdown {
             if isAnyLeft { try progress.step("Stopping what an earlier supervisord left") { try orphans.stop() } }
             return isAnyLeft
         }
-        try progress.step("Stopping nginx, the functions and PostgreSQL") {
+        try progress.step("Stopping nginx, the functions, RabbitMQ and PostgreSQL") {
             try stop(supervisor, logs: record.placement.logs)
             try orphans.stop()
         }
@@ -37,14 +37,20 @@ public struct Shutdown {
         let children = RunningProcess.all().filter { $0.parent == supervisor.pid }
         kill(supervisor.pid, SIGTERM)
         // It stops one program after the other and takes a second for each. Once it has stopped the gateway, which
-        // comes first, it starts nothing again, and the rest may as well stop at once; PostgreSQL when nobody needs it.
+        // comes first, it starts nothing again, and the rest may as well stop at once; PostgreSQL and RabbitMQ when
+        // nobody needs them.
         let gateway = children.filter { $0.program == "nginx" }
         let database = children.filter { $0.program == "postgres" }
-        let functions = children.filter { !gateway.contains($0) && !database.contains($0) }
-        for (programs, next, signal) in [(gateway, functions, SIGTERM), (functions, database, SIGINT)] {
-            _ = waitUntil(seconds: 40) { !programs.contains(where: \.isAlive) }
-            for process in next where process.isAlive { kill(process.pid, signal) }
+        let broker = children.filter { $0.program == "beam.smp" }
+        let functions = children.filter { !(gateway + database + broker).contains($0) }
+        func end(_ programs: [RunningProcess], _ signal: Int32) {
+            for process in programs where process.isAlive { kill(process.pid, signal) }
         }
+        _ = waitUntil(seconds: 40) { !gateway.contains(where: \.isAlive) }
+        end(functions, SIGTERM)
+        _ = waitUntil(seconds: 40) { !functions.contains(where: \.isAlive) }
+        end(broker, SIGTERM)
+        end(database, SIGINT)
         // The longest is a function that finishes what it has in hand, or PostgreSQL's last checkpoint.
         guard waitUntil(seconds: 360, condition: { !([supervisor] + children).contains(where: \.isAlive) }) else {
             throw InstanceError("supervisord \(supervisor.pid) does not stop; see \(logs)/supervisord.log")

@@ -24,6 +24,10 @@ public struct Startup {
         if scope == "local", try ConfigurationFile.writeIfMissing(file, model: project.modelConfiguration) {
             progress.say("  wrote \(file) with random secrets")
         }
+        if scope == "local" {
+            let added = try ConfigurationFile.addMissing(file, services: project.services)
+            if !added.isEmpty { progress.say("  added to \(file): \(added.joined(separator: ", "))") }
+        }
         let configuration = try project.configuration(scope: scope)
         let accounts = try Accounts.current()
         let state = try Placement.makeState(project.state, accounts: accounts)
@@ -32,12 +36,26 @@ public struct Startup {
         }
         defer { _ = lock }
         let instance = try prepare(manifest, configuration, state, accounts)
-        let cluster = configuration.isEmbedded ? instance.cluster(accounts) : nil
+        let embedded = Embedded(instance, configuration, accounts)
         try progress.step("Installing the executables") { try installBinaries(instance, accounts) }
-        if let cluster { try progress.step("Preparing PostgreSQL") { try cluster.initialise() } }
-        try progress.step("Starting nginx and the functions") { try startPrograms(instance, accounts, cluster) }
-        if let cluster { try startDatabases(instance, cluster, configuration) }
+        try embedded.prepare(progress)
+        let queues = BrokerQueues(instance: instance)
+        // What works with the broker starts when its queues are there.
+        let isDeclared = try declareEarly(queues)
+        try progress.step("Starting nginx and the functions") {
+            try startPrograms(instance, accounts, embedded, withoutBroker: !isDeclared)
+        }
+        try embedded.waitForDatabases(progress)
         try Schema(project: project, record: instance.record).upgrade(progress)
+        if !isDeclared {
+            try embedded.waitForBroker(progress)
+            try progress.step("Declaring queues") { try queues.declare() }
+            if manifest.functions.contains(where: \.usesBroker) {
+                try progress.step("Starting consumers and relays") {
+                    try startPrograms(instance, accounts, embedded, withoutBroker: false)
+                }
+            }
+        }
         try RollingRestart(instance: instance).replaceOutdated(progress)
         try progress.step("Waiting for \(instance.record.gateway)/readyz") { try Readiness(instance: instance).wait() }
         return instance
@@ -49,14 +67,17 @@ public struct Startup {
     ) throws -> Instance {
         let known = try InstanceRecord.load(state: state)
         let placement = Placement.current(
-            state: state, accounts: accounts, functions: manifest.functions.map(\.name),
+            state: state, accounts: accounts,
+            sockets: manifest.functions.map { $0.name + ".sock" } + project.services.map { $0 + ".signal" },
             environment: project.environment, known: known)
         if let known, known.placement != placement, Supervisor(placement: known.placement).process != nil {
             throw InstanceError("the folders above \(state) changed since the start: run make down, then make up")
         }
         try placement.makeFolders(accounts)
         try placement.makeLogs(manifest.functions.map(\.name), owner: accounts.server)
+        try placement.makeSignals(project.services, owner: accounts.server)
         if configuration.isEmbedded { try placement.makeLogs(["postgres"], owner: accounts.database) }
+        if configuration.hasEmbeddedBroker { try placement.makeLogs([Broker.program], owner: accounts.broker) }
         let isRunning = Supervisor(placement: placement).process != nil
         if !isRunning { try Orphans(placement: placement).stop() }
         let isOurs = isRunning && known?.gatewayPort == configuration.gatewayPort
@@ -64,18 +85,21 @@ public struct Startup {
             throw InstanceError(
                 "\(obstacle), for example TAPROOM_PORT=\(max(configuration.gatewayPort + 1, 8081)) make up")
         }
+        func port(_ known: Int?, _ program: String, above distance: Int, taken: [Int]) throws -> Int {
+            if let known, isRunning || Ports.isFree(known) && known != configuration.gatewayPort { return known }
+            return try Ports.pick(for: program, above: distance, gateway: configuration.gatewayPort, taken: taken)
+        }
+        let databasePort =
+            try configuration.isEmbedded
+            ? port(known?.databasePort, "PostgreSQL", above: 1000, taken: [known?.brokerPort].compactMap { $0 }) : nil
+        let brokerPort =
+            try configuration.hasEmbeddedBroker
+            ? port(known?.brokerPort, "RabbitMQ", above: 1500, taken: [databasePort].compactMap { $0 }) : nil
         let record = try InstanceRecord(
-            placement: placement, scope: scope, configuration: configuration,
-            databasePort: configuration.isEmbedded
-                ? databasePort(known, isRunning: isRunning, gateway: configuration.gatewayPort) : nil,
-            migrationHeads: Schema.heads(project))
+            placement: placement, scope: scope, configuration: configuration, databasePort: databasePort,
+            brokerPort: brokerPort, migrationHeads: Schema.heads(project))
         try record.save()
         return Instance(record: record, manifest: manifest)
-    }
-
-    private func databasePort(_ known: InstanceRecord?, isRunning: Bool, gateway: Int) throws -> Int {
-        if let port = known?.databasePort, isRunning || Ports.isFree(port) && port != gateway { return port }
-        return try Ports.pick(besides: gateway)
     }
 
     private func installBinaries(_ instance: Instance, _ accounts: Accounts) throws {
@@ -85,17 +109,25 @@ public struct Startup {
         if let first = names.first { try binaries.checkLoads(first, as: accounts.server) }
     }
 
+    /// Declares the queues of a broker that runs already.
+    /// - Returns: false when nobody answers, or the login that it knows is not yet ours.
+    private func declareEarly(_ queues: BrokerQueues) throws -> Bool {
+        guard try queues.isReachable() else { return false }
+        try progress.step("Declaring queues") { try queues.declare() }
+        return true
+    }
+
     /// Renders what supervisord and nginx read, then starts them or makes them take it over.
-    private func startPrograms(_ instance: Instance, _ accounts: Accounts, _ cluster: Cluster?) throws {
+    private func startPrograms(
+        _ instance: Instance, _ accounts: Accounts, _ embedded: Embedded, withoutBroker: Bool
+    ) throws {
         let placement = instance.placement
         let deployment = instance.deployment(accounts)
         let gatewayChanged = try writeFile(
             placement.nginxConfiguration, Data(instance.manifest.nginxConfiguration(deployment).utf8), mode: 0o600)
-        let programs = try [instance.nginxProgram()] + (cluster.map { [try $0.program()] } ?? [])
-        try writeFile(
-            placement.supervisorConfiguration,
-            Data(try instance.manifest.supervisordConfiguration(deployment, extraPrograms: programs).utf8),
-            mode: 0o600)
+        let supervision = try instance.manifest.supervisordConfiguration(
+            deployment, extraPrograms: [instance.nginxProgram()] + embedded.programs(), withoutBroker: withoutBroker)
+        try writeFile(placement.supervisorConfiguration, Data(supervision.utf8), mode: 0o600)
         _ = try Subprocess.check([
             try Subprocess.find("nginx"), "-t", "-q", "-e", placement.logs + "/nginx.log", "-c",
             placement.nginxConfiguration,
@@ -105,18 +137,5 @@ public struct Startup {
         try instance.supervisor.update()
         let after = try instance.supervisor.status().first { $0.group == "nginx" }
         if gatewayChanged, let pid = after?.pid, pid == before?.pid { kill(pid_t(pid), SIGHUP) }
-    }
-
-    private func startDatabases(_ instance: Instance, _ cluster: Cluster, _ configuration: Configuration) throws {
-        let passwords = configuration.databases.compactMapValues { source in
-            if case .embedded(let password) = source { password } else { nil }
-        }
-        let databases = ServiceDatabases(cluster: cluster, passwords: passwords)
-        try progress.step("Waiting for PostgreSQL") {
-            guard try waitUntil(seconds: 60, condition: { try databases.isReachable() }) else {
-                throw try Readiness(instance: instance).failure("PostgreSQL does not answer", suspects: ["postgres"])
-            }
-        }
-        try progress.step("Making roles and databases") { try databases.create() }
     }
 }

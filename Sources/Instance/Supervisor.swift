@@ -3,7 +3,7 @@ import Glibc
 
 /// A process that supervisord keeps, as it reports it.
 public struct SupervisedProcess: Sendable, Equatable {
-    /// The function's name, or `nginx` or `postgres`.
+    /// The function's name, or `nginx`, `postgres` or `rabbitmq`.
     public let group: String
     public let name: String
     /// supervisord's word: RUNNING, STARTING, BACKOFF, FATAL, STOPPED, …

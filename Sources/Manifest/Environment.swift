@@ -14,12 +14,42 @@ extension Manifest {
             ("TAPROOM_ROUTES", function.routes.map { "\($0.method) \($0.path)" }.joined(separator: "\n")),
             ("TAPROOM_TIMEOUT", "\(function.timeout)"),
             ("TAPROOM_CONCURRENCY", "\(function.reservedConcurrency)"),
-        ] + (function.schedule.map { [("TAPROOM_SCHEDULE", "\($0.seconds)")] } ?? []) + own
+        ] + (function.source?.variables ?? []) + own
     }
 
     static let reservedVariables = [
         "TAPROOM_FUNCTION", "TAPROOM_ROUTES", "TAPROOM_TIMEOUT", "TAPROOM_CONCURRENCY", "TAPROOM_SCHEDULE",
+        "TAPROOM_QUEUE", "TAPROOM_ROUTING_KEYS", "TAPROOM_PREFETCH", "TAPROOM_BATCH", "TAPROOM_RETRY",
+        "TAPROOM_DEAD_LETTER", "TAPROOM_OUTBOX",
+        "TAPROOM_EXCHANGE",
     ]
+}
+
+extension EventSource {
+    /// What tells the process where its events come from.
+    fileprivate var variables: [(String, String)] {
+        switch self {
+        case .schedule(let schedule): [("TAPROOM_SCHEDULE", "\(schedule.seconds)")]
+        case .queue(let queue):
+            [
+                ("TAPROOM_QUEUE", queue.queue), ("TAPROOM_EXCHANGE", queue.exchange),
+                ("TAPROOM_ROUTING_KEYS", queue.routingKeys.joined(separator: ",")),
+                ("TAPROOM_PREFETCH", "\(queue.prefetch)"),
+                ("TAPROOM_BATCH", "\(queue.batchSize)"),
+                // An empty variable counts as an absent one.
+                (
+                    "TAPROOM_RETRY",
+                    queue.retry.isEmpty ? "none" : queue.retry.map { "\($0.seconds)" }.joined(separator: ",")
+                ),
+                ("TAPROOM_DEAD_LETTER", queue.deadLetter),
+            ]
+        case .outbox(let outbox):
+            [
+                ("TAPROOM_OUTBOX", outbox.service), ("TAPROOM_EXCHANGE", outbox.exchange),
+                ("TAPROOM_BATCH", "\(outbox.batchSize)"),
+            ]
+        }
+    }
 }
 
 private struct ParameterResolution {

@@ -24,17 +24,42 @@ public struct FunctionEntry: Sendable {
     public let reservedConcurrency: Int
     /// As written, `${param:…}` unresolved, in the order of the file. See ``Manifest/environment(of:in:)``.
     public let environment: [(String, String)]
-    /// In the order of the file; at least one, unless there is a schedule.
+    /// In the order of the file; empty when something else makes it run.
     public let routes: [Route]
-    /// When it runs by itself; a function has either routes or a schedule.
-    public let schedule: Schedule?
+    /// What makes it run when no route does.
+    public let source: EventSource?
 
     let line: Int?
+
+    /// When it runs by itself.
+    public var schedule: Schedule? { if case .schedule(let schedule)? = source { schedule } else { nil } }
+    /// The queue whose events it handles.
+    public var queue: QueueTrigger? { if case .queue(let queue)? = source { queue } else { nil } }
+    /// The outbox that it publishes.
+    public var outbox: OutboxTrigger? { if case .outbox(let outbox)? = source { outbox } else { nil } }
+    /// What triggers it, in one word: `http`, `schedule`, `rabbitmq` or `outbox`.
+    public var kind: String {
+        switch source {
+        case nil: "http"
+        case .schedule: "schedule"
+        case .queue: "rabbitmq"
+        case .outbox: "outbox"
+        }
+    }
+    /// Whether it works with the broker: it consumes a queue or publishes an outbox.
+    public var usesBroker: Bool { queue != nil || outbox != nil }
 
     /// The service that owns the function: the part of the handler before the slash.
     public var service: String { String(handler.prefix { $0 != "/" }) }
     /// File name of the executable.
     public var executable: String { handler.drop { $0 != "/" }.dropFirst() + "Function" }
+}
+
+/// What makes a function without routes run. Its process has no listening socket.
+public enum EventSource: Sendable, Equatable {
+    case schedule(Schedule)
+    case queue(QueueTrigger)
+    case outbox(OutboxTrigger)
 }
 
 /// How often a function runs by itself: at whole multiples of the interval.

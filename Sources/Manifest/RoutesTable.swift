@@ -26,6 +26,28 @@ extension Manifest {
         return rows.isEmpty ? "" : Self.table([["SCHEDULE", "FUNCTION", "DESCRIPTION"]] + rows)
     }
 
+    /// Every queue with its consumer and what comes into it, in the form of ``routesTable(base:)``; empty when there is
+    /// none.
+    public func queuesTable() -> String {
+        let rows = functions.compactMap { function in
+            function.queue.map { queue in
+                [
+                    queue.queue, "\(queue.exchange) \(queue.routingKeys.joined(separator: ","))", function.name,
+                    Self.summary(function),
+                ]
+            }
+        }
+        return rows.isEmpty ? "" : Self.table([["QUEUE", "EVENTS", "FUNCTION", "DESCRIPTION"]] + rows)
+    }
+
+    /// Every outbox with its relay, in the form of ``routesTable(base:)``; empty when there is none.
+    public func outboxesTable() -> String {
+        let rows = functions.compactMap { function in
+            function.outbox.map { [$0.service, $0.exchange, function.name, Self.summary(function)] }
+        }
+        return rows.isEmpty ? "" : Self.table([["OUTBOX", "EXCHANGE", "FUNCTION", "DESCRIPTION"]] + rows)
+    }
+
     private static func summary(_ function: FunctionEntry) -> String {
         function.description?.split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
     }

@@ -1,3 +1,4 @@
+public import Events
 public import Postgres
 public import Runtime
 
@@ -16,9 +17,18 @@ public struct SubscriptionStore: Sendable {
     private let subscribing: StatementBatcher<NewSubscription, NewSubscription.Answer>
     private let changing: StatementBatcher<NewStatus, NewStatus.Answer>
 
-    public init(_ database: Database) {
-        subscribing = StatementBatcher { try NewSubscription.subscribe($0, database) }
-        changing = StatementBatcher { try NewStatus.change($0, database) }
+    /// - Parameter signal: raised after every commit that publishes.
+    public init(_ database: Database, _ signal: RelaySignal) {
+        subscribing = StatementBatcher {
+            let answers = try NewSubscription.subscribe($0, database)
+            signal.raise()
+            return answers
+        }
+        changing = StatementBatcher {
+            let answers = try NewStatus.change($0, database)
+            signal.raise()
+            return answers
+        }
     }
 
     public struct Subscribed: Sendable {
@@ -26,12 +36,15 @@ public struct SubscriptionStore: Sendable {
         public let createDate: Timestamp
     }
 
-    /// Adds a subscription with its ACTIVE history row, in one statement.
+    /// Adds a subscription with its ACTIVE history row, in one statement, and publishes `subscription.created`.
     /// - Parameter customer: 1 to 36 characters without NUL; the caller has checked.
     /// - Throws: 404 `club-not-found`, 409 `club-not-active`, 409 `already-subscribed` with the existing id.
-    public func subscribe(customer: String, toClub club: Int32, deadline: Deadline) throws -> Subscribed {
+    public func subscribe(
+        customer: String, toClub club: Int32, cause: EventCause, deadline: Deadline
+    ) throws -> Subscribed {
         do {
-            return try subscribing.answer(NewSubscription(club: club, customer: customer), deadline: deadline).get()
+            let asked = NewSubscription(club: club, customer: customer, cause: cause)
+            return try subscribing.answer(asked, deadline: deadline).get()
         } catch let error as PostgresError where error.sqlState == SQLState.foreignKeyViolation {
             // The club was deleted between the check and the row.
             throw SubscriptionProblem.clubNotFound(String(club))
@@ -44,7 +57,7 @@ public struct SubscriptionStore: Sendable {
     }
 
     /// Writes a status change. Every automatic return that has not taken effect yet is taken back, whatever the change
-    /// is; a pause with an interval schedules a new one.
+    /// is; a pause with an interval schedules a new one. Publishes `subscription.activated`, `.paused` or `.cancelled`.
     /// - Parameters:
     ///   - status: one of `StatusID`.
     ///   - effectDate: default now, by the database's clock.
@@ -52,11 +65,11 @@ public struct SubscriptionStore: Sendable {
     /// - Throws: 404 `subscription-not-found`.
     public func changeStatus(
         of subscription: String, to status: Int, effectDate: Timestamp?, returnAfterDays: Int?, details: String?,
-        deadline: Deadline
+        cause: EventCause, deadline: Deadline
     ) throws -> Change {
         let change = NewStatus(
             subscription: subscription, status: status, effectDate: effectDate, returnAfterDays: returnAfterDays,
-            details: details)
+            details: details, cause: cause)
         do {
             return try changing.answer(change, deadline: deadline).get()
         } catch let error as PostgresError where error.sqlState == SQLState.foreignKeyViolation {
@@ -70,6 +83,7 @@ private struct NewSubscription: Sendable {
 
     let club: Int32
     let customer: String
+    let cause: EventCause
 
     static func subscribe(
         _ batch: StatementBatcher<NewSubscription, Answer>.Batch, _ database: Database
@@ -80,6 +94,7 @@ private struct NewSubscription: Sendable {
             SELECT outcome, subscription_id, created
             FROM subscribe(\(asked.map { Int($0.club) }), \(asked.map { $0.customer }),
                            \(asked.map { _ in Identifier.uuid() }), \(asked.map { _ in Identifier.uuid() }),
+                           \(asked.map { $0.cause.traceparent }), \(asked.map { $0.cause.correlationID }),
                            \(batch.othersWait))
             """, deadline: batch.deadline)
         return try zip(asked, rows).map { asked, row in
@@ -102,6 +117,7 @@ private struct NewStatus: Sendable {
     let effectDate: Timestamp?
     let returnAfterDays: Int?
     let details: String?
+    let cause: EventCause
 
     static func change(
         _ batch: StatementBatcher<NewStatus, Answer>.Batch, _ database: Database
@@ -113,6 +129,7 @@ private struct NewStatus: Sendable {
             FROM change_status(\(asked.map { $0.subscription }), \(asked.map { $0.status }), \(asked.map { $0.effectDate }),
                                \(asked.map { $0.returnAfterDays }), \(asked.map { $0.details }),
                                \(asked.map { _ in Identifier.uuid() }), \(asked.map { _ in Identifier.uuid() }),
+                               \(asked.map { $0.cause.traceparent }), \(asked.map { $0.cause.correlationID }),
                                \(batch.othersWait))
             """, deadline: batch.deadline)
         return try zip(asked, rows).map { asked, row in

@@ -6,8 +6,10 @@ struct Invoke: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Runs one function on an event, with the environment that it has in the instance.",
         discussion: """
-            The event is JSON as API Gateway sends it (payload 2.0), {} for a scheduled function. The response goes to standard output, the function's \
-            log lines to standard error; the exit status is the function's.
+            The event is JSON as API Gateway sends it (payload 2.0), {} for a scheduled function, and a CloudEvent \
+            ({"specversion": "1.0", "id": …, "type": …, "source": …, "data": {…}}) for one that consumes a queue. The \
+            response goes to standard output, the function's log lines to standard error; the exit status is the \
+            function's.
             """)
 
     @Argument(help: "The function's name in functions.yml.")

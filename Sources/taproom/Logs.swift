@@ -4,7 +4,7 @@ import Instance
 
 struct Logs: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows the end of the logs: of one function, of nginx, postgres or supervisord, or of all.")
+        abstract: "Shows the end of the logs: of one function, of nginx, postgres, rabbitmq or supervisord, or of all.")
 
     @Flag(name: .shortAndLong, help: "Go on with what is written from now on.")
     var follow = false
@@ -15,7 +15,7 @@ struct Logs: ParsableCommand {
     @Flag(help: "The lines as they were written, without the function's name, also on a terminal.")
     var json = false
 
-    @Argument(help: "A function, or nginx, postgres, supervisord.")
+    @Argument(help: "A function, or nginx, postgres, rabbitmq, supervisord.")
     var function: String?
 
     func run() throws {

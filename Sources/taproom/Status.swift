@@ -15,6 +15,9 @@ struct Status: ParsableCommand {
     private struct Report: Encodable {
         let gateway: String
         let databases: [String: String]
+        let rabbitmq: String?
+        let queues: [Instance.QueueStatus]
+        let outboxes: [Instance.OutboxStatus]
         let functions: [Instance.FunctionStatus]
         let circuits: [Instance.CircuitStatus]
         let state: String
@@ -28,7 +31,9 @@ struct Status: ParsableCommand {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             let report = Report(
-                gateway: record.gateway, databases: record.databases, functions: functions,
+                gateway: record.gateway, databases: record.databases, rabbitmq: record.rabbitmq,
+                queues: instance.queues(),
+                outboxes: instance.outboxes(), functions: functions,
                 circuits: instance.circuits(functions), state: record.state)
             print(String(decoding: try encoder.encode(report), as: UTF8.self))
         } else {
@@ -44,29 +49,53 @@ struct Status: ParsableCommand {
         var rows = others.map { ($0.group, $0.state.lowercased(), $0.pid.map(String.init) ?? "") }
         rows += functions.map { function in
             let pids = function.pids.map(String.init).joined(separator: " ")
-            return (function.name, function.state, pids + (function.schedule.map { "   \($0)" } ?? ""))
+            return (function.name, function.state, pids + (function.trigger.map { "   \($0)" } ?? ""))
         }
         let width = rows.map(\.0.count).max() ?? 0
         for (name, state, pids) in rows {
             let name = name.padding(toLength: width, withPad: " ", startingAt: 0)
             print("\(name)  \(state.padding(toLength: 8, withPad: " ", startingAt: 0))  \(pids)")
         }
+        if instance.isRunning { showEvents(instance) }
         for circuit in instance.circuits(functions) {
             print("circuit  \(circuit.function) leaves \(circuit.host) alone: \(circuit.state) since \(circuit.since)")
         }
         if !instance.isRunning { print("down: make up starts it") }
     }
+
+    private func showEvents(_ instance: Instance) {
+        func number(_ count: Int?) -> String { count.map(String.init) ?? "?" }
+        for outbox in instance.outboxes() {
+            let age = outbox.oldestSeconds.map { ", the oldest for \(String(format: "%.1f", $0)) s" } ?? ""
+            print(
+                "outbox   \(outbox.service): \(number(outbox.waiting)) waiting\(age), "
+                    + "\(number(outbox.unroutable)) unroutable")
+        }
+        for queue in instance.queues() {
+            print(
+                "queue    \(queue.queue): \(number(queue.waiting)) waiting, \(number(queue.retrying)) retrying, "
+                    + "\(number(queue.dead)) dead letters")
+        }
+    }
+}
+
+extension Instance.FunctionStatus {
+    /// What makes it run when no route does.
+    fileprivate var trigger: String? { schedule ?? queue.map { "queue \($0)" } ?? outbox.map { "outbox \($0)" } }
 }
 
 struct Routes: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Lists every route and schedule with its function.")
+    static let configuration = CommandConfiguration(
+        abstract: "Lists every route, schedule, queue and outbox with its function.")
 
     func run() throws {
         let project = try Project.find()
         let manifest = try project.manifest()
         let record = try InstanceRecord.load(state: project.state)
         print(manifest.routesTable(base: record?.gateway ?? ""), terminator: "")
-        let schedules = manifest.schedulesTable()
-        if !schedules.isEmpty { print("\n" + schedules, terminator: "") }
+        for table in [manifest.schedulesTable(), manifest.queuesTable(), manifest.outboxesTable()] where !table.isEmpty
+        {
+            print("\n" + table, terminator: "")
+        }
     }
 }

@@ -24,6 +24,14 @@ struct Banner {
     let instance: Instance
     let project: Project
 
+    private var tables: [String] {
+        let manifest = instance.manifest
+        return [
+            manifest.routesTable(base: instance.record.gateway), manifest.schedulesTable(), manifest.queuesTable(),
+            manifest.outboxesTable(),
+        ].filter { !$0.isEmpty }
+    }
+
     var text: String {
         let record = instance.record
         let tool = CommandLine.arguments[0]
@@ -31,11 +39,11 @@ struct Banner {
             .map { "  \($0.key.padding(toLength: 16, withPad: " ", startingAt: 0))\(withoutPassword($0.value))" }
         return """
 
-            \(instance.manifest.routesTable(base: record.gateway))
-            \(instance.manifest.schedulesTable())
+            \(tables.joined(separator: "\n"))
             Gateway    \(record.gateway)
             Databases  (with passwords: \(tool) status --json)
             \(databases.joined(separator: "\n"))
+            RabbitMQ   \(record.rabbitmq.map(withoutPassword) ?? "")
             Logs       \(record.placement.logs)
             Next       \(tool) demo | status | logs -f | doctor, and make down
             """

@@ -31,10 +31,13 @@ final class PrivateInstance: Sendable {
     let folder: TemporaryFolder
     let port: Int
     let state: String
+    private let tool: String
     private let watchdog: Watchdog
 
-    init(folder: TemporaryFolder) throws {
+    /// - Parameter tool: of another project than this one.
+    init(folder: TemporaryFolder, tool: String = TestProject.tool) throws {
         self.folder = folder
+        self.tool = tool
         state = folder.path + "/state"
         port = try Loopback.freePort()
         watchdog = try Watchdog(
@@ -43,13 +46,14 @@ final class PrivateInstance: Sendable {
 
     deinit { watchdog.release() }
 
-    func run(_ arguments: String..., port: Int? = nil) throws -> Subprocess {
+    /// - Parameter variables: of the environment, beside those that make the instance private.
+    func run(_ arguments: String..., port: Int? = nil, variables: [String: String] = [:]) throws -> Subprocess {
         try Subprocess.run(
-            [TestProject.tool] + arguments,
+            [tool] + arguments,
             environment: [
                 "TAPROOM_STATE": state, "TAPROOM_PORT": "\(port ?? self.port)",
                 "TAPROOM_CONFIG": folder.path + "/config.json", "PATH": Subprocess.searchPath,
-            ])
+            ].merging(variables) { $1 })
     }
 
     /// What `status --json` promises to other programs.
@@ -60,8 +64,21 @@ final class PrivateInstance: Sendable {
             let state: String
             let pids: [Int]
         }
+        struct Queue: Decodable {
+            let queue: String
+            let function: String
+            let waiting, retrying, dead: Int?
+        }
+        struct Outbox: Decodable {
+            let service: String
+            let waiting, unroutable: Int?
+            let oldestSeconds: Double?
+        }
         let gateway: String
         let databases: [String: String]
+        let rabbitmq: String?
+        let queues: [Queue]
+        let outboxes: [Outbox]
         let functions: [Function]
         let state: String
     }

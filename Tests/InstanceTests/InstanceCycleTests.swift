@@ -7,7 +7,7 @@ import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
-/// The real supervisord, nginx, PostgreSQL and functions, started by the tool itself.
+/// The real supervisord, nginx, PostgreSQL, RabbitMQ and functions, started by the tool itself.
 @Suite(.serialized)
 struct InstanceCycleTests {
     @Test func `up, status, up again, a crash of supervisord, down`() throws {
@@ -22,7 +22,9 @@ struct InstanceCycleTests {
         #expect(report.state == instance.state)
         #expect(report.functions.allSatisfy { $0.state == "running" && $0.pids.count == 1 })
         #expect(
-            report.functions.filter { $0.kind != "http" }.map { "\($0.name) \($0.kind)" } == ["settle-charges schedule"]
+            report.functions.filter { $0.kind != "http" }.map { "\($0.name) \($0.kind)" } == [
+                "settle-charges schedule", "relay-subscriptions outbox",
+            ]
         )
         for pid in report.functions.flatMap(\.pids) {
             let executable = try #require(RunningProcess(pid: pid_t(pid))?.executable)

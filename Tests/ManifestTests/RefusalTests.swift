@@ -41,7 +41,7 @@ import Testing
                 "functions.yml:10: functions.b.timeout: must be a whole number of seconds from 1 to 900, "
                     + "not the text \"10\"",
                 "functions.yml:12: functions.b.events[0].sqs: unknown event; the known ones are httpApi, http, "
-                    + "schedule",
+                    + "schedule, rabbitmq, outbox",
                 "functions.yml:13: functions.b.events[1].httpApi.path: is missing; a route is a method and a path, "
                     + "as in \"GET /club/{id}\"",
                 "functions.yml:14: functions.b.events[2].httpApi: must be a method and a path, "

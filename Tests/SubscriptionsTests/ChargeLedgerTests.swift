@@ -16,7 +16,7 @@ import Testing
     init() throws {
         shop = try Shop()
         platform = try ScriptedPlatform()
-        ledger = ChargeLedger(shop.database, zone: "UTC")
+        ledger = shop.ledger()
         club = try shop.club(sku: 1)
         subscription = try shop.subscription(club: club, history: [(1, "-1 day")])
     }
@@ -57,40 +57,43 @@ import Testing
         let first = try attempt("r-1")
         try expireLease()
         let second = try attempt("r-1")
-        #expect(try ledger.finish(first, .declined(status: 402, body: ""), deadline: soon).receipt == nil)
+        #expect(try ledger.finish(first, .declined(status: 402, body: ""), cause: .test, deadline: soon).receipt == nil)
         guard case .inProgress(isRunning: true) = try begin("r-1") else { throw Unexpected() }
-        let late = try ledger.finish(first, .charged(status: 200, order: #"{"n":1}"#), deadline: soon).receipt
+        let late = try ledger.finish(first, .charged(status: 200, order: #"{"n":1}"#), cause: .test, deadline: soon)
+            .receipt
         #expect(late?.order == #"{"n":1}"#)
-        let again = try ledger.finish(second, .charged(status: 200, order: #"{"n":2}"#), deadline: soon).receipt
+        let again = try ledger.finish(second, .charged(status: 200, order: #"{"n":2}"#), cause: .test, deadline: soon)
+            .receipt
         #expect(again == late, "the first record stays")
     }
 
     @Test func recordingTwiceChangesNothing() throws {
         let made = try attempt("r-1")
-        let first = try ledger.finish(made, .charged(status: 200, order: "{}"), deadline: soon).receipt
-        let second = try ledger.finish(made, .charged(status: 200, order: "{}"), deadline: soon).receipt
+        let first = try ledger.finish(made, .charged(status: 200, order: "{}"), cause: .test, deadline: soon).receipt
+        let second = try ledger.finish(made, .charged(status: 200, order: "{}"), cause: .test, deadline: soon).receipt
         #expect(first != nil && first == second)
     }
 
     @Test("last month's doubt is settled by its own request id, and does not stand in this month's way")
     func doubtOfLastMonth() throws {
         let first = try attempt("old")
-        _ = try ledger.finish(first, .unanswered(reason: "time-out"), deadline: soon)
+        _ = try ledger.finish(first, .unanswered(reason: "time-out"), cause: .test, deadline: soon)
         try shop.run("UPDATE charge SET period = '2001-01'")
         let current = try attempt("new")
         #expect(current.requestID == "new" && current.period != "2001-01")
         let settled = try attempt("old")
         #expect(settled.period == "2001-01" && settled.requestID == "old")
         #expect(
-            try ledger.finish(settled, .charged(status: 200, order: "1"), deadline: soon).receipt?.period == "2001-01")
+            try ledger.finish(settled, .charged(status: 200, order: "1"), cause: .test, deadline: soon).receipt?.period
+                == "2001-01")
         #expect(
-            try ledger.finish(current, .charged(status: 200, order: "2"), deadline: soon).receipt?.period
+            try ledger.finish(current, .charged(status: 200, order: "2"), cause: .test, deadline: soon).receipt?.period
                 == current.period)
     }
 
     @Test("paused between the first look and the row: the statement that writes it looks again")
     func pausedMeanwhile() throws {
-        _ = try ledger.finish(try attempt("r-1"), .declined(status: 402, body: ""), deadline: soon)
+        _ = try ledger.finish(try attempt("r-1"), .declined(status: 402, body: ""), cause: .test, deadline: soon)
         try shop.history(subscription, StatusID.paused, effect: "0 seconds")
         #expect(problem { _ = try begin("r-2") }?.slug == "not-chargeable")
     }
@@ -170,7 +173,7 @@ import Testing
 
     @Test("in doubt, and not chargeable meanwhile: the refusal does not say that nothing was charged")
     func doubtOfAPausedSubscription() throws {
-        _ = try ledger.finish(try attempt("r-1"), .unanswered(reason: "time-out"), deadline: soon)
+        _ = try ledger.finish(try attempt("r-1"), .unanswered(reason: "time-out"), cause: .test, deadline: soon)
         try shop.history(subscription, StatusID.paused, effect: "0 seconds")
         let refusal = problem { _ = try begin("r-2") }
         #expect(refusal?.slug == "not-chargeable" && refusal?.extensions["outcome"] == "unknown")
@@ -179,7 +182,8 @@ import Testing
     }
 
     @Test func theRecordOfEventsCannotBeChanged() throws {
-        _ = try ledger.finish(try attempt("r-1"), .declined(status: 402, body: "no\u{0}pe"), deadline: soon)
+        _ = try ledger.finish(
+            try attempt("r-1"), .declined(status: 402, body: "no\u{0}pe"), cause: .test, deadline: soon)
         let events = try shop.run("SELECT what, platform_status, excerpt FROM charge_event ORDER BY id").map {
             try $0.decode(String.self, Int?.self, String?.self)
         }

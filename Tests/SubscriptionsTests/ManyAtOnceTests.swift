@@ -6,6 +6,7 @@ import Testing
 
 /// What is asked at the same moment goes to the database together; nobody may notice but by the time it takes.
 @Suite struct ManyAtOnceTests {
+    private let uuid = "00000000-0000-4000-8000-000000000000"
     let shop: Shop
 
     init() throws { shop = try Shop() }
@@ -14,7 +15,7 @@ import Testing
 
     @Test func aCrowdOfDifferentRequestsGetsEachItsOwnAnswer() throws {
         let (open, closed) = (try shop.club(), try shop.club(status: 2))
-        let first = try shop.store.subscribe(customer: "old", toClub: open, deadline: soon).id
+        let first = try shop.store.subscribe(customer: "old", toClub: open, cause: .test, deadline: soon).id
         let outcomes = try concurrently(80) { [shop, soon] number -> String in
             let (club, customer) =
                 switch number % 4 {
@@ -24,7 +25,7 @@ import Testing
                 default: (4711, "lost \(number)")
                 }
             do {
-                let made = try shop.store.subscribe(customer: customer, toClub: club, deadline: soon)
+                let made = try shop.store.subscribe(customer: customer, toClub: club, cause: .test, deadline: soon)
                 return try shop.run("SELECT customer_store_id FROM subscription WHERE id = \(made.id)")[0]
                     .decode(String.self)
             } catch let problem as Problem {
@@ -47,7 +48,8 @@ import Testing
         let id = try shop.subscription(club: try shop.club(), history: [(StatusID.active, "-1 day")])
         let returns = try concurrently(40) { [shop, soon] number in
             try shop.store.changeStatus(
-                of: id, to: StatusID.paused, effectDate: nil, returnAfterDays: number + 1, details: nil, deadline: soon
+                of: id, to: StatusID.paused, effectDate: nil, returnAfterDays: number + 1, details: nil, cause: .test,
+                deadline: soon
             ).returnsAt
         }
         #expect(returns.allSatisfy { $0 != nil })
@@ -68,13 +70,15 @@ import Testing
         let outsider = try Connection(url: shop.url, application: "outside", deadline: soon)
         try outsider.run(script: "BEGIN; SELECT FROM club WHERE id = \(held) FOR UPDATE", deadline: soon)
         let waiting = Background { [shop, soon] in
-            try concurrently(4) { try shop.store.subscribe(customer: "held \($0)", toClub: held, deadline: soon).id }
+            try concurrently(4) {
+                try shop.store.subscribe(customer: "held \($0)", toClub: held, cause: .test, deadline: soon).id
+            }
         }
         try Eventually.happens("the held ones to wait") {
             try shop.count("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") > 0
         }
         _ = try concurrently(20) { [shop, soon] number in
-            try shop.store.subscribe(customer: "free \(number)", toClub: free, deadline: soon).id
+            try shop.store.subscribe(customer: "free \(number)", toClub: free, cause: .test, deadline: soon).id
         }
         #expect(try shop.count("SELECT count(*) FROM subscription") == 20)
         try outsider.run(script: "ROLLBACK", deadline: soon)
@@ -88,7 +92,8 @@ import Testing
             try shop.run(
                 """
                 SELECT outcome FROM change_status(
-                    \([id, id]), '{2,1}', '{NULL,NULL}', '{NULL,NULL}', '{NULL,NULL}', '{a,b}', '{c,d}', false)
+                    \([id, id]), '{2,1}', '{NULL,NULL}', '{NULL,NULL}', '{NULL,NULL}', \([uuid, uuid]),
+                    '{c,d}', '{NULL,NULL}', '{NULL,NULL}', false)
                 """)
         }
         #expect(error.sqlState == "21000")
@@ -101,7 +106,7 @@ import Testing
         let rows = try shop.run(
             """
             SELECT outcome, subscription_id
-            FROM subscribe(\([club, club]), '{twin,twin}', '{s1,s2}', '{h1,h2}', false)
+            FROM subscribe(\([club, club]), '{twin,twin}', '{s1,s2}', \([uuid, uuid]), '{NULL,NULL}', '{NULL,NULL}', false)
             """)
         let answers = try rows.map { try $0.decode(String.self, String.self) }
         #expect(answers.map(\.0) == ["subscribed", "already-subscribed"])

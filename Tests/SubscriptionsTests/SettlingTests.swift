@@ -6,49 +6,11 @@ import Subscriptions
 import TestSupport
 import Testing
 
-/// How a charge comes out of doubt: by the settling function, or by an operator.
-@Suite struct SettlingTests {
-    let shop: Shop
-    let platform: ScriptedPlatform
-    let desk: ChargeDesk
-    let subscription: String
+/// How a charge comes out of doubt by the settling function.
+@Suite struct SettlingTests: DoubtSuite {
+    let doubtful: DoubtfulCharge
 
-    init() throws {
-        shop = try Shop()
-        platform = try ScriptedPlatform()
-        desk = shop.desk(platform)
-        subscription = try shop.subscription(club: try shop.club(sku: 700), history: [(StatusID.active, "-1 day")])
-    }
-
-    func charge(_ request: String, of other: String? = nil) throws {
-        _ = try desk.charge(subscription: other ?? subscription, request: request, .test())
-    }
-
-    func settle(_ desk: ChargeDesk? = nil) throws -> [Int] {
-        let report = try (desk ?? self.desk).settle(.test(milliseconds: 55_000))
-        return [report.charged, report.declined, report.unknown, report.waiting]
-    }
-
-    /// Leaves a charge in doubt, with an order made at the platform.
-    func doubt(_ request: String, of other: String? = nil) throws {
-        platform.behave { _ in .actAndAnswer(500) }
-        #expect(problem { try charge(request, of: other) }?.slug == "platform-error")
-        platform.behave { _ in .order }
-    }
-
-    /// What the passing of time does to every doubt and lease.
-    func letTimePass() throws {
-        try shop.run(
-            """
-            UPDATE charge SET settle_at = settle_at - interval '1 year', lease_until = lease_until - interval '1 year'
-            """)
-    }
-
-    func charge(of id: String) throws -> (state: String, attempts: Int, request: String) {
-        let row = try shop.run(
-            "SELECT state, attempt, request_id FROM charge WHERE subscription_id = \(id) ORDER BY id DESC")[0]
-        return try row.decode(String.self, Int.self, String.self)
-    }
+    init() throws { doubtful = try DoubtfulCharge() }
 
     @Test func aDoubtIsSettledWithItsPinnedIDWhenItIsDue() throws {
         try doubt("r-1")
@@ -74,7 +36,7 @@ import Testing
 
     @Test("killed before or during the call: settled when the lease is over, not sooner")
     func anAttemptThatDied() throws {
-        let ledger = ChargeLedger(shop.database, zone: "UTC")
+        let ledger = shop.ledger()
         _ = try ledger.begin(
             subscription: subscription, request: "dead", leaseMilliseconds: 60_000, onlyWatch: false,
             deadline: .after(milliseconds: 20_000))
@@ -206,95 +168,6 @@ import Testing
         #expect(try settle() == [1, 0, 0, 1])
         #expect(try charge(of: subscription).state == "charged")
         #expect(try charge(of: other).state == "unknown")
-    }
-
-    @Test("where nothing may be sent twice, a doubt waits for an operator")
-    func manual() throws {
-        let manual = shop.desk(platform, resend: .manual)
-        platform.behave { _ in .cutAfterActing }
-        let first = problem { _ = try manual.charge(subscription: subscription, request: "r-1", .test()) }
-        #expect(first?.slug == "charge-outcome-unknown" && first?.detail.contains("operator") == true)
-        platform.behave { _ in .order }
-        try letTimePass()
-        for request in ["r-1", "r-2"] {
-            let refusal = problem { _ = try manual.charge(subscription: subscription, request: request, .test()) }
-            #expect(refusal?.status == 504 && refusal?.slug == "charge-outcome-unknown")
-            #expect(refusal?.detail.contains("operator") == true)
-        }
-        #expect(try settle(manual) == [0, 0, 0, 1])
-        #expect(try manual.settle(.test(milliseconds: 55_000)).inDoubt == 1)
-        #expect(platform.requests.count == 1)
-        // An attempt that died is a doubt as well.
-        try shop.run("UPDATE charge SET state = 'sending', in_doubt = false")
-        #expect(
-            problem { _ = try manual.charge(subscription: subscription, request: "r-3", .test()) }?.slug
-                == "charge-outcome-unknown")
-        #expect(platform.requests.count == 1)
-
-        #expect(try decide("not-charged", nil) == "settled")
-        let charged = try manual.charge(subscription: subscription, request: "r-4", .test())
-        #expect(charged.receipt.requestID == "r-4")
-        #expect(try manual.charge(subscription: subscription, request: "r-5", .test()).isReplay)
-    }
-
-    func decide(
-        _ outcome: String, _ order: String?, who: String? = "ann", why: String? = "asked the platform"
-    ) throws -> String {
-        let charge = try shop.count("SELECT coalesce(max(id), 0) FROM charge")
-        return try shop.run("SELECT outcome FROM settle_charge(\(charge), \(outcome), \(order), \(who), \(why))")[0]
-            .decode(String.self)
-    }
-
-    @Test func anOperatorSettlesAsCharged() throws {
-        #expect(try decide("charged", "A-1") == "charge-not-found")
-        try doubt("r-1")
-        #expect(try decide("paid", nil) == "outcome-unknown-word")
-        #expect(try decide("charged", " ") == "order-missing")
-        #expect(try decide("not-charged", "A-1") == "order-not-allowed")
-        #expect(try decide("charged", "A-1", who: "") == "who-missing")
-        #expect(try decide("charged", "A-1", why: nil) == "why-missing")
-        #expect(try shop.count("SELECT count(*) FROM charge_settlement") == 0)
-        #expect(try decide("charged", "A-1") == "settled")
-        #expect(try decide("charged", "A-1") == "already-charged")
-        #expect(try decide("not-charged", nil) == "already-charged")
-        let replay = try desk.charge(subscription: subscription, request: "r-9", .test())
-        #expect(replay.isReplay && replay.receipt.order == #""A-1""#)
-        #expect(try settle() == [0, 0, 0, 0])
-        let row = try shop.run("SELECT outcome, platform_order, who, why FROM charge_settlement")[0]
-        #expect(
-            try row.decode(String.self, String.self, String.self, String.self)
-                == ("charged", #""A-1""#, "ann", "asked the platform"))
-        #expect(throws: PostgresError.self) { try shop.run("UPDATE charge_settlement SET who = 'bob'") }
-        #expect(throws: PostgresError.self) { try shop.run("DELETE FROM charge_settlement") }
-    }
-
-    @Test func anOperatorSettlesAsNotCharged() throws {
-        platform.behave { _ in .answer(503) }
-        #expect(problem { try charge("r-1") } != nil)
-        platform.behave { _ in .order }
-        #expect(try decide("not-charged", nil) == "settled")
-        #expect(try decide("not-charged", nil) == "not-in-doubt")
-        try charge("r-2")
-        #expect(platform.orders == ["r-2": 1])
-    }
-
-    @Test func nobodySettlesWhatIsBeingSent() throws {
-        let gate = Gate()
-        platform.behave { _ in .holdAfterActing(gate) }
-        let running = Background { [self] in try charge("r-1") }
-        try platform.waitForRequests(1)
-        #expect(try decide("charged", "A-1") == "attempt-running")
-        #expect(try decide("not-charged", nil) == "attempt-running")
-        gate.open()
-        try running.value()
-    }
-
-    @Test("a JSON order stays as it was given")
-    func jsonOrder() throws {
-        try doubt("r-1")
-        #expect(try decide("charged", #"{"order_id": 7}"#) == "settled")
-        #expect(
-            try desk.charge(subscription: subscription, request: "r-1", .test()).receipt.order == #"{"order_id": 7}"#)
     }
 
     @Test func aSubscriptionShowsItsDoubtAndSinceWhen() throws {

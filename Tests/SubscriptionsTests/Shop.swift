@@ -1,4 +1,5 @@
 import Charging
+import Events
 import Migrations
 import Postgres
 import Runtime
@@ -17,7 +18,7 @@ final class Shop: Sendable {
     init() throws {
         url = try PostgresServer.shared.freshDatabase()
         database = Database(url: url, application: "test")
-        store = SubscriptionStore(database)
+        store = SubscriptionStore(database, RelaySignal(Settings([:])))
         try migrator().upgrade()
     }
 
@@ -95,12 +96,16 @@ final class Shop: Sendable {
         Set(try eligibility.page(after: nil, limit: 10_000, deadline: .after(milliseconds: 20_000)))
     }
 
+    func ledger(zone: String = "UTC", resend: ResendPolicy = .idempotent) -> ChargeLedger {
+        ChargeLedger(database, zone: zone, resend: resend, signal: RelaySignal(Settings([:])))
+    }
+
     /// A desk that charges through the scripted platform.
     func desk(_ platform: ScriptedPlatform, zone: String = "UTC", resend: ResendPolicy = .idempotent) -> ChargeDesk {
         let settings = Settings([
             "ECOMMERCE_URL": platform.url, "ECOMMERCE_API_KEY": "key", "ECOMMERCE_API_SECRET": "secret",
         ])
-        return ChargeDesk(ledger: ChargeLedger(database, zone: zone, resend: resend), platform: Platform(settings))
+        return ChargeDesk(ledger: ledger(zone: zone, resend: resend), platform: Platform(settings))
     }
 }
 
@@ -109,6 +114,12 @@ extension Context {
     static func test(milliseconds: Int = 20_000) -> Context {
         Context(functionName: "test", requestID: "test-request", deadline: .after(milliseconds: milliseconds))
     }
+}
+
+extension EventCause {
+    static let test = EventCause(
+        traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", correlationID: "test-request",
+        causationID: "test-request")
 }
 
 /// The problem that `body` ends with.

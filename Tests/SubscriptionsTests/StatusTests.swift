@@ -19,7 +19,7 @@ import Testing
     ) throws -> SubscriptionStore.Change {
         try shop.store.changeStatus(
             of: subscription, to: status, effectDate: effect.flatMap(EffectDate.parse), returnAfterDays: days,
-            details: details, deadline: .after(milliseconds: 20_000))
+            details: details, cause: .test, deadline: .after(milliseconds: 20_000))
     }
 
     func returns() throws -> Int {
@@ -91,7 +91,7 @@ import Testing
         let store = shop.store
         let refusal = problem {
             _ = try store.changeStatus(
-                of: "nobody", to: 1, effectDate: nil, returnAfterDays: nil, details: nil,
+                of: "nobody", to: 1, effectDate: nil, returnAfterDays: nil, details: nil, cause: .test,
                 deadline: .after(milliseconds: 20_000))
         }
         #expect(refusal?.slug == "subscription-not-found")

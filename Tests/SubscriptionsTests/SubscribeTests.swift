@@ -10,7 +10,8 @@ import Testing
     init() throws { shop = try Shop() }
 
     func subscribe(_ customer: String, _ club: Int32) throws -> String {
-        try shop.store.subscribe(customer: customer, toClub: club, deadline: .after(milliseconds: 20_000)).id
+        try shop.store.subscribe(customer: customer, toClub: club, cause: .test, deadline: .after(milliseconds: 20_000))
+            .id
     }
 
     @Test(
@@ -29,7 +30,7 @@ import Testing
         let outcomes = try concurrently(100) { [shop] _ in
             do {
                 let made = try shop.store.subscribe(
-                    customer: "racer", toClub: club, deadline: .after(milliseconds: 60_000))
+                    customer: "racer", toClub: club, cause: .test, deadline: .after(milliseconds: 60_000))
                 return "made \(made.id)"
             } catch let problem as Problem {
                 return "\(problem.status) \(problem.slug) \(problem.extensions["subscription_id"] ?? "")"

@@ -74,16 +74,18 @@ def array(value, kind):
 SUBSCRIPTION = array("'00000000-0000-4000-8000-' || :subscription", "varchar")
 MADE_ID = array("gen_random_uuid()::text", "varchar")
 REQUEST = array("'bench-' || :subscription", "varchar")
+TRACE = array("'00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'", "varchar")
+CORRELATION = array("gen_random_uuid()::text", "varchar")
 
 # MARK: The statements, with one value for each parameter as pgbench gives it; `scripts` fills in the club
 
 SUBSCRIBE = Statement(
     "Subscriptions/SubscriptionStore.swift", "FROM subscribe(",
-    ["", array("'c' || :customer", "varchar"), MADE_ID, MADE_ID, "false"])
+    ["", array("'c' || :customer", "varchar"), MADE_ID, MADE_ID, TRACE, CORRELATION, "false"])
 CHANGE_STATUS = Statement(
     "Subscriptions/SubscriptionStore.swift", "FROM change_status(",
     [SUBSCRIPTION, array(":status", "integer"), array("NULL", "timestamp"), array("NULL", "integer"),
-     array("NULL", "varchar"), MADE_ID, MADE_ID, "false"])
+     array("NULL", "varchar"), MADE_ID, MADE_ID, TRACE, CORRELATION, "false"])
 BEGIN_CHARGE = Statement(
     "Charging/LedgerRequests.swift", "FROM begin_charges(",
     [SUBSCRIPTION, REQUEST, "'UTC'", array("25000", "integer"), array("false", "boolean"), "false", "false"])
@@ -91,7 +93,8 @@ FINISH_CHARGE = Statement(
     "Charging/LedgerRequests.swift", "FROM finish_charges(",
     [array(":charge_id", "bigint"), array(":charge_attempt", "integer"), array(":sent_request", "varchar"),
      array("'charged'", "text"), array("200", "integer"), array("'{\"order_id\":\"bench\"}'", "text"),
-     array("NULL", "varchar"), "false"])
+     array("NULL", "varchar"), SUBSCRIPTION, TRACE, CORRELATION, "false"])
+CLUBS = Statement("Subscriptions/ClubCatalogue.swift", "FROM club c", [])
 
 
 # MARK: As the C peer runs them: the text, the outcome of success, and where each $n comes from (see statement.c).
@@ -111,4 +114,5 @@ IN_C = {
                         6: array("$4", "varchar")}, "changed", "1", "status_id", "uuid", "uuid"),
     "charge": in_c(
         BEGIN_CHARGE, {0: array("$1", "varchar"), 1: array("$2", "varchar")}, "charged", "1", "3"),
+    "clubs": in_c(CLUBS, {}, ""),
 }

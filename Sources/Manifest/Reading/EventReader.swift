@@ -3,13 +3,13 @@ internal import Yams
 /// What makes a function run.
 enum Trigger {
     case route(Route)
-    case schedule(Schedule)
+    case source(EventSource)
 }
 
-/// Reads one trigger of a function: `httpApi` (API Gateway's HTTP API), `http` (its REST API) or `schedule`, as text or
-/// mapping.
+/// Reads one trigger of a function: `httpApi` (API Gateway's HTTP API), `http` (its REST API) and `schedule` as text or
+/// mapping, `rabbitmq` and `outbox` as mapping.
 struct EventReader {
-    private static let types = ["httpApi", "http", "schedule"]
+    private static let types = ["httpApi", "http", "schedule", "rabbitmq", "outbox"]
     private static let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
     let key: String
@@ -33,7 +33,12 @@ struct EventReader {
             section.report("unknown event; the known ones are \(Self.types.joined(separator: ", "))", trigger.name)
             return nil
         }
-        if trigger.name == "schedule" { return ScheduleReader(event: section).read().map(Trigger.schedule) }
+        switch trigger.name {
+        case "schedule": return ScheduleReader(event: section).read().map { .source(.schedule($0)) }
+        case "rabbitmq": return QueueReader(event: section).read().map { .source(.queue($0)) }
+        case "outbox": return OutboxReader(event: section).read().map { .source(.outbox($0)) }
+        default: break
+        }
         if case .scalar = trigger.value {
             return section.string(trigger.name).flatMap { short($0, trigger.name, in: section) }.map(Trigger.route)
         }

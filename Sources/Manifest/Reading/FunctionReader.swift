@@ -32,7 +32,7 @@ struct FunctionReader {
             name: name, handler: handler(), description: section.string("description"),
             timeout: section.integer("timeout", in: 1...900, of: "seconds") ?? 6,
             reservedConcurrency: section.integer("reservedConcurrency", in: 1...256, of: "workers") ?? 4,
-            environment: environment(), routes: routes, schedule: schedule(triggers, isAlone: routes.isEmpty),
+            environment: environment(), routes: routes, source: source(triggers, isAlone: routes.isEmpty),
             line: section.line)
     }
 
@@ -50,14 +50,22 @@ struct FunctionReader {
         return handler
     }
 
-    private func schedule(_ triggers: [Trigger], isAlone: Bool) -> Schedule? {
-        let schedules = triggers.compactMap { if case .schedule(let schedule) = $0 { schedule } else { nil } }
-        if schedules.count > 1 { section.report("has \(schedules.count) schedules; keep one", "events") }
-        if !schedules.isEmpty, !isAlone {
+    private func source(_ triggers: [Trigger], isAlone: Bool) -> EventSource? {
+        let sources = triggers.compactMap { if case .source(let source) = $0 { source } else { nil } }
+        if sources.count > 1 {
+            let schedules = sources.count { if case .schedule = $0 { true } else { false } }
             section.report(
-                "has a schedule beside a route; make two functions of it: a process serves one or the other", "events")
+                schedules == sources.count
+                    ? "has \(schedules) schedules; keep one"
+                    : "has \(sources.count) events that are no routes; keep one, and make a function of each other",
+                "events")
         }
-        return schedules.first
+        if let first = sources.first, !isAlone {
+            section.report(
+                "has \(first.article) beside a route; make two functions of it: a process serves one or the other",
+                "events")
+        }
+        return sources.first
     }
 
     private func triggers() -> [Trigger] {
@@ -98,6 +106,17 @@ struct FunctionReader {
                 variables.report("\(reference) cannot be resolved; only ${param:NAME} can", name)
             }
             return (name, scalar.string)
+        }
+    }
+}
+
+extension EventSource {
+    /// With its article, for a message.
+    fileprivate var article: String {
+        switch self {
+        case .schedule: "a schedule"
+        case .queue: "a queue"
+        case .outbox: "an outbox"
         }
     }
 }

@@ -40,6 +40,19 @@ struct Section {
         scalar(name, of: .str, "text")
     }
 
+    /// One text, or a list of them.
+    func strings(_ name: String) -> [String]? {
+        guard case .sequence(let nodes)? = value(name) else { return string(name).map { [$0] } }
+        let texts = nodes.compactMap { node -> String? in
+            guard case .scalar(let scalar) = node, Resolver.default.resolveTag(of: node) == .str else {
+                report("must be a list of texts; one of it is \(node.kind)", name)
+                return nil
+            }
+            return scalar.string
+        }
+        return texts.count == nodes.count ? texts : nil
+    }
+
     func boolean(_ name: String) -> Bool? {
         scalar(name, of: .bool, "true or false").flatMap { Bool.construct(from: Node.Scalar($0)) }
     }

@@ -15,7 +15,7 @@ extension Manifest {
             }
             return nil
         }
-        for function in functions where function.schedule == nil {
+        for function in functions where function.source == nil {
             let socket = deployment.socket(of: function)
             if socket.utf8.count > 107 {
                 problems.append(

@@ -4,26 +4,28 @@ extension Manifest {
     ///
     /// Each function is a group of two processes that share its listening socket. Process `NAME:NAME_0` only holds
     /// the socket open; `NAME:NAME_1` serves. So a function restarts by restarting `NAME:NAME_1` (never the whole
-    /// group), and what arrives meanwhile waits in the socket. A function with a schedule is one program of its name,
-    /// without a socket.
+    /// group), and what arrives meanwhile waits in the socket. A function with a schedule, a queue or an outbox is one
+    /// program of its name, without a socket.
+    ///
+    /// - Parameter withoutBroker: leaves out the functions that work with the broker, which may have to wait for it.
     ///
     /// Throws a ``ManifestError`` that lists every parameter that `deployment` lacks, every name used twice, and every
     /// path that supervisord or a socket cannot take.
     public func supervisordConfiguration(
-        _ deployment: Deployment, extraPrograms: [Program] = []
+        _ deployment: Deployment, extraPrograms: [Program] = [], withoutBroker: Bool = false
     ) throws -> String {
         var problems = self.problems(of: deployment) + self.problems(of: extraPrograms)
         var sections = [daemon(deployment)]
         for program in extraPrograms {
             sections.append(section(program, deployment))
         }
-        for function in functions {
+        for function in functions where !(withoutBroker && function.usesBroker) {
             do {
-                if let schedule = function.schedule {
-                    if schedule.isEnabled { sections.append(section(try program(function, deployment), deployment)) }
-                    continue
+                if function.source == nil {
+                    sections.append(try section(function, deployment))
+                } else if function.schedule?.isEnabled != false {
+                    sections.append(section(try program(function, deployment), deployment))
                 }
-                sections.append(try section(function, deployment))
             } catch let error as ManifestError {
                 problems += error.problems
             }
@@ -80,7 +82,7 @@ extension Manifest {
             """
     }
 
-    /// A function that runs by itself.
+    /// A function that no request calls.
     private func program(_ function: FunctionEntry, _ deployment: Deployment) throws -> Program {
         Program(
             name: function.name, command: ["\(deployment.executableFolder)/\(function.executable)"],

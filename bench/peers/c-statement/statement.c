@@ -2,7 +2,7 @@
 // prepared statement per request. What it reaches is what one statement per request through nginx allows here.
 // Usage: DATABASE_URL=… statement THREADS STATEMENT SUCCESS SOURCE…, with the listening socket as standard input.
 // Each SOURCE gives a parameter: a number is that segment of the path, `uuid` a new one, any other word a field of the
-// JSON body. The answer is the row as JSON: 200 when its outcome is SUCCESS, else 409.
+// JSON body. The answer is the first row as JSON: 200 when it has no outcome, or the outcome SUCCESS, else 409.
 #include <ctype.h>
 #include <fcgiapp.h>
 #include <libpq-fe.h>
@@ -63,7 +63,8 @@ static int take_values(FCGX_Request *request, const char *body, char values[][LO
 }
 
 static void write_row(FCGX_Request *request, PGresult *row) {
-    int is_success = strcmp(PQgetvalue(row, 0, PQfnumber(row, "outcome")), success) == 0;
+    int outcome = PQfnumber(row, "outcome");
+    int is_success = outcome < 0 || strcmp(PQgetvalue(row, 0, outcome), success) == 0;
     FCGX_FPrintF(request->out, "Status: %d\r\nContent-Type: application/json\r\n\r\n", is_success ? 200 : 409);
     for (int i = 0; i < PQnfields(row); i++)
         FCGX_FPrintF(request->out, "%c\"%s\":\"%s\"", i ? ',' : '{', PQfname(row, i), PQgetvalue(row, 0, i));
@@ -103,7 +104,7 @@ static void *work(void *unused) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 5 || argc - 4 > MOST_VALUES) return 2;
+    if (argc < 4 || argc - 4 > MOST_VALUES) return 2;
     statement = argv[2];
     success = argv[3];
     sources = argv + 4;

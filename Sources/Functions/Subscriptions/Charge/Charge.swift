@@ -1,4 +1,5 @@
 import Charging
+import Events
 import Postgres
 import Runtime
 import Subscriptions
@@ -11,7 +12,7 @@ struct Charge: HTTPFunction {
     init(_ settings: Settings) {
         let ledger = ChargeLedger(
             Database(settings), zone: settings.text("BILLING_TIME_ZONE", default: "UTC"),
-            resend: ResendPolicy(settings))
+            resend: ResendPolicy(settings), signal: RelaySignal(settings))
         desk = ChargeDesk(ledger: ledger, platform: Platform(settings))
     }
 

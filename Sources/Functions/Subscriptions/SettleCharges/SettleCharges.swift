@@ -1,4 +1,5 @@
 import Charging
+import Events
 import Postgres
 import Runtime
 
@@ -11,7 +12,8 @@ struct SettleCharges: ScheduledFunction {
     init(_ settings: Settings) {
         database = Database(settings)
         // No charge is begun here, so no month is reckoned.
-        let ledger = ChargeLedger(database, zone: "UTC", resend: ResendPolicy(settings))
+        let ledger = ChargeLedger(
+            database, zone: "UTC", resend: ResendPolicy(settings), signal: RelaySignal(settings))
         desk = ChargeDesk(ledger: ledger, platform: Platform(settings))
     }
 

@@ -1,3 +1,4 @@
+import Events
 import Postgres
 import Runtime
 import Subscriptions
@@ -7,7 +8,7 @@ import Subscriptions
 struct Status: HTTPFunction {
     private let store: SubscriptionStore
 
-    init(_ settings: Settings) { store = SubscriptionStore(Database(settings)) }
+    init(_ settings: Settings) { store = SubscriptionStore(Database(settings), RelaySignal(settings)) }
 
     private struct Body: Decodable {
         let statusID: Field<Int>
@@ -41,7 +42,7 @@ struct Status: HTTPFunction {
         let change = try change(try event.json(Body.self))
         let made = try store.changeStatus(
             of: subscription, to: change.status, effectDate: change.effectDate, returnAfterDays: change.days,
-            details: change.details, deadline: context.deadline)
+            details: change.details, cause: EventCause(context), deadline: context.deadline)
         return try .json(
             Answer(
                 subscriptionID: subscription, statusID: change.status, effectDate: made.effectDate,

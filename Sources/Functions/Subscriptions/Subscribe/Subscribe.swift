@@ -1,3 +1,4 @@
+import Events
 import Postgres
 import Runtime
 import Subscriptions
@@ -7,7 +8,7 @@ import Subscriptions
 struct Subscribe: HTTPFunction {
     private let store: SubscriptionStore
 
-    init(_ settings: Settings) { store = SubscriptionStore(Database(settings)) }
+    init(_ settings: Settings) { store = SubscriptionStore(Database(settings), RelaySignal(settings)) }
 
     private struct Body: Decodable {
         let customerID: Field<String>
@@ -37,7 +38,8 @@ struct Subscribe: HTTPFunction {
         let body = try event.json(Body.self)
         var check = InputCheck()
         let customer = try check.finish(check.text(body.customerID, "/customer_id", characters: 1...36))
-        let made = try store.subscribe(customer: customer, toClub: club, deadline: context.deadline)
+        let made = try store.subscribe(
+            customer: customer, toClub: club, cause: EventCause(context), deadline: context.deadline)
         return try .json(
             Answer(
                 id: made.id, clubID: club, customerID: customer, statusID: StatusID.active,

@@ -1,0 +1,75 @@
+// Forwards what we call of libpq to the library, which is loaded with the first call.
+//
+// Debian's libpq brings 25 libraries along, for Kerberos and LDAP among others: 1 MB of private memory and 3 ms of each
+// start, for functions that have not been asked anything yet. A caller calls libpq's own names.
+#include <dlfcn.h>
+#include <postgresql/libpq-fe.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+// Never returns without an address: a host without libpq is misconfigured, and says so where the log is.
+static void *address(const char *name) {
+    void *library = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);
+    void *found = library ? dlsym(library, name) : NULL;
+    if (!found) {
+        dprintf(2, "{\"level\":\"critical\",\"message\":\"no %s in libpq.so.5: install libpq5\"}\n", name);
+        _exit(78);
+    }
+    return found;
+}
+
+#define FOUND(name) \
+    static __typeof__(name) *_Atomic found; \
+    __typeof__(name) *function = atomic_load_explicit(&found, memory_order_acquire); \
+    if (!function) { \
+        function = (__typeof__(name) *)address(#name); \
+        atomic_store_explicit(&found, function, memory_order_release); \
+    }
+#define FORWARD(result, name, parameters, arguments) \
+    result name parameters { FOUND(name) return function arguments; }
+#define FORWARD_VOID(name, parameters, arguments) \
+    void name parameters { FOUND(name) function arguments; }
+
+FORWARD(int, PQcancel, (PGcancel *cancel, char *text, int size), (cancel, text, size))
+FORWARD_VOID(PQclear, (PGresult *result), (result))
+FORWARD(char *, PQcmdTuples, (PGresult *result), (result))
+FORWARD(PostgresPollingStatusType, PQconnectPoll, (PGconn *connection), (connection))
+FORWARD(PGconn *, PQconnectStartParams,
+        (const char *const *keywords, const char *const *values, int expand),
+        (keywords, values, expand))
+FORWARD(int, PQconsumeInput, (PGconn *connection), (connection))
+FORWARD(char *, PQerrorMessage, (const PGconn *connection), (connection))
+FORWARD_VOID(PQfinish, (PGconn *connection), (connection))
+FORWARD(char *, PQfname, (const PGresult *result, int column), (result, column))
+FORWARD_VOID(PQfreeCancel, (PGcancel *cancel), (cancel))
+FORWARD_VOID(PQfreemem, (void *memory), (memory))
+FORWARD(PGcancel *, PQgetCancel, (PGconn *connection), (connection))
+FORWARD(int, PQgetCopyData,
+        (PGconn *connection, char **buffer, int asynchronous),
+        (connection, buffer, asynchronous))
+FORWARD(PGresult *, PQgetResult, (PGconn *connection), (connection))
+FORWARD(int, PQgetisnull, (const PGresult *result, int row, int column), (result, row, column))
+FORWARD(int, PQgetlength, (const PGresult *result, int row, int column), (result, row, column))
+FORWARD(char *, PQgetvalue, (const PGresult *result, int row, int column), (result, row, column))
+FORWARD(int, PQisBusy, (PGconn *connection), (connection))
+FORWARD(int, PQnfields, (const PGresult *result), (result))
+FORWARD(int, PQntuples, (const PGresult *result), (result))
+FORWARD(char *, PQresultErrorField, (const PGresult *result, int field), (result, field))
+FORWARD(char *, PQresultErrorMessage, (const PGresult *result), (result))
+FORWARD(ExecStatusType, PQresultStatus, (const PGresult *result), (result))
+FORWARD(int, PQsendPrepare,
+        (PGconn *connection, const char *statement, const char *query, int count, const Oid *types),
+        (connection, statement, query, count, types))
+FORWARD(int, PQsendQuery, (PGconn *connection, const char *query), (connection, query))
+FORWARD(int, PQsendQueryPrepared,
+        (PGconn *connection, const char *statement, int count, const char *const *values, const int *lengths,
+         const int *formats, int format),
+        (connection, statement, count, values, lengths, formats, format))
+FORWARD(PQnoticeReceiver, PQsetNoticeReceiver,
+        (PGconn *connection, PQnoticeReceiver receiver, void *argument),
+        (connection, receiver, argument))
+FORWARD(int, PQsetnonblocking, (PGconn *connection, int argument), (connection, argument))
+FORWARD(int, PQsocket, (const PGconn *connection), (connection))
+FORWARD(ConnStatusType, PQstatus, (const PGconn *connection), (connection))
+FORWARD(PGTransactionStatusType, PQtransactionStatus, (const PGconn *connection), (connection))

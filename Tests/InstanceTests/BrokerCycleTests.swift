@@ -1,0 +1,215 @@
+import Foundation
+import Glibc
+import Manifest
+import Postgres
+import Runtime
+import Testing
+
+import enum TestSupport.Eventually
+import class TestSupport.TemporaryFolder
+
+@testable import Instance
+@testable import Messaging
+
+/// The real RabbitMQ under the real supervisord, started by the tool itself, with a consumer and a relay beside it.
+@Suite(.serialized)
+struct BrokerCycleTests {
+    private let project: EventProject
+    private let instance: PrivateInstance
+
+    init() throws {
+        project = try EventProject()
+        instance = try PrivateInstance(folder: project.folder, tool: project.tool)
+    }
+
+    private func up(_ instance: PrivateInstance? = nil, variables: [String: String] = [:]) throws -> String {
+        let run = try (instance ?? self.instance).run("up", variables: variables)
+        try #require(run.status == 0, "\(run.output)\(run.errors)")
+        return run.output
+    }
+
+    private func record() throws -> InstanceRecord { try #require(try InstanceRecord.load(state: instance.state)) }
+
+    private func broker() throws -> RunningProcess {
+        let process = try Instance(record: record(), manifest: .load(from: project.folder.path + "/functions.yml"))
+            .processes().first { $0.group == "rabbitmq" }
+        return try #require(process?.pid.flatMap { RunningProcess(pid: pid_t($0)) })
+    }
+
+    private func depths(_ queues: String..., url: String? = nil) throws -> [String: Int?] {
+        let address = try BrokerAddress(url ?? instance.report().rabbitmq ?? "")
+        return try QueueDepth.messages(in: queues, at: address, deadline: .after(milliseconds: 20_000))
+    }
+
+    @Test func `up, a crash, another password, a queue that goes, an outside broker, down`() throws {
+        let output = try up()
+        #expect(output.contains("shop.paid  shop.events order.*  consumer"))
+        #expect(!output.contains(try #require(URLComponents(string: instance.report().rabbitmq ?? "")?.password)))
+        try processesHaveWhatTheyNeed()
+        try nodeIsPrivate()
+        #expect(
+            try depths("shop.paid", "shop.paid.dead", "shop.paid.retry.5s", "shop.paid.retry.2m").allSatisfy {
+                $0.value == 0
+            })
+        try renderedQueuesAreTheDeclaredOnes()
+        try statusCounts()
+        let invoked = try Subprocess.run(
+            ["/bin/sh", "-c", "echo '{\"id\": \"1\"}' | exec \"$0\" invoke consumer --event -", project.tool],
+            environment: ["TAPROOM_STATE": instance.state])
+        #expect(invoked.output == "{\"id\": \"1\"}\n", "\(invoked.errors)")
+
+        let before = try broker()
+        #expect(try up().contains("Declaring queues"))
+        #expect(try broker() == before, "up restarted it")
+        #expect(project.environment(of: "consumer") == nil, "up restarted the consumer")
+        kill(before.pid, SIGKILL)
+        try Eventually.happens("the node comes back", within: 120) { (try? depths("shop.paid")) != nil }
+        #expect(try depths("shop.paid") == ["shop.paid": 0])
+
+        let config = try project.folder.read("config.json")
+        let old = try #require(URLComponents(string: instance.report().rabbitmq ?? "")?.password)
+        try project.folder.write("config.json", config.replacingOccurrences(of: old, with: "p ä/:@%"))
+        try project.write(queue: "shop.bought")
+        _ = try up()
+        #expect(try depths("shop.bought", "shop.paid") == ["shop.bought": 0, "shop.paid": 0])
+        try Eventually.happens("the consumer is told") {
+            project.environment(of: "consumer")?["AMQP_URL"]?.contains("p%20%C3%A4%2F%3A%40%25@") == true
+        }
+        let doctor = try instance.run("doctor")
+        #expect(doctor.output.contains("ok     RabbitMQ"))
+        #expect(
+            doctor.output.contains("no function names them any more: shop.paid (0 events), shop.paid.dead (0 events)"))
+        #expect(try instance.run("logs", "rabbitmq", "--lines", "1000").output.contains("RabbitMQ 3."))
+
+        try outsideBroker(url: try #require(instance.report().rabbitmq))
+        try fromBeforeTheBroker()
+
+        let down = try instance.run("down")
+        #expect(down.status == 0, "\(down.errors)")
+        #expect(try Orphans(placement: record().placement).find().isEmpty)
+        #expect(try Ports.isFree(#require(record().brokerPort)))
+    }
+
+    private func processesHaveWhatTheyNeed() throws {
+        let url = try #require(instance.report().rabbitmq)
+        var environment: [String: String] = [:]
+        try Eventually.happens("the consumer runs") {
+            environment = project.environment(of: "consumer") ?? [:]
+            return !environment.isEmpty
+        }
+        #expect(environment["AMQP_URL"] == url)
+        #expect(environment["TAPROOM_QUEUE"] == "shop.paid" && environment["TAPROOM_RETRY"] == "5,120")
+        try Eventually.happens("the relay runs") {
+            environment = project.environment(of: "relay") ?? [:]
+            return !environment.isEmpty
+        }
+        let signal = try #require(environment["OUTBOX_SIGNAL"])
+        var (pipe, folder) = (stat(), stat())
+        #expect(stat(signal, &pipe) == 0 && pipe.st_mode & S_IFMT == S_IFIFO && pipe.st_mode & 0o777 == 0o660)
+        #expect(stat((signal as NSString).deletingLastPathComponent, &folder) == 0 && folder.st_uid == pipe.st_uid)
+        let kinds = try instance.report().functions.map { "\($0.name) \($0.kind) \($0.state) \($0.pids.count)" }
+        #expect(kinds == ["ready http running 1", "consumer rabbitmq running 1", "relay outbox running 1"])
+    }
+
+    /// One port on the loopback address; nobody gets in without the password; no user but the node's reads its home.
+    private func nodeIsPrivate() throws {
+        let pid = try broker().pid
+        let sockets = try Subprocess.run([
+            "/bin/sh", "-c", "ls -l /proc/\(pid)/fd | sed -n 's/.*socket:.\\([0-9]*\\).*/\\1/p'",
+        ])
+        let own = Set(sockets.output.split(separator: "\n"))
+        var listening: [String] = []
+        for file in ["tcp", "tcp6"] {
+            let table = try String(contentsOfFile: "/proc/net/\(file)", encoding: .utf8)
+            for line in table.split(separator: "\n") {
+                let fields = line.split(separator: " ")
+                guard fields.count > 9, fields[3] == "0A", own.contains(fields[9]) else { continue }
+                listening.append(String(fields[1]))
+            }
+        }
+        let port = try #require(record().brokerPort)
+        #expect(listening == ["0100007F:" + String(port, radix: 16, uppercase: true)])
+        for login in ["guest:guest", "taproom:wrong"] {
+            #expect(throws: BrokerError.self) { try depths(url: "amqp://\(login)@127.0.0.1:\(port)/") }
+        }
+        var status = stat()
+        #expect(try stat(record().placement.brokerHome, &status) == 0 && status.st_mode & 0o777 == 0o700)
+        let secret = try #require(URLComponents(string: instance.report().rabbitmq ?? "")?.password)
+        #expect(try !broker().command.contains { $0.contains(secret) })
+    }
+
+    /// The broker refuses a queue whose arguments differ from those that it has.
+    private func renderedQueuesAreTheDeclaredOnes() throws {
+        let limit = Deadline.after(milliseconds: 20_000)
+        let session = try Session(BrokerAddress(instance.report().rabbitmq ?? ""), name: "test", deadline: limit)
+        for queue in try Manifest.load(from: project.folder.path + "/functions.yml").topology.queues {
+            let arguments = queue.arguments.filter { $0.key != "x-queue-type" }.map { name, value in
+                switch value {
+                case .text(let text): (name, Scratch.Value.text(text))
+                case .integer(let number): (name, Scratch.Value.integer(number))
+                }
+            }
+            #expect(queue.arguments["x-queue-type"] == .text("quorum"))
+            try session.declareQueue(queue.name, arguments, deadline: limit)
+        }
+    }
+
+    private func statusCounts() throws {
+        let limit = Deadline.after(milliseconds: 20_000)
+        let session = try Connection(
+            url: try #require(instance.report().databases["shop"]), application: "test", deadline: limit)
+        try session.run(
+            script: """
+                INSERT INTO outbox (state, occurred_at) VALUES ('sent', now()), ('unroutable', now()),
+                    ('waiting', now() - interval '90 seconds'), ('waiting', now())
+                """, deadline: limit)
+        let report = try instance.report()
+        let outbox = try #require(report.outboxes.first)
+        #expect(outbox.service == "shop" && outbox.waiting == 2 && outbox.unroutable == 1)
+        #expect(try #require(outbox.oldestSeconds) >= 90)
+        let queue = try #require(report.queues.first)
+        #expect(queue.queue == "shop.paid" && queue.function == "consumer")
+        #expect(queue.waiting == 0 && queue.retrying == 0 && queue.dead == 0)
+        let text = try instance.run("status").output
+        #expect(text.contains("outbox   shop: 2 waiting, the oldest for "))
+        #expect(text.contains("queue    shop.paid: 0 waiting, 0 retrying, 0 dead letters"))
+    }
+
+    /// A second instance that is configured with the first one's broker: it gets its queues there and starts none.
+    private func outsideBroker(url: String) throws {
+        let other = try EventProject()
+        try other.write(queue: "other.paid")
+        let guest = try PrivateInstance(folder: other.folder, tool: other.tool)
+        _ = try up(guest, variables: ["TAPROOM_RABBITMQ_URL": url])
+        #expect(try depths("other.paid", url: url) == ["other.paid": 0])
+        #expect(try guest.report().rabbitmq == url)
+        let record = try #require(try InstanceRecord.load(state: guest.state))
+        #expect(record.brokerPort == nil && !FileManager.default.fileExists(atPath: record.placement.broker))
+        #expect(try guest.run("clean-state").status == 0)
+        #expect(try depths("other.paid", url: url) == ["other.paid": 0])
+    }
+
+    /// What an earlier version left: no broker, no word of it in the configuration or the record, and rows.
+    private func fromBeforeTheBroker() throws {
+        #expect(try instance.run("down").status == 0)
+        let placement = try record().placement
+        try FileManager.default.removeItem(atPath: placement.broker)
+        try FileManager.default.removeItem(atPath: placement.declaredQueues)
+        for (file, keys) in [("config.json", ["rabbitmq"]), ("state/instance.json", ["rabbitmq", "brokerPort"])] {
+            let path = "\(project.folder.path)/\(file)"
+            var root = try #require(
+                try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: path))) as? [String: Any])
+            for key in keys { root[key] = nil }
+            if var passwords = root["embedded_passwords"] as? [String: Any] {
+                passwords["rabbitmq"] = nil
+                root["embedded_passwords"] = passwords
+            }
+            try JSONSerialization.data(withJSONObject: root).write(to: URL(filePath: path))
+        }
+        #expect(try instance.report().rabbitmq == nil)
+        #expect(
+            try up().contains("added to \(project.folder.path)/config.json: embedded_passwords.rabbitmq, rabbitmq.url"))
+        #expect(try depths("shop.bought") == ["shop.bought": 0])
+        #expect(try instance.report().outboxes.first?.waiting == 2)
+    }
+}

@@ -1,0 +1,71 @@
+import Charging
+import Postgres
+import Runtime
+import Subscriptions
+import TestSupport
+import Testing
+
+/// A subscription whose charge can be brought into doubt.
+struct DoubtfulCharge {
+    let shop: Shop
+    let platform: ScriptedPlatform
+    let desk: ChargeDesk
+    let subscription: String
+
+    init() throws {
+        shop = try Shop()
+        platform = try ScriptedPlatform()
+        desk = shop.desk(platform)
+        subscription = try shop.subscription(club: try shop.club(sku: 700), history: [(StatusID.active, "-1 day")])
+    }
+}
+
+/// What the suites about doubts do again and again.
+protocol DoubtSuite {
+    var doubtful: DoubtfulCharge { get }
+}
+
+extension DoubtSuite {
+    var shop: Shop { doubtful.shop }
+    var platform: ScriptedPlatform { doubtful.platform }
+    var desk: ChargeDesk { doubtful.desk }
+    var subscription: String { doubtful.subscription }
+
+    func charge(_ request: String, of other: String? = nil) throws {
+        _ = try desk.charge(subscription: other ?? subscription, request: request, .test())
+    }
+
+    func settle(_ desk: ChargeDesk? = nil) throws -> [Int] {
+        let report = try (desk ?? self.desk).settle(.test(milliseconds: 55_000))
+        return [report.charged, report.declined, report.unknown, report.waiting]
+    }
+
+    /// Leaves a charge in doubt, with an order made at the platform.
+    func doubt(_ request: String, of other: String? = nil) throws {
+        platform.behave { _ in .actAndAnswer(500) }
+        #expect(problem { try charge(request, of: other) }?.slug == "platform-error")
+        platform.behave { _ in .order }
+    }
+
+    /// What the passing of time does to every doubt and lease.
+    func letTimePass() throws {
+        try shop.run(
+            """
+            UPDATE charge SET settle_at = settle_at - interval '1 year', lease_until = lease_until - interval '1 year'
+            """)
+    }
+
+    func charge(of id: String) throws -> (state: String, attempts: Int, request: String) {
+        let row = try shop.run(
+            "SELECT state, attempt, request_id FROM charge WHERE subscription_id = \(id) ORDER BY id DESC")[0]
+        return try row.decode(String.self, Int.self, String.self)
+    }
+
+    func decide(
+        _ outcome: String, _ order: String?, who: String? = "ann", why: String? = "asked the platform"
+    ) throws -> String {
+        let charge = try shop.count("SELECT coalesce(max(id), 0) FROM charge")
+        return try shop.run("SELECT outcome FROM settle_charge(\(charge), \(outcome), \(order), \(who), \(why))")[0]
+            .decode(String.self)
+    }
+}
