@@ -86,7 +86,8 @@ let tools: [Target] = [
     .executableTarget(
         name: "taproom",
         dependencies: [
-            "Instance", "Manifest", "Migrations", "Operations", "Postgres", "Runtime", "Subscriptions", arguments, yaml,
+            "Instance", "Manifest", "Messaging", "Migrations", "Operations", "Postgres", "Runtime", "Subscriptions",
+            arguments, yaml,
         ],
         swiftSettings: strict),
 ]
@@ -112,7 +113,7 @@ let testTargets: [Target] = [
     .executableTarget(
         name: "LedgerConsumer", dependencies: ["Events", "Messaging", "Postgres", "Runtime"],
         path: "Tests/LedgerConsumer", swiftSettings: strict),
-    tests("Messaging", ["CRabbitMQ", "Events", "LedgerConsumer", "Messaging", "Postgres", "RelayFunction", "Runtime"]),
+    tests("Messaging", ["Events", "LedgerConsumer", "Messaging", "Postgres", "RelayFunction", "Runtime", "taproom"]),
 ]
 
 let package = Package(

@@ -173,8 +173,8 @@ final class Program: Sendable {
 
     deinit { if let leftover { unlink(leftover) } }
 
-    func start(_ more: [String: String] = [:]) throws -> ChildProcess {
-        try ChildProcess(path, environment: environment.merging(more) { $1 })
+    func start(_ more: [String: String] = [:], arguments: [String] = []) throws -> ChildProcess {
+        try ChildProcess(path, arguments: arguments, environment: environment.merging(more) { $1 })
     }
 
     /// Runs with `--event` to its end.

@@ -59,7 +59,8 @@ extension MessagingTests {
 
         /// One kill for all windows of one kind: each has a lab of its own, whose process stands still there.
         @Test func theBrokerDies() throws {
-            let held = try Self.relayWindows.map { try HeldLab(relayAt: $0) }
+            let held =
+                try Self.relayWindows.map { try HeldLab(relayAt: $0) }
                 + Self.consumerWindows.map { try HeldLab(consumerAt: $0) }
                 + [try HeldLab(consumerAt: "consumer.before-retry-acknowledge", mode: "throw")]
             try Lab.broker.kill()
@@ -71,7 +72,8 @@ extension MessagingTests {
 
         @Test func theDatabaseDies() throws {
             let server = try PostgresServer()
-            let held = try Self.relayWindows.map { try HeldLab(on: server, relayAt: $0) }
+            let held =
+                try Self.relayWindows.map { try HeldLab(on: server, relayAt: $0) }
                 + Self.consumerWindows.map { try HeldLab(on: server, consumerAt: $0) }
             try server.restart(mode: .immediate)
             for lab in held { try lab.go() }
