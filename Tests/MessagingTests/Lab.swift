@@ -157,7 +157,7 @@ final class Lab: Sendable {
 final class Program: Sendable {
     private let executable: String
     private let folder: TemporaryFolder
-    private let path: String
+    let path: String
     private let environment: [String: String]
     private let leftover: String?
 
