@@ -96,7 +96,7 @@ public struct CustomerRebuild {
 
     private static let begin = """
         DROP TABLE IF EXISTS customer_rebuilt;
-        CREATE TABLE customer_rebuilt (LIKE customer INCLUDING DEFAULTS INCLUDING GENERATED);
+        CREATE TABLE customer_rebuilt (LIKE customer INCLUDING DEFAULTS INCLUDING GENERATED) WITH (fillfactor = 90);
         CREATE UNIQUE INDEX rebuilt_customer_id ON customer_rebuilt (id);
         """
 

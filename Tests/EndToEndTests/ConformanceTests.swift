@@ -5,9 +5,8 @@ import TestSupport
 import Testing
 import Yams
 
-/// Schemathesis makes up requests from openapi.yml and holds every answer against it: no 5xx, no status, content type,
-/// header or body that is not described, nothing wrong accepted, nothing right refused.
-@Suite struct ConformanceTests {
+/// The running services keep to openapi.yml and asyncapi.yml.
+@Suite(.serialized) struct ConformanceTests {
     let shop: PrivateInstance
 
     init() throws { shop = try PrivateInstance.conforming.get() }
@@ -15,38 +14,84 @@ import Yams
     /// Decides what is made up; `CONFORMANCE_SEED` tries another.
     private static let seed = ProcessInfo.processInfo.environment["CONFORMANCE_SEED"] ?? "20261121"
 
+    /// Schemathesis makes up requests from openapi.yml and holds every answer against it: no 5xx, no status, content
+    /// type, header or body that is not described, nothing wrong accepted, nothing right refused.
     @Test func everyAnswerIsInTheDocument() throws {
-        let program = PrivateInstance.root + "/.build/python/bin/schemathesis"
-        try #require(
-            FileManager.default.isExecutableFile(atPath: program),
-            "Schemathesis is missing: run scripts/install-python test")
-        let document = PrivateInstance.root + "/openapi.yml"
         let tally = shop.scratch("tally.json")
         let credentials = try shop.credentials().map(\.1)
+        let gateway = "http://127.0.0.1:\(shop.port)"
         let run = try Subprocess.run(
             "timeout",
             [
-                "400", program, "--no-color", "run", document, "--url", "http://127.0.0.1:\(shop.port)", "--seed",
-                Self.seed,
+                "400", try installed("schemathesis"), "--no-color", "run", "../../openapi.yml", "--url", gateway,
+                "--seed", Self.seed,
             ],
             environment: [
                 "ECOMMERCE_API_KEY": credentials[0], "ECOMMERCE_API_SECRET": credentials[1],
                 "TAPROOM_KNOWN": try knownIDs(), "TAPROOM_TALLY": tally,
-            ], folder: PrivateInstance.root + "/Tests/Schemathesis")
+            ], folder: PrivateInstance.root + "/Tests/Conformance")
         try #require(
             run.status == 0, "schemathesis --seed \(Self.seed) ended with \(run.status):\n\(run.output)\(run.errors)")
 
         let counts = try JSONDecoder().decode([String: Int].self, from: Data(contentsOf: URL(filePath: tally)))
         print("Schemathesis, seed \(Self.seed): \(counts.values.reduce(0, +)) requests conform to openapi.yml")
-        for operation in try operations(document) {
+        for operation in try operations() {
             let successes = counts.filter { $0.key.hasPrefix(operation + " 2") }
             #expect(!successes.isEmpty, "no request to \(operation) succeeded")
         }
     }
 
-    /// Every `METHOD path` of the document.
-    private func operations(_ document: String) throws -> [String] {
-        let text = try String(contentsOfFile: document, encoding: .utf8)
+    /// What the services have decided, here and for all the requests above, is as asyncapi.yml describes it; every type
+    /// of event is among it.
+    @Test func everyEventIsInTheDocument() throws {
+        let club = try shop.club(in: try shop.database())
+        let subscription = try shop.subscription(inClub: club)
+        for change in [#"{"status_id":3,"interval":30}"#, #"{"status_id":2}"#, #"{"status_id":1}"#] {
+            try #require(try post("/subscription/\(subscription)/status/", change) == 200)
+        }
+        // The request id is one that made another customer's order, so the platform declines.
+        let taken = shop.unique("order")
+        let order = try shop.http.request(
+            "POST", "/ecommerce/order/\(taken)", headers: shop.credentials(), json: #"{"customer_id":"x","sku_id":1}"#)
+        try #require(order.status == 200)
+        try #require(try post("/subscription/\(subscription)/charge/\(taken)") == 402)
+        try #require(try post("/subscription/\(subscription)/charge/\(shop.unique("order"))") == 200)
+        let customer = try customer()
+        let moved = try shop.http.request(
+            "PUT", "/api/v1/customers/\(customer)/address",
+            json: #"{"street":"Malt Row 1","city":"Leuven","country":"Belgium"}"#)
+        try #require(moved.status == 200)
+        try #require(try post("/api/v1/customers/\(customer)/archive") == 200)
+
+        let events = try ["customers", "subscriptions"].flatMap { service in
+            try shop.database(service).execute(
+                "SELECT type, data FROM outbox ORDER BY position", deadline: .after(milliseconds: 20_000)
+            ).map { row in
+                let (type, data) = try row.decode(String.self, String.self)
+                return #"{"type":"\#(type)","data":\#(data)}"#
+            }
+        }
+        let check = try Subprocess.run(
+            try installed("python"), ["check_events.py", "../../asyncapi.yml"], input: events.joined(separator: "\n"),
+            folder: PrivateInstance.root + "/Tests/Conformance")
+        #expect(check.status == 0, "\(check.output)\(check.errors)")
+        print("\(events.count) events conform to asyncapi.yml")
+    }
+
+    private func installed(_ program: String) throws -> String {
+        let path = PrivateInstance.root + "/.build/python/bin/\(program)"
+        try #require(
+            FileManager.default.isExecutableFile(atPath: path), "\(path) is missing: run scripts/install-python test")
+        return path
+    }
+
+    private func post(_ path: String, _ body: String = "{}") throws -> Int {
+        try shop.http.request("POST", path, json: body).status
+    }
+
+    /// Every `METHOD path` of openapi.yml.
+    private func operations() throws -> [String] {
+        let text = try String(contentsOfFile: PrivateInstance.root + "/openapi.yml", encoding: .utf8)
         let paths = try Yams.compose(yaml: text)?["paths"]?.mapping ?? [:]
         let operations = paths.flatMap { path, item in
             ["get", "put", "post", "delete"].filter { item[$0] != nil }.map {
@@ -67,11 +112,24 @@ import Yams
             deadline: soon)
         let subscriptions = try [example] + (0..<5).map { _ in try shop.subscription(inClub: clubs[0]) }
         for (subscription, status) in zip(subscriptions.suffix(2), [2, 3]) {
-            let answer = try shop.http.request(
-                "POST", "/subscription/\(subscription)/status/", json: #"{"status_id":\#(status)}"#)
-            try #require(answer.status == 200)
+            try #require(try post("/subscription/\(subscription)/status/", #"{"status_id":\#(status)}"#) == 200)
         }
-        let known = ["/club/": "\(clubs)", "/subscription/": "\(subscriptions)"]
+        let customers = try (0..<4).map { _ in try customer() }
+        try #require(try post("/api/v1/customers/\(customers[3])/archive") == 200)
+        let known = [
+            "/club/": "\(clubs)", "/subscription/": "\(subscriptions)", "/api/v1/customers/": "\(customers)",
+        ]
         return "{" + known.map { "\"\($0.key)\":\($0.value)" }.joined(separator: ",") + "}"
+    }
+
+    private func customer() throws -> String {
+        let answer = try shop.http.request(
+            "POST", "/api/v1/customers",
+            json: #"""
+                {"email": "\#(shop.unique("barley"))@example.com",
+                "address": {"street": "Hop Lane 4", "city": "Bamberg", "country": "Germany"}}
+                """#)
+        try #require(answer.status == 201)
+        return try #require(try answer.json()["id"]?.string)
     }
 }

@@ -1,0 +1,58 @@
+import Postgres
+import Runtime
+import TestSupport
+import Testing
+
+@testable import Customers
+
+/// The consumer as a process, with one event at a time: through the same path as one from the broker, inbox included.
+@Suite struct OrderCompletedTests {
+    let register: Register
+
+    init() throws { register = try Register() }
+
+    private func event(_ id: String, _ data: String) -> String {
+        #"{"specversion": "1.0", "id": "\#(id)", "type": "order.completed", "source": "/taproom/orders", "data": \#(data)}"#
+    }
+
+    private func run(_ event: String) throws -> FunctionRun {
+        try FunctionRun(
+            "OrderCompletedFunction", arguments: ["--event"],
+            environment: ["DATABASE_URL": register.url, "TAPROOM_FUNCTION": "order-completed"],
+            input: Array(event.utf8))
+    }
+
+    private func completed(_ email: String, _ time: String) -> String {
+        #"{"order": {"id": 7, "total": 1}, "customer_email": "\#(email)", "order_created_at": "\#(time)"}"#
+    }
+
+    @Test func remembersThePurchaseOnce() throws {
+        let made = try register.create()
+        #expect(try run(event("e1", completed(made.email.text, "2026-11-02T00:00:00Z"))).end == .exited(0))
+        #expect(try register.customer(made.id).purchasedAt?.text == "2026-11-02T00:00:00Z")
+        #expect(try run(event("e1", completed(made.email.text, "2026-11-03T00:00:00Z"))).end == .exited(0))
+        #expect(try run(event("e2", completed(made.email.text, "2026-11-01T00:00:00Z"))).end == .exited(0))
+        let after = try register.customer(made.id)
+        #expect(after.purchasedAt?.text == "2026-11-02T00:00:00Z" && after.version == 2)
+        let metadata = try register.texts(
+            "SELECT metadata->>'causation_id' FROM customer_event WHERE type = 'customer.purchased'")
+        #expect(metadata == ["e1"])
+        #expect(try register.count("SELECT count(*) FROM inbox") == 2)
+        #expect(try register.count("SELECT count(*) FROM outbox") == 1, "the purchase itself is not published")
+    }
+
+    @Test("what cannot be taken leaves no trace in the inbox")
+    func refusals() throws {
+        let made = try register.create()
+        let bad = [
+            completed("nobody@example.com", "2026-11-02T00:00:00Z"), completed(made.email.text, "soon"),
+            #"{"order": {}, "customer_email": "a@b", "order_created_at": "2026-11-02T00:00:00Z"}"#, #"{"order": 1}"#,
+            "[]",
+        ]
+        for (index, data) in bad.enumerated() {
+            #expect(try run(event("bad\(index)", data)).end != .exited(0), "\(data)")
+        }
+        #expect(try register.count("SELECT count(*) FROM inbox") == 0)
+        #expect(try register.customer(made.id) == made)
+    }
+}
