@@ -48,8 +48,11 @@ public struct Configuration: Sendable, Equatable {
     /// - Parameters:
     ///   - services: the services that have a database.
     ///   - environment: `TAPROOM_` and the key's path in upper snake case overrides a key, unless it is empty.
+    ///   - needsBroker: whether RabbitMQ must be configured; for what only looks into databases it need not.
     /// - Throws: `ConfigurationError` with every unknown, missing and wrong key.
-    public init(file: String, services: [String], environment: [String: String]) throws {
+    public init(
+        file: String, services: [String], environment: [String: String], needsBroker: Bool = true
+    ) throws {
         guard let data = FileManager.default.contents(atPath: file) else {
             let fix = "copy model_config.json there and fill it in"
             throw ConfigurationError(
@@ -64,7 +67,7 @@ public struct Configuration: Sendable, Equatable {
         }
         let brokerURL = reader.value("rabbitmq.url")
         let brokerPassword = reader.value("embedded_passwords.rabbitmq")
-        if brokerURL.isEmpty, brokerPassword.isEmpty, !reader.hasProblem("rabbitmq.url") {
+        if needsBroker, brokerURL.isEmpty, brokerPassword.isEmpty, !reader.hasProblem("rabbitmq.url") {
             reader.missing("embedded_passwords.rabbitmq")
         }
         guard reader.problems.isEmpty else { throw ConfigurationError(file: file, problems: reader.problems) }

@@ -72,17 +72,22 @@ public struct Project: Sendable {
 
     /// Reads the configuration of a scope.
     /// - Throws: `ConfigurationError` with everything that is wrong.
-    /// - Parameter file: instead of the scope's own.
-    public func configuration(scope: String, file: String? = nil) throws -> Configuration {
+    /// - Parameters:
+    ///   - file: instead of the scope's own.
+    ///   - needsBroker: whether RabbitMQ must be configured.
+    public func configuration(
+        scope: String, file: String? = nil, needsBroker: Bool = true
+    ) throws -> Configuration {
         try Configuration(
-            file: file ?? configurationFile(scope: scope), services: services, environment: environment)
+            file: file ?? configurationFile(scope: scope), services: services, environment: environment,
+            needsBroker: needsBroker)
     }
 
     /// Where each service's database is in this scope, as libpq URIs that people and tools can use.
     /// - Throws: `ConfigurationError`; `InstanceError` when an embedded database was never started.
     public func databaseURLs(scope: String, file: String? = nil) throws -> [String: String] {
         let record = try InstanceRecord.load(state: state)
-        return try configuration(scope: scope, file: file).databases.reduce(into: [:]) { urls, entry in
+        return try configuration(scope: scope, file: file, needsBroker: false).databases.reduce(into: [:]) { urls, entry in
             switch entry.value {
             case .outside(let url): urls[entry.key] = url
             case .embedded(let password):
