@@ -41,6 +41,7 @@ test: documents
 	@$(call quietly,$(SWIFT) build --build-tests)
 	@$(MAKE) --no-print-directory lint TAPROOM=.build/debug/taproom
 	@run="env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
+		-u TAPROOM_RABBITMQ_URL \
 		$(SWIFT) test --skip-build"; \
 	if [ -t 1 ]; then exec $$run; fi; \
 	log=$$(mktemp); $$run >"$$log" 2>&1; rc=$$?; cat "$$log"; \
@@ -52,6 +53,7 @@ soak: packages
 	@$(call quietly,$(SWIFT) build --build-tests)
 	@SOAK_CHARGES=$${SOAK_CHARGES:-100000} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
 		env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
+		-u TAPROOM_RABBITMQ_URL \
 		"$$($(SWIFT) build --show-bin-path)/taproomPackageTests.xctest" --testing-library swift-testing --filter SoakTests
 
 # The whole table, of about half an hour, and the gate: a minute or so, fails on a ratio that is 20 % from its target.

@@ -5,6 +5,11 @@ internal import Runtime
 final class Journal {
     private let function: String
     private var trouble: String?
+    /// Type of event to how many were unroutable since the last line about it, and when there may be another.
+    private var unroutable: [String: (count: Int, next: Deadline)] = [:]
+
+    /// Where nobody consumes a type, every event of it is unroutable, thousands a second under load.
+    private static let unroutableMilliseconds = 60_000
 
     init(function: String) { self.function = function }
 
@@ -21,13 +26,23 @@ final class Journal {
         write(level: "info", "working again")
     }
 
-    func unroutable(_ envelope: Envelope, exchange: String) {
-        var line = line(
-            level: "warning", "no queue is bound for this event: it is marked unroutable and not sent again")
-        line.add("event_id", envelope.id)
-        line.add("event_type", envelope.type)
-        line.add("exchange", exchange)
-        line.write()
+    /// Logs the first of a type at once, and after that at most one line a minute with how many there were.
+    func unroutable(_ envelopes: [Envelope], exchange: String) {
+        for envelope in envelopes {
+            var (count, next) = unroutable[envelope.type] ?? (0, .after(milliseconds: 0))
+            count += 1
+            if next.hasPassed {
+                var line = line(
+                    level: "warning", "no queue is bound for these events: they are marked and not sent again")
+                line.add("event_type", envelope.type)
+                line.add("event_id", envelope.id)
+                line.add("count", count)
+                line.add("exchange", exchange)
+                line.write()
+                (count, next) = (0, .after(milliseconds: Self.unroutableMilliseconds))
+            }
+            unroutable[envelope.type] = (count, next)
+        }
     }
 
     func setAside(_ envelope: Envelope, queue: String, reason: String) {

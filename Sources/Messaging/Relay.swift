@@ -95,7 +95,7 @@ final class Relay {
         try table.settle(
             sent: settled.filter { $0.1 == .confirmed }.map(\.0.position), unroutable: lost.map(\.position),
             in: database, deadline: .after(milliseconds: Self.databaseMilliseconds))
-        for row in lost { journal.unroutable(row.envelope, exchange: configuration.exchange) }
+        journal.unroutable(lost.map(\.envelope), exchange: configuration.exchange)
         if outcomes.contains(.refused), let session = publisher?.session {
             throw session.fail(.notTaken(place: session.place, queue: "of \(configuration.exchange)"))
         }
