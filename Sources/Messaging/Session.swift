@@ -6,7 +6,8 @@ internal import Runtime
 ///
 /// It closes when it goes, and with every error: after one, `isOpen` is false and every call throws. There are no
 /// heartbeats, which librabbitmq answers only inside its calls: the kernel finds a broker that has gone, by keepalive
-/// probes and TCP_USER_TIMEOUT. Every wait ends at the deadline it was given.
+/// probes and TCP_USER_TIMEOUT. Every wait ends at the deadline it was given, but for the search for the address of a host
+/// name, which is the resolver's.
 final class Session {
     let place: String
     var connection: amqp_connection_state_t?

@@ -4,10 +4,11 @@ import Runtime
 /// A RabbitMQ node for tests: one per test process, started on first use, gone with the process however it ends.
 ///
 /// It listens on free loopback ports, has a name, a cookie and a password of its own, no plugins, and an epmd that
-/// serves nobody else. A test takes a virtual host's worth of names of its own, by a prefix:
+/// serves nobody else. A test takes names of its own:
 ///
 /// ```swift
-/// let session = try Session(url: RabbitMQServer.shared.url, name: "test", deadline: deadline)
+/// let topology = Topology(queue: "test1.queue", exchange: "test1.events", routingKeys: ["#"])
+/// try topology.declare(at: BrokerAddress(RabbitMQServer.shared.url), deadline: deadline)
 /// ```
 public final class RabbitMQServer: Sendable {
     /// Started when first asked for; a test process without RabbitMQ ends with a message.
@@ -89,6 +90,8 @@ public final class RabbitMQServer: Sendable {
         }
         running?.kill()
         _ = try running?.waitForEnd()
+        // From now on the number may be another process's.
+        try? FileManager.default.removeItem(atPath: "\(folder)/node.pid")
     }
 
     /// Starts the node after `kill`, on the same ports and data; returns when it takes connections.

@@ -19,6 +19,7 @@ FLASK_WORKERS = 2 * (os.cpu_count() or 1) + 1
 PACKAGES = {
     "limits": "nginx libfcgi0ldbl postgresql-15 libpq5 wrk",
     "PHP-FPM": "php8.2-fpm php8.2-opcache",
+    "librabbitmq": "librabbitmq4 rabbitmq-server",
     "Flask": "python3-flask python3-sqlalchemy python3-psycopg2 gunicorn",
 }
 
