@@ -94,8 +94,8 @@ let tools: [Target] = [
     .executableTarget(
         name: "taproom",
         dependencies: [
-            "Customers", "Events", "Instance", "Manifest", "Migrations", "Operations", "Postgres", "Runtime",
-            "Subscriptions", arguments, yaml,
+            "Customers", "Events", "Instance", "Manifest", "Messaging", "Migrations", "Operations", "Postgres",
+            "Runtime", "Subscriptions", arguments, yaml,
         ],
         swiftSettings: strict),
 ]
@@ -123,7 +123,7 @@ let testTargets: [Target] = [
     .executableTarget(
         name: "LedgerConsumer", dependencies: ["Events", "Messaging", "Postgres", "Runtime"],
         path: "Tests/LedgerConsumer", swiftSettings: strict),
-    tests("Messaging", ["CRabbitMQ", "Events", "LedgerConsumer", "Messaging", "Postgres", "RelayFunction", "Runtime"]),
+    tests("Messaging", ["Events", "LedgerConsumer", "Messaging", "Postgres", "RelayFunction", "Runtime", "taproom"]),
 ]
 
 let package = Package(

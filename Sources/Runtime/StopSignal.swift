@@ -63,6 +63,12 @@ package struct SignalSet {
         sigfillset(&signals)
         // Faults of the program itself must end it where they happen.
         for fault in [SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGABRT, SIGTRAP] { sigdelset(&signals, fault) }
+        // By one of these Swift's runtime halts the other threads while it writes a backtrace: it would wait half a
+        // minute for a thread that has it blocked. Whoever else sends one is ignored.
+        for halt in [SIGPROF, SIGUSR1, SIGUSR2] {
+            sigdelset(&signals, halt)
+            signal(halt, SIG_IGN)
+        }
         pthread_sigmask(SIG_BLOCK, &signals, nil)
         return SignalSet(signals: signals)
     }

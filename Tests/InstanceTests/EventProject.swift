@@ -20,6 +20,7 @@ final class EventProject: Sendable {
              "ecommerce": {"url": "", "api_key": "", "api_secret": ""}}
             """)
         try folder.write("migrations/shop/0123456789ab_outbox.sql", Self.outbox)
+        for name in ["openapi.yml", "asyncapi.yml"] { try folder.write(name, "info: {}\n") }
         try folder.write("scripts/install-packages", "#!/bin/sh\n")
         try folder.write(
             "bin/ProbeFunction",

@@ -31,7 +31,8 @@ import Testing
 @Suite struct EnvelopeTests {
     @Test func goesThereAndBack() {
         let envelope = Envelope(
-            id: "e1", type: "club.opened", source: "/taproom/x", subject: "s", time: "2026-11-21T00:00:00Z", sequence: 7,
+            id: "e1", type: "club.opened", source: "/taproom/x", subject: "s", time: "2026-11-21T00:00:00Z",
+            sequence: 7,
             cause: .init(
                 traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", correlationID: "c",
                 causationID: "d"))

@@ -72,14 +72,15 @@ extension MessagingTests {
             try lab.write(60)
             let relay = try lab.relay.start()
             defer { relay.terminate() }
-            // As supervisord would.
-            var consumer = try lab.consumer.start()
+            // As supervisord would. A backtrace takes seconds each time.
+            func start() throws -> ChildProcess { try lab.consumer.start(["SWIFT_BACKTRACE": "enable=no"]) }
+            var consumer = try start()
             var deaths = 0
             func restartUntil(_ what: String, _ condition: () throws -> Bool) throws {
                 try Eventually.happens(what) {
                     if consumer.end != nil {
                         deaths += 1
-                        consumer = try lab.consumer.start()
+                        consumer = try start()
                     }
                     return try condition()
                 }

@@ -83,9 +83,12 @@ extension MessagingTests {
             let lab = try Lab()
             let event = #"{"specversion": "1.0", "id": "by-hand", "type": "ledger.entry", "source": "x", "data": {}}"#
             let first = try lab.consumer.run(event: event)
-            #expect(first.end == .exited(0) && String(decoding: first.output, as: UTF8.self).contains("done"), "\(first)")
+            #expect(
+                first.end == .exited(0) && String(decoding: first.output, as: UTF8.self).contains("done"), "\(first)")
             let second = try lab.consumer.run(event: event)
-            #expect(second.end == .exited(0) && String(decoding: second.output, as: UTF8.self).contains("repeated"), "\(second)")
+            #expect(
+                second.end == .exited(0) && String(decoding: second.output, as: UTF8.self).contains("repeated"),
+                "\(second)")
             #expect(try lab.effects() == 1)
             let bad = try lab.consumer.run(event: #"{"id": "by-hand"}"#)
             #expect(bad.end == .exited(64) && bad.lines.joined().contains("specversion"), "\(bad)")

@@ -157,7 +157,7 @@ final class Lab: Sendable {
 final class Program: Sendable {
     private let executable: String
     private let folder: TemporaryFolder
-    private let path: String
+    let path: String
     private let environment: [String: String]
     private let leftover: String?
 
@@ -173,8 +173,8 @@ final class Program: Sendable {
 
     deinit { if let leftover { unlink(leftover) } }
 
-    func start(_ more: [String: String] = [:]) throws -> ChildProcess {
-        try ChildProcess(path, environment: environment.merging(more) { $1 })
+    func start(_ more: [String: String] = [:], arguments: [String] = []) throws -> ChildProcess {
+        try ChildProcess(path, arguments: arguments, environment: environment.merging(more) { $1 })
     }
 
     /// Runs with `--event` to its end.

@@ -13,30 +13,34 @@ extension MessagingTests {
         ]
         private static let consumerWindows = ["consumer.before-commit", "consumer.after-commit"]
 
-        @Test("the relay dies", arguments: relayWindows)
-        func relayDies(window: String) throws {
-            let lab = try Lab()
-            let consumer = try lab.consumer.start()
-            try lab.relay.kill(at: window)
-            try lab.write(20, subjects: 2)
-            #expect(try lab.relay.start().waitForEnd() == .killed(signal: SIGKILL))
-            try lab.relay.go()
-            let second = try lab.relay.start()
-            try lab.audit()
-            for process in [consumer, second] { process.terminate() }
+        @Test func theRelayDies() throws {
+            let windows = Self.relayWindows
+            _ = try concurrently(windows.count) { index in
+                let lab = try Lab()
+                let consumer = try lab.consumer.start()
+                try lab.relay.kill(at: windows[index])
+                try lab.write(20, subjects: 2)
+                #expect(try lab.relay.start().waitForEnd() == .killed(signal: SIGKILL))
+                try lab.relay.go()
+                let second = try lab.relay.start()
+                try lab.audit()
+                for process in [consumer, second] { process.terminate() }
+            }
         }
 
-        @Test("the consumer dies", arguments: consumerWindows)
-        func consumerDies(window: String) throws {
-            let lab = try Lab()
-            let relay = try lab.relay.start()
-            try lab.consumer.kill(at: window)
-            try lab.write(20, subjects: 2)
-            #expect(try lab.consumer.start().waitForEnd() == .killed(signal: SIGKILL))
-            try lab.consumer.go()
-            let second = try lab.consumer.start()
-            try lab.audit()
-            for process in [relay, second] { process.terminate() }
+        @Test func theConsumerDies() throws {
+            let windows = Self.consumerWindows
+            _ = try concurrently(windows.count) { index in
+                let lab = try Lab()
+                let relay = try lab.relay.start()
+                try lab.consumer.kill(at: windows[index])
+                try lab.write(20, subjects: 2)
+                #expect(try lab.consumer.start().waitForEnd() == .killed(signal: SIGKILL))
+                try lab.consumer.go()
+                let second = try lab.consumer.start()
+                try lab.audit()
+                for process in [relay, second] { process.terminate() }
+            }
         }
 
         @Test func theConsumerDiesBetweenTheRetryQueueAndTheAcknowledgement() throws {
@@ -59,7 +63,8 @@ extension MessagingTests {
 
         /// One kill for all windows of one kind: each has a lab of its own, whose process stands still there.
         @Test func theBrokerDies() throws {
-            let held = try Self.relayWindows.map { try HeldLab(relayAt: $0) }
+            let held =
+                try Self.relayWindows.map { try HeldLab(relayAt: $0) }
                 + Self.consumerWindows.map { try HeldLab(consumerAt: $0) }
                 + [try HeldLab(consumerAt: "consumer.before-retry-acknowledge", mode: "throw")]
             try Lab.broker.kill()
@@ -71,7 +76,8 @@ extension MessagingTests {
 
         @Test func theDatabaseDies() throws {
             let server = try PostgresServer()
-            let held = try Self.relayWindows.map { try HeldLab(on: server, relayAt: $0) }
+            let held =
+                try Self.relayWindows.map { try HeldLab(on: server, relayAt: $0) }
                 + Self.consumerWindows.map { try HeldLab(on: server, consumerAt: $0) }
             try server.restart(mode: .immediate)
             for lab in held { try lab.go() }

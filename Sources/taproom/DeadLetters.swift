@@ -1,0 +1,210 @@
+import ArgumentParser
+import Foundation
+import Instance
+import Manifest
+import Messaging
+import Runtime
+
+struct DLQ: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dlq",
+        abstract: "Shows the events that consumers have given up, sends them again or removes them.",
+        subcommands: [DeadLettersList.self, DeadLettersShow.self, DeadLettersRedrive.self, DeadLettersDiscard.self])
+}
+
+/// Which dead letters a command is about.
+struct DeadLetterQueues: ParsableArguments {
+    @Option(help: "Only this consumer: its queue, or its name in functions.yml. (default: all)")
+    var queue: String?
+
+    @Option(help: "The broker, as an AMQP URI. (default: that of the instance)")
+    var url: String?
+
+    /// One value per consumer.
+    func open() throws -> [DeadLetters] {
+        let project = try Project.find()
+        let consumers = try project.manifest().functions.compactMap { function in
+            function.queue.map { (name: function.name, queue: $0) }
+        }
+        let chosen = consumers.filter { queue == nil || $0.name == queue || $0.queue.queue == queue }
+        if let queue, chosen.isEmpty {
+            let names = consumers.map(\.queue.queue).joined(separator: ", ")
+            throw ValidationError("--queue \(queue): no function consumes it; functions.yml has \(names)")
+        }
+        let address = try broker(project)
+        return chosen.map { .init(at: address, workQueue: $0.queue.queue, queue: $0.queue.deadLetter) }
+    }
+
+    private func broker(_ project: Project) throws -> BrokerAddress {
+        let uri = try url ?? Instance.started(project).record.rabbitmq
+        guard let uri else {
+            throw InstanceError("the instance was started when there was no broker: run make up, or give --url")
+        }
+        do {
+            return try BrokerAddress(uri)
+        } catch {
+            throw InstanceError("this is no AMQP URI such as amqp://user:password@host:5672/vhost: \(error)")
+        }
+    }
+
+    /// Takes letters from one queue after the other.
+    func collect(_ body: (DeadLetters) throws -> [DeadLetter]) throws -> [DeadLetter] {
+        try open().flatMap { queue in
+            do {
+                return try body(queue)
+            } catch BrokerError.refused(_, code: 404, _) {
+                // A consumer that has never run has no queue, and so no dead letters.
+                return []
+            }
+        }
+    }
+
+    static var limit: Deadline { .after(milliseconds: 600_000) }
+}
+
+/// Which letters a command settles.
+struct DeadLetterSelection: ParsableArguments {
+    @Argument(help: "The id of an event.")
+    var id: String?
+
+    @Flag(help: "All of them.")
+    var all = false
+
+    func validate() throws {
+        guard (id != nil) != all else { throw ValidationError("say which: either the id of an event or --all") }
+    }
+
+    var selection: DeadLetters.Selection { id.map { .event(id: $0) } ?? .all }
+
+    /// - Throws: when nothing was found under the id.
+    func report(_ letters: [DeadLetter], _ what: String) throws {
+        if letters.isEmpty, let id { throw InstanceError("no dead letter has the id “\(id)”: see taproom dlq list") }
+        for letter in letters { print("\(what) \(printable(letter.id)) (\(printable(letter.type)), \(letter.queue))") }
+        if letters.isEmpty { print("No dead letters.") }
+    }
+}
+
+struct DeadLettersList: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Lists dead letters, the oldest first.",
+        discussion: "While it reads, the letters are out of their queue; two who read at once see a part each.")
+
+    @OptionGroup var queues: DeadLetterQueues
+
+    @Option(help: "At most so many of each queue.")
+    var limit = 100
+
+    @Flag(help: "A JSON array, for programs.")
+    var json = false
+
+    func validate() throws {
+        guard limit > 0 else { throw ValidationError("--limit \(limit): give a number from 1") }
+    }
+
+    func run() throws {
+        let letters = try queues.collect { try $0.list(limit: limit, deadline: DeadLetterQueues.limit) }
+        if json { return try printJSON(letters) }
+        guard !letters.isEmpty else { return print("No dead letters.") }
+        let rows =
+            [["EVENT", "TYPE", "ATTEMPTS", "QUEUE", "ERROR"]]
+            + letters.map {
+                [$0.id, $0.type, String($0.attempts), $0.queue, String($0.error.prefix(200))].map(printable)
+            }
+        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        for row in rows {
+            let padded = zip(row, widths).map { $0.padding(toLength: $1, withPad: " ", startingAt: 0) }
+            print(padded.joined(separator: "  ").trimmingCharacters(in: .whitespaces))
+        }
+    }
+}
+
+struct DeadLettersShow: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Shows one event with its data and why it failed.")
+
+    @Argument(help: "The id of the event.")
+    var id: String
+
+    @OptionGroup var queues: DeadLetterQueues
+
+    @Flag(help: "A JSON array, for programs.")
+    var json = false
+
+    func run() throws {
+        let letters = try queues.collect { queue in
+            try queue.list(deadline: DeadLetterQueues.limit).filter { $0.id == id }
+        }
+        guard !letters.isEmpty else { throw InstanceError("no dead letter has the id “\(id)”: see taproom dlq list") }
+        if json { return try printJSON(letters) }
+        for letter in letters {
+            let members = [
+                ("event", letter.id), ("type", letter.type), ("source", letter.source),
+                ("subject", letter.subject ?? "-"), ("time", letter.time ?? "-"), ("queue", letter.queue),
+                ("attempts", String(letter.attempts)), ("error", letter.error), ("data", letter.data),
+            ]
+            for (name, value) in members {
+                print("\(name.padding(toLength: 10, withPad: " ", startingAt: 0))\(printable(value))")
+            }
+        }
+    }
+}
+
+struct DeadLettersRedrive: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "redrive", abstract: "Sends dead letters to their consumer again, under the ids they have.")
+
+    @OptionGroup var which: DeadLetterSelection
+    @OptionGroup var queues: DeadLetterQueues
+
+    func run() throws {
+        let letters = try queues.collect { try $0.redrive(which.selection, deadline: DeadLetterQueues.limit) }
+        try which.report(letters, "redriven")
+    }
+}
+
+struct DeadLettersDiscard: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "discard", abstract: "Removes dead letters for ever.",
+        discussion: "What is removed is kept in discarded-events.jsonl of the state folder, with who and why.")
+
+    @OptionGroup var which: DeadLetterSelection
+    @OptionGroup var queues: DeadLetterQueues
+
+    @Option(help: "Who says so. (default: the login name)")
+    var who: String?
+
+    @Option(help: "Why nothing needs to come of them.")
+    var why: String
+
+    private struct Record: Encodable {
+        let at: String
+        let who: String
+        let why: String
+        let letter: DeadLetter
+    }
+
+    func run() throws {
+        let path = try Project.find().state + "/discarded-events.jsonl"
+        let record = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+        guard record >= 0 else { throw InstanceError("\(path) cannot be written: \(String(cString: strerror(errno)))") }
+        defer { close(record) }
+        let letters = try queues.collect { queue in
+            try queue.discard(which.selection, deadline: DeadLetterQueues.limit) { letter in
+                let entry = Record(
+                    at: Date.now.formatted(.iso8601), who: who ?? NSUserName(), why: why, letter: letter)
+                let line = try JSON.encode(entry) + [UInt8(ascii: "\n")]
+                guard write(record, line, line.count) == line.count, fsync(record) == 0 else {
+                    throw InstanceError("\(path) cannot be written: nothing was removed")
+                }
+            }
+        }
+        try which.report(letters, "discarded")
+    }
+}
+
+/// Text from outside, fit for a terminal: no control character reaches it.
+private func printable(_ text: String) -> String {
+    String(
+        String.UnicodeScalarView(
+            text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
+}

@@ -1,0 +1,101 @@
+import Foundation
+import Messaging
+import Postgres
+import Runtime
+import TestSupport
+import Testing
+
+extension MessagingTests {
+    /// `taproom dlq`, as an operator types it.
+    @Suite struct DeadLetterCommandTests {
+        /// A project whose only function is the lab's consumer.
+        private struct Operator {
+            let lab: Lab
+            let tool: Program
+            let project: TemporaryFolder
+
+            init(_ lab: Lab) throws {
+                self.lab = lab
+                tool = try Program("taproom", [:])
+                project = try TemporaryFolder()
+                try project.write("model_config.json", "{}")
+                try project.write(
+                    "functions.yml",
+                    """
+                    service: test
+                    provider: {name: taproom, runtime: swift}
+                    functions:
+                      ledger:
+                        handler: Test/Ledger
+                        description: Keeps the ledger
+                        events:
+                          - rabbitmq:
+                              queue: \(lab.topology.queue)
+                              exchange: \(lab.topology.exchange)
+                              routingKey: ledger.#
+                              retry: [1s]
+
+                    """)
+            }
+
+            func dlq(_ arguments: String...) throws -> Subprocess {
+                try Subprocess.run(
+                    tool.path, ["dlq"] + arguments + ["--url", Lab.broker.url],
+                    environment: ["TAPROOM_STATE": project.path], folder: project.path)
+            }
+
+            func ids() throws -> [String] {
+                try JSONValue(parsing: dlq("list", "--json").output).elements.compactMap { $0["id"]?.string }
+            }
+        }
+
+        @Test func showsRedrivesAndDiscards() throws {
+            let lab = try Lab(retry: [1])
+            let person = try Operator(lab)
+            #expect(try person.dlq("list").output == "No dead letters.\n")
+            try lab.breakMode("give-up")
+            let (relay, consumer) = (try lab.relay.start(), try lab.consumer.start())
+            defer { for process in [relay, consumer] { process.terminate() } }
+            try lab.write(3, mode: "give-up")
+            try lab.waitForDeadLetters(3)
+            let ids = try person.ids()
+            #expect(ids.count == 3)
+            let shown = try person.dlq("show", ids[0])
+            #expect(shown.output.contains("takes no such entry") && shown.output.contains(#"{"mode":"give-up"}"#))
+            #expect(try person.dlq("list", "--queue", "ledger").output.contains(ids[2]))
+            let missing = try person.dlq("redrive", "nothing")
+            #expect(missing.status == 1 && missing.errors.contains("nothing"))
+            #expect(try person.dlq("redrive").status == 64)
+            #expect(try person.dlq("discard", ids[0]).status == 64)
+            #expect(try person.dlq("list", "--queue", "other").errors.contains(lab.topology.queue))
+
+            #expect(try person.dlq("discard", ids[0], "--who", "me", "--why", "a test").status == 0)
+            let record = try JSONValue(parsing: person.project.read("discarded-events.jsonl"))
+            #expect(record["letter"]?["id"]?.string == ids[0] && record["why"]?.string == "a test")
+            try lab.mend()
+            #expect(try person.dlq("redrive", "--all").status == 0)
+            try Eventually.happens("two effects") { try lab.effects() == 2 }
+            #expect(try person.ids().isEmpty)
+        }
+
+        @Test func aRedriveThatIsKilledMidwayLosesNothing() throws {
+            let lab = try Lab(retry: [1])
+            let person = try Operator(lab)
+            try lab.breakMode("give-up")
+            let (relay, consumer) = (try lab.relay.start(), try lab.consumer.start())
+            defer { for process in [relay, consumer] { process.terminate() } }
+            try lab.write(4, mode: "give-up")
+            try lab.waitForDeadLetters(4)
+            try lab.mend()
+            try person.tool.kill(at: "redrive.before-acknowledge")
+            #expect(try person.dlq("redrive", "--all").status == 128 + SIGKILL)
+            // The first is on its way and still here, the others are here.
+            try lab.waitForDeadLetters(4)
+            try Eventually.happens("one effect") { try lab.effects() == 1 }
+            try person.tool.go()
+            #expect(try person.dlq("redrive", "--all").status == 0)
+            try lab.audit()
+            #expect(try person.ids().isEmpty)
+        }
+    }
+}
