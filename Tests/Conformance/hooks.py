@@ -39,8 +39,9 @@ def known_ids(case):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Makes two ids of three the id of something that exists, unless an answer gave the id. Which one follows from the
-    value, not from chance; what has not the form of an id stays as it is, to be refused.
+    """Makes two ids of three the id of something that exists, unless an answer gave the id, and mends what the document
+    cannot say. What comes of a value follows from the value, not from chance; what has not the form of an id stays as
+    it is, to be refused.
     """
     stateful = case.meta is not None and case.meta.phase.name == "stateful"
     value = (case.path_parameters or {}).get("id")
