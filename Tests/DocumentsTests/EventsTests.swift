@@ -44,7 +44,8 @@ import Yams
             let statements = try readText("migrations/subscriptions/\(path)")
             types.formUnion(statements.matches(of: #/'(subscription\.[a-z_]+)'/#).map { String($0.1) })
         }
-        #expect(try document.types("send") == types)
+        let differing = try document.types("send").symmetricDifference(types)
+        #expect(differing == [])
     }
 
     @Test func everyConsumedTypeIsInTheDocument() throws {
@@ -58,7 +59,8 @@ import Yams
         for event in try published() {
             let schema = try #require(try document.message(event.type)["payload"])
             let data = try JSONValue(parsing: event.data)
-            #expect(try members(of: data) == document.members(of: schema), "\(event.type)")
+            let differing = try members(of: data).symmetricDifference(document.members(of: schema))
+            #expect(differing == [], "\(event.type)")
         }
     }
 
@@ -79,7 +81,8 @@ import Yams
             id: "i", type: "y", source: "s", subject: "u", time: "m", sequence: 1, cause: cause)
         let schema = try #require(document.document.root["components"]?["schemas"]?["CloudEventHeaders"])
         let headers = Set(envelope.message(data: "{}").headers.keys.map { "/\($0)" })
-        #expect(try document.members(of: schema) == headers)
+        let differing = try document.members(of: schema).symmetricDifference(headers)
+        #expect(differing == [])
     }
 
     @Test func everyReferenceLeadsSomewhere() {
