@@ -46,7 +46,8 @@ final class Lab: Sendable {
                 "TAPROOM_RETRY": retry.map(String.init).joined(separator: ","), "TAPROOM_PREFETCH": "\(prefetch)",
                 "TAPROOM_BATCH": "\(batch)", "TAPROOM_DEAD_LETTER": topology.deadLetter,
             ]) { $1 })
-        try sql { try $0.run(script: Self.schema, deadline: Self.soon) }
+        let tables = try #require(try EventTables.scripts().values.first)
+        try sql { try $0.run(script: tables + Self.schema, deadline: Self.soon) }
         // A server that dies must not take back what it has acknowledged.
         try sql {
             try $0.execute("SELECT set_config('synchronous_commit', 'on', false)", deadline: Self.soon)
@@ -128,23 +129,8 @@ final class Lab: Sendable {
         }
     }
 
+    /// Beside the tables that every service has for its events.
     private static let schema = """
-        CREATE TABLE outbox (
-            position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id uuid NOT NULL DEFAULT gen_random_uuid(),
-            type varchar(64) NOT NULL, subject varchar(64) NOT NULL, sequence bigint NOT NULL,
-            occurred_at timestamptz NOT NULL DEFAULT clock_timestamp(), data text NOT NULL, traceparent varchar(55),
-            correlation_id varchar(128), causation_id varchar(128),
-            lane smallint NOT NULL GENERATED ALWAYS AS (abs(hashtext(subject) % 8)) STORED,
-            state varchar(10) NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sent', 'unroutable')),
-            settled_at timestamptz);
-        CREATE INDEX outbox_waiting ON outbox (lane, position) WHERE state = 'waiting';
-        CREATE TABLE outbox_lane (
-            lane smallint PRIMARY KEY, held_by varchar(64), held_until timestamptz NOT NULL DEFAULT '-infinity');
-        INSERT INTO outbox_lane (lane) SELECT generate_series(0, 7);
-        CREATE TABLE inbox (
-            consumer varchar(64) NOT NULL, event_id varchar(128) NOT NULL,
-            received_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (consumer, event_id));
-        CREATE INDEX inbox_received_at ON inbox USING brin (received_at);
         CREATE TABLE effect (
             place bigserial, event_id text NOT NULL, subject text, sequence bigint, request_id text,
             at timestamptz DEFAULT clock_timestamp());

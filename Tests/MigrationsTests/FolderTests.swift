@@ -15,6 +15,12 @@ import Testing
         return problems.map { String($0.description.dropFirst(folder.path.utf8.count + 1)) }
     }
 
+    @Test func everyServiceHasTheSameTablesForEvents() throws {
+        let scripts = try EventTables.scripts()
+        #expect(Set(scripts.keys) == ["customers", "subscriptions"])
+        #expect(Set(scripts.values).count == 1)
+    }
+
     @Test func filesAreOrderedByWhatTheyFollow() throws {
         let folder = try TemporaryFolder()
         try folder.write("a1_last.sql", Fixture.file("a1", after: "c3"))
