@@ -87,7 +87,8 @@ public struct Project: Sendable {
     /// - Throws: `ConfigurationError`; `InstanceError` when an embedded database was never started.
     public func databaseURLs(scope: String, file: String? = nil) throws -> [String: String] {
         let record = try InstanceRecord.load(state: state)
-        return try configuration(scope: scope, file: file, needsBroker: false).databases.reduce(into: [:]) { urls, entry in
+        let databases = try configuration(scope: scope, file: file, needsBroker: false).databases
+        return try databases.reduce(into: [:]) { urls, entry in
             switch entry.value {
             case .outside(let url): urls[entry.key] = url
             case .embedded(let password):

@@ -157,6 +157,10 @@ import Testing
         #expect(orders.values.allSatisfy { $0 == 1 })
         #expect(Set(orders.keys) == Set(rows.map(\.2)), "platform orders = charged rows, one for one")
         #expect(rows.allSatisfy { $0.2.hasPrefix("\($0.0)-") && $0.3?.contains("order-of-\($0.2)\"") == true })
+        let published = try broken.sql(
+            "SELECT subject FROM outbox WHERE type = 'subscription.charged' AND subject LIKE 'soak-%'"
+        ).map { try $0.decode(String.self) }
+        #expect(published.sorted() == subscriptions.sorted(), "every charge is published once")
         let differing = receipts.bodies.withLock { $0.filter { $0.value.count != 1 }.keys }
         #expect(differing.isEmpty, "every 200 for a subscription has the same bytes")
         let statuses = receipts.statuses.withLock { $0 }.sorted { $0.key < $1.key }

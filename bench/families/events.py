@@ -2,38 +2,30 @@
 
 Under load beside a bare publisher and consumer over librabbitmq, with confirms and without any database.
 """
+import contextlib
+import glob
 import os
+import re
+import signal
 import statistics
 import subprocess
 import sys
 import time
 from urllib.parse import unquote, urlsplit
 
-from measuring.table import Row, Target, at_most, in_turns
+from families.data import EXISTING
+from measuring.load import mixed
+from measuring.statements import ROOT
+from measuring.table import Row, Target, at_least, at_most, in_turns
 from measuring.workspace import BUILT, end, wait_until
 
 TARGET_LATENCY = at_most(25, "ms")
+TARGET_COST = at_least(0.85)
 TARGET_RATE = Target(2000, is_least=True, unit="a second")
 EVENTS, BATCH, PREFETCH, TOGETHER, PROBES = 10000, 200, 100, 50, 40
 
-# The tables of a service that publishes and consumes, and the ledger of the consumer of the tests.
+# The ledger of the consumer of the tests, beside the tables that every service has for its events.
 SCHEMA = """
-CREATE TABLE outbox (
-    position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id uuid NOT NULL DEFAULT gen_random_uuid(),
-    type varchar(64) NOT NULL, subject varchar(64) NOT NULL, sequence bigint NOT NULL,
-    occurred_at timestamptz NOT NULL DEFAULT clock_timestamp(), data text NOT NULL, traceparent varchar(55),
-    correlation_id varchar(128), causation_id varchar(128),
-    lane smallint NOT NULL GENERATED ALWAYS AS (abs(hashtext(subject) % 8)) STORED,
-    state varchar(10) NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sent', 'unroutable')),
-    settled_at timestamptz);
-CREATE INDEX outbox_waiting ON outbox (lane, position) WHERE state = 'waiting';
-CREATE TABLE outbox_lane (
-    lane smallint PRIMARY KEY, held_by varchar(64), held_until timestamptz NOT NULL DEFAULT '-infinity');
-INSERT INTO outbox_lane (lane) SELECT generate_series(0, 7);
-CREATE TABLE inbox (
-    consumer varchar(64) NOT NULL, event_id varchar(128) NOT NULL,
-    received_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (consumer, event_id));
-CREATE INDEX inbox_received_at ON inbox USING brin (received_at);
 CREATE TABLE effect (
     place bigserial, event_id text, subject text, sequence bigint, request_id text,
     at timestamptz DEFAULT clock_timestamp());
@@ -52,7 +44,7 @@ class Service:
         server = "postgresql://postgres:%s@/%%s?host=%s&port=%d" % (password, unquote(address.hostname), address.port)
         self.url = server % "bench_events"
         psql(server % "postgres", "CREATE DATABASE bench_events")
-        psql(self.url, SCHEMA)
+        psql(self.url, tables_for_events() + SCHEMA)
         self.signal = workspace.path("events.signal")
         common = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", ""),
                   "DATABASE_URL": self.url, "AMQP_URL": self.broker, "TAPROOM_EXCHANGE": "bench.events",
@@ -116,6 +108,68 @@ class Service:
         os.close(self.pipe)
         for process in (self.relay, self.consumer):
             end(process)
+
+
+def tables_for_events():
+    """As the migrations make them in every service."""
+    for path in glob.glob(os.path.join(ROOT, "migrations", "*", "*.sql")):
+        with open(path) as file:
+            found = re.search(r"CREATE TABLE outbox \(.*?ON inbox USING brin \(received_at\);", file.read(), re.DOTALL)
+        if found:
+            return found[0]
+    sys.exit("bench: no migration makes an outbox")
+
+
+@contextlib.contextmanager
+def without_events(instance):
+    """The function `subscribe` of the database writes no events as long as the block runs."""
+    query = "SELECT pg_get_functiondef('subscribe'::regproc)"
+    whole = subprocess.run(["psql", "-qAtX", "-c", query, instance.database], check=True, capture_output=True,
+                           text=True).stdout
+    part, count = re.subn(r",\n    published AS \(\n.*?FROM fresh f\)\n", "\n", whole, flags=re.DOTALL)
+    if count != 1:
+        sys.exit("bench: what `subscribe` publishes is not where it was: correct without_events")
+    psql(instance.database, part)
+    try:
+        yield
+    finally:
+        psql(instance.database, whole)
+
+
+@contextlib.contextmanager
+def standing_still(pids):
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def measure_cost(workspace, instance):
+    """What its events cost `subscribe`: to write them, and to have them published at the same time."""
+    relay = next(function["pids"] for function in instance.functions() if function["name"] == "relay-subscriptions")
+
+    def rate():
+        return mixed("%s/club/%s/subscribe/" % (instance.gateway, instance.club), workspace.seconds, EXISTING)
+
+    def writing():
+        with standing_still(relay):
+            return rate()
+
+    def silent():
+        with without_events(instance):
+            return rate()
+
+    def rows():
+        figures = in_turns(workspace.turns, writing=writing, publishing=rate, silent=silent)
+        return [
+            Row("`subscribe` with its outbox", figures["writing"], "without", figures["silent"], TARGET_COST),
+            Row("… while a relay publishes on the same processors", figures["publishing"], "without",
+                figures["silent"])]
+
+    workspace.table.add(rows)
 
 
 def psql(url, script):

@@ -50,6 +50,10 @@ class Instance:
             sys.exit("bench: taproom %s failed:\n%s%s" % (arguments[0], done.stdout, done.stderr))
         return done.stdout
 
+    def functions(self):
+        """As `taproom status --json` lists them."""
+        return json.loads(self.run("status", "--json"))["functions"]
+
     def sql(self, text):
         return subprocess.run(["psql", "-qAtX", "-v", "ON_ERROR_STOP=1", self.database, "-c", text], check=True,
                               capture_output=True, text=True).stdout
