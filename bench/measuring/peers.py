@@ -167,5 +167,5 @@ def flask(workspace, instance):
          "--chdir", os.path.join(ROOT, "bench/peers/flask"), "--log-level", "warning", "app:app"],
         environment={"PATH": os.environ["PATH"], "DATABASE_URL": url, "PYTHONDONTWRITEBYTECODE": "1"})
     wait_until(lambda: os.path.exists(workspace.path(name)), "gunicorn")
-    return behind_nginx(workspace, "location / { proxy_read_timeout 300s; proxy_pass http://unix:%s; }"
-                        % workspace.path(name))
+    return behind_nginx(workspace, "location / { proxy_read_timeout 300s; proxy_set_header X-Request-Id $request_id; "
+                        "proxy_pass http://unix:%s; }" % workspace.path(name))

@@ -1,14 +1,16 @@
 """The subscribe function and the list of eligible subscriptions, the straightforward way in Flask and SQLAlchemy.
 
 The same rules on the same tables: `subscribe` takes the same advisory lock, so a customer subscribes once per club
-however many requests race.
+however many requests race, and writes the same event into the outbox.
 """
+import json
 import os
 import uuid
 from datetime import datetime
 
 from flask import Flask, jsonify, request
-from sqlalchemy import Column, DateTime, ForeignKey, Integer, String, create_engine, func, select
+from sqlalchemy import (
+    BigInteger, Column, DateTime, ForeignKey, Identity, Integer, String, Text, create_engine, func, select)
 from sqlalchemy.orm import declarative_base, scoped_session, sessionmaker
 
 app = Flask(__name__)
@@ -47,6 +49,17 @@ class SubscriptionStatusHistory(Base):
     effect_date = Column(DateTime)
     create_date = Column(DateTime)
     details = Column(String(256))
+
+
+class Outbox(Base):
+    __tablename__ = "outbox"
+    position = Column(BigInteger, Identity(always=True), primary_key=True)
+    type = Column(String(64))
+    subject = Column(String(64))
+    sequence = Column(BigInteger)
+    data = Column(Text)
+    correlation_id = Column(String(128))
+    causation_id = Column(String(128))
 
 
 def latest(history, column, *conditions):
@@ -94,6 +107,12 @@ def subscribe(club_id):
     session.add(SubscriptionStatusHistory(
         id=str(uuid.uuid4()), subscription_id=identifier, status_id=ACTIVE, effect_date=now, create_date=now,
         details="Subscribed"))
+    cause = request.headers["X-Request-Id"]
+    session.add(Outbox(
+        type="subscription.created", subject=identifier, sequence=1, correlation_id=cause, causation_id=cause,
+        data=json.dumps({
+            "subscription": {"id": identifier, "club_id": club_id, "customer_id": customer}, "status_id": ACTIVE,
+            "effect_date": now.isoformat() + "Z"})))
     session.commit()
     return jsonify(id=identifier, club_id=club_id, customer_id=customer, status_id=ACTIVE,
                    create_date=now.isoformat() + "Z")
