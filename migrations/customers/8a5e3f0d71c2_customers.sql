@@ -79,14 +79,15 @@ CREATE INDEX customer_search ON customer USING gin (customer_shelf(number, is_ar
 CREATE INDEX customer_short_search ON customer USING gin (
     customer_shelf(number, is_archived), short_grams(search_text) COLLATE "C") WITH (fastupdate = off);
 
--- The numbers of at most so many customers of one shelf, below p_before, whose email or address holds the term, which
--- is in small letters. In no order.
-CREATE FUNCTION customers_on_shelf(
-    p_term text, p_archived boolean, p_shelf bigint, p_before bigint, p_limit integer
+-- The numbers of at most so many customers of some shelves, below p_before, whose email or address holds the term,
+-- which is in small letters. In no order.
+CREATE FUNCTION customers_on_shelves(
+    p_term text, p_archived boolean, p_lowest bigint, p_highest bigint, p_before bigint, p_limit integer
 ) RETURNS bigint[] LANGUAGE plpgsql STABLE SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    shelves integer[] := CASE WHEN p_archived IS NULL THEN ARRAY[p_shelf * 2, p_shelf * 2 + 1]
-                              ELSE ARRAY[p_shelf * 2 + p_archived::integer] END;
+    shelves integer[] := CASE
+        WHEN p_archived IS NULL THEN ARRAY(SELECT n FROM generate_series(p_lowest * 2, p_highest * 2 + 1) n)
+        ELSE ARRAY(SELECT n * 2 + p_archived::integer FROM generate_series(p_lowest, p_highest) n) END;
     pattern text;
     grams text[];
 BEGIN
@@ -130,6 +131,12 @@ DECLARE
     wanted integer := p_limit;
     few integer := greatest(256, p_limit);
     found bigint[];
+    highest bigint;
+    lowest bigint;
+    -- How many shelves are looked into together: more while there is nothing on them, where each look is dear (a long
+    -- term) or brings little (the archived are few). What was looked at in vain must not cost more than it saves.
+    width integer := 1;
+    widest integer := CASE WHEN length(term) >= 10 OR p_archived THEN 4 ELSE 1 END;
 BEGIN
     IF term IS NULL AND p_archived IS NULL THEN
         RETURN QUERY SELECT c.number FROM customer c WHERE c.number < below ORDER BY c.number DESC LIMIT wanted;
@@ -144,19 +151,24 @@ BEGIN
         RETURN QUERY SELECT n FROM unnest(found) n ORDER BY n DESC;
         RETURN;
     END IF;
-    FOR shelf IN REVERSE (below - 1) / 32768 .. 0 LOOP
-        below := least(below, (shelf + 1) * 32768);
-        found := customers_on_shelf(term, p_archived, shelf, below, few);
-        IF cardinality(found) = few THEN
+    WHILE below > 1 AND wanted > 0 LOOP
+        highest := (below - 1) / 32768;
+        lowest := greatest(0, highest - width + 1);
+        found := customers_on_shelves(term, p_archived, lowest, highest, below, few);
+        IF cardinality(found) = few AND lowest < highest THEN
+            width := 1;
+            CONTINUE;
+        ELSIF cardinality(found) = few THEN
             -- Those are any of the many on this shelf, and the newest are wanted.
             found := customers_in_order(term, p_archived, below, 3000, wanted);
             IF cardinality(found) < wanted THEN
-                found := customers_on_shelf(term, p_archived, shelf, below, NULL);
+                found := customers_on_shelves(term, p_archived, lowest, highest, below, NULL);
             END IF;
         END IF;
         RETURN QUERY SELECT n FROM unnest(found) n ORDER BY n DESC LIMIT wanted;
         wanted := wanted - least(wanted, cardinality(found));
-        EXIT WHEN wanted = 0;
+        width := CASE cardinality(found) WHEN 0 THEN least(2 * width, widest) ELSE 1 END;
+        below := lowest * 32768;
     END LOOP;
 END $$;
 
@@ -204,7 +216,7 @@ DROP TABLE outbox_lane;
 DROP TABLE outbox;
 DROP FUNCTION customer_page(text, boolean, bigint, integer);
 DROP FUNCTION customers_in_order(text, boolean, bigint, integer, integer);
-DROP FUNCTION customers_on_shelf(text, boolean, bigint, bigint, integer);
+DROP FUNCTION customers_on_shelves(text, boolean, bigint, bigint, bigint, integer);
 DROP TABLE customer;
 DROP FUNCTION customer_shelf(bigint, boolean);
 DROP FUNCTION short_grams(text);
