@@ -40,7 +40,7 @@ struct Banner {
         return """
 
             \(tables.joined(separator: "\n"))
-            Gateway    \(record.gateway)
+            Gateway    \(record.gateway), described at \(record.gateway)/docs/ and /openapi.yml
             Databases  (with passwords: \(tool) status --json)
             \(databases.joined(separator: "\n"))
             RabbitMQ   \(record.rabbitmq.map(withoutPassword) ?? "")
