@@ -68,7 +68,7 @@ struct Cluster {
             "unix_socket_permissions=0777",
             "max_connections=300", "shared_buffers=128MB", "max_wal_size=2GB", "jit=off", "timezone=UTC",
             "log_timezone=UTC",
-            // Our rules are PL/pgSQL: a session inherits it from the server in place of loading it, 1 to 2 ms.
+            // Our rules are PL/pgSQL: a session inherits it from the server in place of loading it, 1 ms.
             "shared_preload_libraries=plpgsql",
         ]
         return Program(

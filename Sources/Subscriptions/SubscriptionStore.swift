@@ -21,12 +21,12 @@ public struct SubscriptionStore: Sendable {
     public init(_ database: Database, _ signal: RelaySignal) {
         subscribing = StatementBatcher {
             let answers = try NewSubscription.subscribe($0, database)
-            signal.raise()
+            if answers.contains(where: isSuccess) { signal.raise() }
             return answers
         }
         changing = StatementBatcher {
             let answers = try NewStatus.change($0, database)
-            signal.raise()
+            if answers.contains(where: isSuccess) { signal.raise() }
             return answers
         }
     }
@@ -140,6 +140,10 @@ private struct NewStatus: Sendable {
             return .success(.init(effectDate: effect, returnsAt: returns))
         }
     }
+}
+
+private func isSuccess<Value>(_ answer: Result<Value, Problem>) -> Bool {
+    if case .success = answer { true } else { false }
 }
 
 enum SQLState {
