@@ -1,5 +1,6 @@
 import Charging
 import Events
+import Glibc
 import Postgres
 import Runtime
 import Subscriptions
@@ -68,6 +69,21 @@ import Testing
                 of: "nobody", to: 1, effectDate: nil, returnAfterDays: nil, details: nil, cause: .test, deadline: soon)
         }
         #expect(try shop.count("SELECT count(*) FROM outbox") == 1)
+    }
+
+    @Test func theRelayIsWokenForWhatIsPublishedAndForNothingElse() throws {
+        let folder = try TemporaryFolder()
+        let path = "\(folder.path)/signal"
+        #expect(mkfifo(path, 0o600) == 0)
+        let pipe = open(path, O_RDWR | O_NONBLOCK)
+        defer { close(pipe) }
+        let store = SubscriptionStore(shop.database, RelaySignal(Settings(["OUTBOX_SIGNAL": path])))
+        let club = try shop.club()
+        for _ in 1...3 {
+            _ = problem { _ = try store.subscribe(customer: "once", toClub: club, cause: .test, deadline: soon) }
+        }
+        var bytes = [UInt8](repeating: 0, count: 16)
+        #expect(read(pipe, &bytes, bytes.count) == 1)
     }
 
     @Test func aTransactionThatRollsBackPublishesNothing() throws {
