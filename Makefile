@@ -36,7 +36,8 @@ clean-state:
 	@if [ -x $(TAPROOM) ]; then $(TAPROOM) clean-state; else echo "nothing was built here, so there is no state"; fi
 
 # Every test, on instances of their own: the one that "make up" started is not touched. The table of charge windows
-# comes when the test process ends, so without a terminal the runner's summary is said again as the last line.
+# comes when the test process ends, so without a terminal the first faults and the runner's summary are said again as
+# the last lines.
 test: documents
 	@scripts/install-python test
 	@$(call quietly,$(SWIFT) build --build-tests)
@@ -46,7 +47,8 @@ test: documents
 		$(SWIFT) test --skip-build"; \
 	if [ -t 1 ]; then exec $$run; fi; \
 	log=$$(mktemp); $$run >"$$log" 2>&1; rc=$$?; cat "$$log"; \
-	grep 'Test run with' "$$log" | tail -n 1; rm -f "$$log"; exit $$rc
+	grep ' recorded an issue ' "$$log" | cut -c 1-200 | head -n 8; grep 'Test run with' "$$log" | tail -n 1; \
+	rm -f "$$log"; exit $$rc
 
 # Random faults for SOAK_SECONDS, from SOAK_SEED when it is set; see docs/reliability.md. "swift test" would keep its
 # progress back where nobody watches.

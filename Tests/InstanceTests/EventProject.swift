@@ -35,7 +35,7 @@ final class EventProject: Sendable {
         for name in ["bin/ProbeFunction", "scripts/install-packages"] { chmod("\(folder.path)/\(name)", 0o755) }
         let built = (TestProject.tool as NSString).deletingLastPathComponent
         for name in ["taproom", "LivezFunction"] {
-            try FileManager.default.copyItem(atPath: "\(built)/\(name)", toPath: "\(folder.path)/bin/\(name)")
+            try folder.copy(executable: "\(built)/\(name)", to: "bin/\(name)")
         }
         try folder.write("probes/README", "what the processes were started with")
         chmod(folder.path + "/probes", 0o777)

@@ -154,7 +154,7 @@ final class Program: Sendable {
         path = "\(folder.path)/\(executable)"
         leftover = leaves
         self.environment = environment
-        try FileManager.default.copyItem(atPath: Subprocess.product(executable), toPath: path)
+        try folder.copy(executable: Subprocess.product(executable), to: executable)
     }
 
     deinit { if let leftover { unlink(leftover) } }

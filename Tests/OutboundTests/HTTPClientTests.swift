@@ -114,7 +114,7 @@ import Testing
     // MARK: Not sent
 
     @Test func aRefusedConnectionIsNotSent() throws {
-        #expect(isNotSent(post("http://127.0.0.1:\(try unusedPort())/order/r")))
+        #expect(isNotSent(post("http://127.0.0.1:\(try Loopback.freePort())/order/r")))
     }
 
     @Test func aNameThatDoesNotExistIsNotSent() {

@@ -128,7 +128,7 @@ import Testing
 
     /// Every statement here has two minutes: what ends the wait is the limit for connecting.
     @Test func aDatabaseThatIsNotThereIsUnavailable() throws {
-        #expect(try isUnavailable("postgresql://127.0.0.1:\(try unusedPort())/x"))
+        #expect(try isUnavailable("postgresql://127.0.0.1:\(try Loopback.freePort())/x"))
         #expect(try isUnavailable("postgresql:///x?host=/nonexistent/folder"))
         #expect(try isUnavailable("postgresql://nobody@127.0.0.1:\(PostgresServer.shared.port)/nowhere"))
         #expect(try isUnavailable("nonsense"))

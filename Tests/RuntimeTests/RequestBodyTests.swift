@@ -8,7 +8,7 @@ import Testing
     private func subscribe(
         timeout: Int = 120, concurrency: Int = 4, database: Int? = nil
     ) throws -> FunctionProcess {
-        let port = try database ?? unusedPort()
+        let port = try database ?? Loopback.freePort()
         return try FunctionProcess(
             "SubscribeFunction", routes: ["POST /club/{id}/subscribe/"], timeout: timeout, concurrency: concurrency,
             environment: ["DATABASE_URL": "postgresql://nobody@127.0.0.1:\(port)/none"])

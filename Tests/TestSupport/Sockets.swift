@@ -178,6 +178,3 @@ public final class StreamListener: Sendable {
     /// Takes no more connections; a thread that waits in `accept` returns.
     public func stop() { shutdown(descriptor.number, Int32(SHUT_RDWR)) }
 }
-
-/// A port of the loopback address at which nobody listens.
-public func unusedPort() throws -> Int { try StreamListener().port }

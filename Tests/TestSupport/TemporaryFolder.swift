@@ -23,5 +23,12 @@ public final class TemporaryFolder: Sendable {
         String(decoding: try Data(contentsOf: URL(filePath: "\(path)/\(name)")), as: UTF8.self)
     }
 
+    /// Copies an executable, ready to be started: by a process of its own, because a file that this process has open for
+    /// writing may be inherited by a child that another thread starts, and then cannot be executed ("text file busy").
+    public func copy(executable: String, to name: String) throws {
+        let result = try Subprocess.run("cp", [executable, "\(path)/\(name)"])
+        guard result.status == 0 else { throw CocoaError(.fileWriteUnknown, userInfo: ["cp": result.errors]) }
+    }
+
     public func remove(_ name: String) throws { try FileManager.default.removeItem(atPath: "\(path)/\(name)") }
 }

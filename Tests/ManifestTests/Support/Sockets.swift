@@ -25,7 +25,7 @@ func connectUnix(_ path: String) throws -> Int32 {
 
 /// A port of the loopback that was free a moment ago.
 func freePort() throws -> Int {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     defer { close(descriptor) }
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -40,7 +40,7 @@ func freePort() throws -> Int {
 }
 
 func listenUnix(_ path: String) throws -> Int32 {
-    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var address = unixAddress(path)
     guard withSocketAddress(&address, { bind(descriptor, $0, $1) }) == 0, listen(descriptor, 128) == 0 else {
         close(descriptor)
@@ -69,7 +69,7 @@ func receive(from descriptor: Int32) throws -> [UInt8] {
 }
 
 private func connected<Address>(_ family: Int32, to address: Address) throws -> Int32 {
-    let descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
+    let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var patience = timeval(tv_sec: 30, tv_usec: 0)
     setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
     var address = address
