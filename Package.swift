@@ -89,7 +89,7 @@ let functionTargets: [Target] = functions.map { folder, needs in
 // MARK: Command line tool
 
 let tools: [Target] = [
-    library("Instance", ["Manifest", "Messaging", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
+    library("Instance", ["Manifest", "Messaging", "Migrations", "Postgres", "Runtime", "Subscriptions", crypto]),
     library("Operations", ["Outbound", "Postgres", "Runtime", crypto]),
     .executableTarget(
         name: "taproom",

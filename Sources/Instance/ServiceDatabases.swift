@@ -34,7 +34,7 @@ struct ServiceDatabases {
     private func create(_ session: Connection, service: String, password: String) throws {
         let role: SQL = "SELECT 1 FROM pg_roles WHERE rolname = \(service)"
         if try session.execute(role, deadline: Self.limit).isEmpty {
-            try run(session, "SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', \(service)::text, \(password)::text)")
+            try run(session, "SELECT format('CREATE ROLE %I LOGIN', \(service)::text)")
         }
         let database: SQL = "SELECT 1 FROM pg_database WHERE datname = \(service)"
         if try session.execute(database, deadline: Self.limit).isEmpty {
@@ -44,10 +44,19 @@ struct ServiceDatabases {
             )
         }
         try run(session, "SELECT format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', \(service)::text)")
+        try setPassword(session, service: service, password: password)
+    }
+
+    private func setPassword(_ session: Connection, service: String, password: String) throws {
+        let wanted = RolePassword(password: password)
+        let kept: SQL = """
+            SELECT 1 FROM pg_authid WHERE rolname = \(service) AND starts_with(rolpassword, \(wanted.verifierPrefix))
+            """
         let url = Cluster.tcpURL(service: service, password: password, port: cluster.port)
-        if (try? connect(url)) == nil {
-            try run(session, "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', \(service)::text, \(password)::text)")
-        }
+        if try !session.execute(kept, deadline: Self.limit).isEmpty, (try? connect(url)) != nil { return }
+        try run(
+            session,
+            "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', \(service)::text, \(wanted.verifier())::text)")
     }
 
     /// Runs the statement that the server itself built, with names and texts quoted by its own rules.

@@ -68,6 +68,26 @@ struct InstanceCycleTests {
             try Connection(url: wrong, application: "test", deadline: limit)
         }
         #expect("\(refusal as Any)".contains("permission denied for database"))
+        try passwordsAreAskedFor(report)
+    }
+
+    /// Both on TCP, where server and client prove to each other what they know, and on the functions' socket.
+    private func passwordsAreAskedFor(_ report: PrivateInstance.Report) throws {
+        let parts = try #require(URLComponents(string: report.databases["subscriptions"] ?? ""))
+        let (password, port) = (try #require(parts.password), try #require(parts.port))
+        #expect(RolePassword(password: password).verifier() != password, "the server makes the verifier of a secret")
+        let folder = try #require(try InstanceRecord.load(state: report.state)).placement.databaseSocket
+        for (password, isRight) in [(password, true), ("0" + password, false)] {
+            let urls = [
+                Cluster.tcpURL(service: "subscriptions", password: password, port: port),
+                Cluster.socketURL(service: "subscriptions", password: password, folder: folder, port: port),
+            ]
+            for url in urls {
+                let limit = Deadline.after(milliseconds: 10_000)
+                let session = try? Connection(url: url, application: "test", deadline: limit)
+                #expect((session != nil) == isRight, "\(url.contains("127.0.0.1") ? "TCP" : "socket")")
+            }
+        }
     }
 
     @Test func `a state folder that other users cannot enter works, and clean-state leaves nothing`() throws {
