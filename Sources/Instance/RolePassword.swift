@@ -16,8 +16,9 @@ struct RolePassword {
     var verifierPrefix: String { isRandom ? "SCRAM-SHA-256$1:" : "SCRAM-SHA-256$" }
 
     /// What `PASSWORD` gets: the finished verifier, or the password itself, from which PostgreSQL makes one.
-    func verifier(salt: [UInt8] = (0..<16).map { _ in UInt8.random(in: 0...255) }) -> String {
+    func verifier() -> String {
         guard isRandom else { return password }
+        let salt = (0..<16).map { _ in UInt8.random(in: 0...255) }
         // RFC 5802, section 3, with one round: SaltedPassword is HMAC(password, salt and INT(1)).
         let salted = hmac(Data(password.utf8), Data(salt + [0, 0, 0, 1]))
         let stored = Data(SHA256.hash(data: hmac(salted, Data("Client Key".utf8))))

@@ -29,8 +29,15 @@ struct InstanceCycleTests {
         }
         try databasesAreTheirServices(report)
 
+        // As an instance of an earlier version kept it.
+        #expect(try subscriptionsVerifier(report).hasPrefix("SCRAM-SHA-256$1:"))
+        let password = try #require(URLComponents(string: report.databases["subscriptions"] ?? "")?.password)
+        try administer(report, "ALTER ROLE subscriptions PASSWORD '\(password)'")
+        #expect(try subscriptionsVerifier(report).hasPrefix("SCRAM-SHA-256$4096:"))
+
         let second = try instance.run("up")
         #expect(second.status == 0, "\(second.output)\(second.errors)")
+        #expect(try subscriptionsVerifier(report).hasPrefix("SCRAM-SHA-256$1:"))
         #expect(try instance.report().functions.map(\.pids) == report.functions.map(\.pids), "up restarted something")
 
         let restart = try instance.run("restart", "clubs")
@@ -71,12 +78,28 @@ struct InstanceCycleTests {
         try passwordsAreAskedFor(report)
     }
 
+    private func subscriptionsVerifier(_ report: PrivateInstance.Report) throws -> String {
+        let rows = try administer(report, "SELECT rolpassword FROM pg_authid WHERE rolname = 'subscriptions'")
+        return try #require(rows.first).decode(String.self)
+    }
+
+    @discardableResult
+    private func administer(_ report: PrivateInstance.Report, _ script: String) throws -> Rows {
+        let placement = try #require(try InstanceRecord.load(state: report.state)).placement
+        let port = try #require(URLComponents(string: report.databases["subscriptions"] ?? "")?.port)
+        let password = try String(contentsOfFile: placement.data + "/postgres.password", encoding: .utf8)
+        let limit = Deadline.after(milliseconds: 10_000)
+        let url = Cluster.socketURL(
+            service: "postgres", password: password, folder: placement.databaseSocket, port: port)
+        return try Connection(url: url, application: "test", deadline: limit).run(script: script, deadline: limit)
+    }
+
     /// Both on TCP, where server and client prove to each other what they know, and on the functions' socket.
     private func passwordsAreAskedFor(_ report: PrivateInstance.Report) throws {
         let parts = try #require(URLComponents(string: report.databases["subscriptions"] ?? ""))
         let (password, port) = (try #require(parts.password), try #require(parts.port))
-        #expect(RolePassword(password: password).verifier() != password, "the server makes the verifier of a secret")
-        let folder = try #require(try InstanceRecord.load(state: report.state)).placement.databaseSocket
+        let placement = try #require(try InstanceRecord.load(state: report.state)).placement
+        let folder = placement.databaseSocket
         for (password, isRight) in [(password, true), ("0" + password, false)] {
             let urls = [
                 Cluster.tcpURL(service: "subscriptions", password: password, port: port),

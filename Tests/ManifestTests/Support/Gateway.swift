@@ -1,5 +1,7 @@
 import Foundation
 
+import enum TestSupport.Loopback
+
 @testable import Manifest
 
 /// A real nginx with a rendered configuration, on a free port and in a folder of its own; stopped with the last
@@ -14,7 +16,7 @@ final class Gateway {
         let folder = try TemporaryFolder()
         self.folder = folder
         (process, deployment) = try waitUntil("nginx finds a port and listens") {
-            let port = try freePort()
+            let port = try Loopback.freePort()
             let deployment = Deployment(
                 gatewayPort: port, socketFolder: folder.path, executableFolder: folder.path, logFolder: folder.path,
                 temporaryFolder: folder.path, pidFolder: folder.path, user: getuid() == 0 ? "root" : nil)
