@@ -65,6 +65,67 @@ import Testing
         #expect(Set(try JSON.decode([String].self, from: full.bytes)) == Set(odd))
     }
 
+    @Test("the list has everybody once while their rows move about in the table")
+    func streamDuringChanges() throws {
+        let club = try shop.club()
+        // Two dozen pieces for each reader.
+        let size = 5000
+        try shop.run(
+            """
+            WITH made AS (
+                INSERT INTO subscription SELECT 's' || n, \(Int(club)), 'c' || n, utc_now()
+                FROM generate_series(1, \(size)::int) n RETURNING id)
+            INSERT INTO subscription_status_history
+            SELECT id, id, 1, utc_now() - interval '2 days', utc_now(), '' FROM made
+            """)
+        let isDone = Lock(false)
+        let shop = self.shop
+        let lists = try concurrently(2) { thread -> [Int] in
+            if thread == 0 {
+                defer { isDone.withLock { $0 = true } }
+                // Everybody gets a new interval at the end of the table, and none is ever without.
+                for round in 1...6 {
+                    try shop.run("UPDATE subscription SET customer_store_id = id || \(round)::int")
+                }
+                return []
+            }
+            var counts: [Int] = []
+            while !isDone.withLock({ $0 }) {
+                let list = Collector()
+                try shop.eligibility.writeAll(to: list, deadline: .after(milliseconds: 20_000))
+                let ids = try JSON.decode([String].self, from: list.bytes)
+                counts += [ids.count, Set(ids).count]
+            }
+            return counts
+        }
+        #expect(lists.joined().allSatisfy { $0 == size })
+        #expect(lists.joined().count >= 10)
+    }
+
+    private final class Leaving: BodyWriter {
+        struct Gone: Error {}
+        var pieces = 0
+        func write(_ piece: UnsafeRawBufferPointer) throws {
+            pieces += 1
+            if pieces > 2 { throw Gone() }
+        }
+    }
+
+    @Test("when the client leaves, all who read for it stop")
+    func clientLeaves() throws {
+        _ = try shop.club()
+        try shop.run(
+            """
+            INSERT INTO active_interval
+            SELECT '2020-01-01', 'infinity', (SELECT id FROM club), 's' || n FROM generate_series(1, 100000) n
+            """)
+        let client = Leaving()
+        #expect(throws: Leaving.Gone.self) {
+            try shop.eligibility.writeAll(to: client, deadline: .after(milliseconds: 20_000))
+        }
+        #expect(client.pieces == 3)
+    }
+
     @Test("outsiders may delete and truncate every approved table, and nothing refuses or breaks")
     func outsiders() throws {
         let club = try shop.club()

@@ -25,8 +25,8 @@ import Testing
                     SELECT span,
                         ARRAY(SELECT e FROM eligible_by_definition(at) e ORDER BY 1) AS definition,
                         ARRAY(SELECT e FROM eligible_page(at, NULL, 100000) e ORDER BY 1) AS page,
-                        ARRAY(SELECT id FROM eligible_in_json(at) piece, json_array_elements_text(
-                            ('[' || piece || ']')::json) id ORDER BY 1) AS json
+                        ARRAY(SELECT id FROM generate_series(0, 2) part, eligible_in_json(at, part, 3) piece,
+                            json_array_elements_text(('[' || piece || ']')::json) id ORDER BY 1) AS json
                     FROM instant)
                 SELECT format('at %s: definition %s, page %s, json %s', span, definition, page, json) FROM answer
                 WHERE definition::text[] IS DISTINCT FROM page::text[] OR definition::text[] IS DISTINCT FROM json
