@@ -10,7 +10,7 @@
 
 // Never returns without an address: a host without libpq is misconfigured, and says so where the log is.
 static void *address(const char *name) {
-    void *library = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);
+    void *library = dlopen("libpq.so.5", RTLD_LAZY | RTLD_LOCAL);
     void *found = library ? dlsym(library, name) : NULL;
     if (!found) {
         dprintf(2, "{\"level\":\"critical\",\"message\":\"no %s in libpq.so.5: install libpq5\"}\n", name);

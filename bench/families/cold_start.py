@@ -1,6 +1,8 @@
 """From exec to the first answer over FastCGI: without a database, with one query, and of `subscribe`, whose one statement
-runs functions of the database that a new session has to read and plan first. Beside the same in C."""
+runs functions of the database that a new session has to read and plan first. Beside the same in C, and beside what a
+Swift program without a line takes to end."""
 import os
+import subprocess
 import sys
 import time
 
@@ -31,16 +33,18 @@ def measure(workspace, instance):
             sys.exit("bench: %s answered %r" % (command[0], answer))
         return milliseconds
 
-    def rows(what, target, ours, c, request, expected):
+    def rows(what, target, ours, c, request, expected, **others):
         figures = in_turns(STARTS_PER_TURN * workspace.turns, ours=lambda: start(*ours, request, expected),
-                           c=lambda: start(*c, request, expected))
-        return [Row(what, figures["ours"], "C with libfcgi", figures["c"], target, "%.1f")]
+                           c=lambda: start(*c, request, expected), **others)
+        return [Row(what, figures["ours"], "C with libfcgi", figures["c"], target, "%.1f")] + [
+            Row(what, figures["ours"], name, figures[name], form="%.1f") for name in others]
 
+    empty = workspace.compile_swift("peers/swift-empty/empty.swift")
     workspace.table.add(lambda: rows(
         "exec to first answer, ms, no database", TARGET_BARE,
         ([workspace.function("Livez")], peers.function_environment("livez", "GET /livez", 1)),
         ([workspace.compile("peers/c-answer/answer.c", "fcgi"), "1"], None),
-        {"REQUEST_URI": "/livez"}, b"alive"))
+        {"REQUEST_URI": "/livez"}, b"alive", **{"an empty Swift program, to its end": lambda: run_through(empty)}))
 
     workspace.table.add(lambda: rows(
         "exec to first answer, ms, one query", TARGET_QUERY,
@@ -59,3 +63,10 @@ def measure(workspace, instance):
         (peers.c_statement_command(workspace, "subscribe", 1),
          {**os.environ, "DATABASE_URL": instance.database}),
         {"REQUEST_URI": path, "body": body}, b"already-subscribed"))
+
+
+def run_through(command):
+    """Milliseconds from exec to exit."""
+    begin = time.perf_counter()
+    subprocess.run([command], check=True)
+    return (time.perf_counter() - begin) * 1000

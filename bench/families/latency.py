@@ -1,12 +1,13 @@
-"""p99 of `subscribe` at half the top rate, beside its median.
+"""p99 of `subscribe` at half the top rate, beside its median: ours, and the same statement in C on the same instance.
 
 wrk has no rate limit, so `pace` sends: instants fixed beforehand, and a latency counts from its instant.
 """
 import statistics
 
 from families.data import EXISTING
+from measuring import peers
 from measuring.load import CONNECTIONS, mixed, pace
-from measuring.table import Row, at_most
+from measuring.table import Row, at_most, in_turns
 
 TARGET = at_most(4)
 
@@ -15,11 +16,16 @@ def measure(workspace, instance):
     program = workspace.compile("pace/pace.c")
     path = "/club/%s/subscribe/" % instance.club
     top = statistics.median(mixed(instance.gateway + path, workspace.seconds, EXISTING) for _ in range(3))
+    c = peers.c_statement(workspace, instance, "subscribe", 16)
+
+    def paced(base):
+        return lambda: pace(program, base.rsplit(":", 1)[1], path, top / 2, workspace.seconds, EXISTING)
 
     def rows():
-        turns = [pace(program, instance.port, path, top / 2, workspace.seconds, EXISTING)
-                 for _ in range(workspace.turns)]
-        return [Row("p99 of `subscribe` at %d a second, half the top rate, %d connections, ms" % (top / 2, CONNECTIONS),
-                    [p99 for _, p99 in turns], "its median", [median for median, _ in turns], TARGET, "%.2f")]
+        figures = in_turns(workspace.turns, ours=paced(instance.gateway), c=paced(c))
+        ours = "p99 of `subscribe` at %d a second, half the top rate, %d connections, ms" % (top / 2, CONNECTIONS)
+        return [Row(what, [p99 for _, p99 in figures[who]], "its median", [median for median, _ in figures[who]],
+                    target, "%.2f")
+                for who, what, target in (("ours", ours, TARGET), ("c", "… the same in C", None))]
 
     workspace.table.add(rows)

@@ -3,6 +3,7 @@
 Each runs the way its users run it. nginx's settings for the answering programs are `NGINX`; the C peer of a statement
 stands behind the instance's own nginx.conf with nothing changed but the socket.
 """
+import functools
 import glob
 import os
 import re
@@ -132,8 +133,9 @@ def php_answer(workspace):
         script, workspace.path("php.sock")))
 
 
+@functools.cache
 def c_statement(workspace, instance, function, workers):
-    """A function's statement in C, with as many workers, behind the instance's own nginx.conf."""
+    """A function's statement in C, with as many workers, behind the instance's own nginx.conf; started once."""
     path = workspace.path("c-%s.sock" % function)
     workspace.start(c_statement_command(workspace, function, workers), listening(path),
                     {**os.environ, "DATABASE_URL": instance.database})

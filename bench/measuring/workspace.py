@@ -59,6 +59,13 @@ class Workspace:
             self.compiled[source] = program
         return self.compiled[source]
 
+    def compile_swift(self, source):
+        """A Swift program under bench/, linked as functions are."""
+        program = self.path(os.path.basename(source)[:-len(".swift")])
+        subprocess.run(["swiftc", "-O", "-Xlinker", "--as-needed", "-o", program, os.path.join(ROOT, "bench", source)],
+                       check=True)
+        return program
+
     def start(self, command, listener=None, environment=None):
         """Starts a program with a listening socket as its standard input; it ends with the run."""
         process = subprocess.Popen(
