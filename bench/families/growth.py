@@ -32,6 +32,8 @@ def measure(workspace, has_ten_million):
 
 
 def growth_rows(workspace, name, load, instances):
+    for instance in instances.values():
+        instance.warm()
     measures = {"at_%d" % size: (lambda it=instance, size=size: load(it, size)) for size, instance in instances.items()}
     # The time that one of 16 connections waits for an answer.
     times = {key: [CONNECTIONS * 1000 / rate for rate in rates]
