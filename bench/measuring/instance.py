@@ -102,7 +102,7 @@ class Instance:
 
     def warm(self):
         """Has the system read every table and index once, as a server's that has run for a day."""
-        self.as_superuser("CREATE EXTENSION IF NOT EXISTS pg_prewarm",
+        self.as_superuser("SET client_min_messages = warning", "CREATE EXTENSION IF NOT EXISTS pg_prewarm",
                           "SELECT sum(pg_prewarm(oid, 'read')) FROM pg_class WHERE relkind IN ('r', 'i') "
                           "AND relnamespace = 'public'::regnamespace")
 
