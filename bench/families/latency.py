@@ -1,4 +1,5 @@
-"""p99 of `subscribe` at half the top rate, beside its median: ours, and the same statement in C on the same instance.
+"""p99 of `subscribe` at half the top rate, beside its median: ours, the same statement in C on the same instance, and
+an nginx that answers by itself, whose tail is the machine's.
 
 wrk has no rate limit, so `pace` sends: instants fixed beforehand, and a latency counts from its instant.
 """
@@ -17,15 +18,17 @@ def measure(workspace, instance):
     path = "/club/%s/subscribe/" % instance.club
     top = statistics.median(mixed(instance.gateway + path, workspace.seconds, EXISTING) for _ in range(3))
     c = peers.c_statement(workspace, instance, "subscribe", 16)
+    nginx = peers.behind_nginx(workspace, "location / { return 200; }")
 
     def paced(base):
         return lambda: pace(program, base.rsplit(":", 1)[1], path, top / 2, workspace.seconds, EXISTING)
 
     def rows():
-        figures = in_turns(workspace.turns, ours=paced(instance.gateway), c=paced(c))
+        figures = in_turns(workspace.turns, ours=paced(instance.gateway), c=paced(c), nginx=paced(nginx))
         ours = "p99 of `subscribe` at %d a second, half the top rate, %d connections, ms" % (top / 2, CONNECTIONS)
         return [Row(what, [p99 for _, p99 in figures[who]], "its median", [median for median, _ in figures[who]],
                     target, "%.2f")
-                for who, what, target in (("ours", ours, TARGET), ("c", "… the same in C", None))]
+                for who, what, target in (("ours", ours, TARGET), ("c", "… the same in C", None),
+                                          ("nginx", "… nginx alone", None))]
 
     workspace.table.add(rows)
