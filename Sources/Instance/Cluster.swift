@@ -66,12 +66,13 @@ struct Cluster {
             "listen_addresses=127.0.0.1", "port=\(port)", "unix_socket_directories=\(placement.databaseSocket)",
             // The folder keeps strangers out; inside it, the functions' user is not in PostgreSQL's group.
             "unix_socket_permissions=0777",
-            "max_connections=300", "shared_buffers=\(Memory.sharedBuffers(of: Memory.available))MB", "max_wal_size=2GB",
+            "max_connections=300", "shared_buffers=\(Memory.sharedBuffers(of: Memory.available()))MB",
+            "max_wal_size=2GB",
             "jit=off", "timezone=UTC", "log_timezone=UTC",
             // Our rules are PL/pgSQL: a session inherits it from the server in place of loading it, 1 ms.
             "shared_preload_libraries=plpgsql",
-            // Among a million subscriptions most changes touch pages that the log has not had whole since the last
-            // checkpoint: a change of status writes 7 kB to the log in place of 19.
+            // Among many subscriptions most changes touch pages that the log has not had whole since the last
+            // checkpoint: with ten million a change of status writes 7 kB to the log in place of 19.
             "wal_compression=lz4",
         ]
         return Program(

@@ -1,3 +1,5 @@
+import Foundation
+import TestSupport
 import Testing
 
 @testable import Instance
@@ -10,5 +12,13 @@ import Testing
         #expect(Memory.sharedBuffers(of: megabytes << 20) == buffers)
     }
 
-    @Test func someMemoryIsAvailable() { #expect(Memory.available > 128 << 20) }
+    @Test func aContainersLimitCounts() throws {
+        let folder = try TemporaryFolder()
+        let file = folder.path + "/memory.max"
+        try Data("134217728\n".utf8).write(to: URL(fileURLWithPath: file))
+        #expect(Memory.available(limitFile: file) == 134_217_728)
+        try Data("max\n".utf8).write(to: URL(fileURLWithPath: file))
+        #expect(Memory.available(limitFile: file) == ProcessInfo.processInfo.physicalMemory)
+        #expect(Memory.available(limitFile: folder.path + "/none") == ProcessInfo.processInfo.physicalMemory)
+    }
 }
