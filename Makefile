@@ -20,6 +20,7 @@ documents: packages
 
 build: documents
 	@$(call quietly,$(SWIFT) build -c release)
+	@SWIFT="$(SWIFT)" scripts/link-swift-library .build/release
 	@ln -sfn $(TAPROOM) taproom
 
 up: build
@@ -41,6 +42,7 @@ clean-state:
 test: documents
 	@scripts/install-python test
 	@$(call quietly,$(SWIFT) build --build-tests)
+	@SWIFT="$(SWIFT)" scripts/link-swift-library .build/debug
 	@$(MAKE) --no-print-directory lint TAPROOM=.build/debug/taproom
 	@run="env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
 		-u TAPROOM_RABBITMQ_URL \
@@ -54,6 +56,7 @@ test: documents
 # progress back where nobody watches.
 soak: packages
 	@$(call quietly,$(SWIFT) build --build-tests)
+	@SWIFT="$(SWIFT)" scripts/link-swift-library .build/debug
 	@SOAK_CHARGES=$${SOAK_CHARGES:-100000} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
 		env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
 		-u TAPROOM_RABBITMQ_URL \

@@ -7,22 +7,31 @@ struct Binaries {
     let source: String
     let target: String
 
+    /// What scripts/link-swift-library makes beside them: their Swift library, its other names, and what reports crashes.
+    static let swiftLibrary = "swift"
+
     /// Copies what differs, each in one step; a process that runs the old file keeps it until it is restarted.
     /// - Throws: `InstanceError` that names every executable that was not built.
     func install(_ names: [String]) throws {
-        let missing = names.filter { !FileManager.default.isExecutableFile(atPath: "\(source)/\($0)") }
+        var missing = names.filter { !FileManager.default.isExecutableFile(atPath: "\(source)/\($0)") }
+        let library = (try? FileManager.default.contentsOfDirectory(atPath: "\(source)/\(Self.swiftLibrary)")) ?? []
+        if library.isEmpty { missing.append(Self.swiftLibrary) }
         guard missing.isEmpty else {
             throw InstanceError("not built: \(missing.joined(separator: ", ")) in \(source); run make build")
         }
-        for name in names {
-            let (from, to) = ("\(source)/\(name)", "\(target)/\(name)")
-            if FileManager.default.contentsEqual(atPath: from, andPath: to) { continue }
-            let temporary = "\(to).new.\(getpid())"
-            unlink(temporary)
-            try FileManager.default.copyItem(atPath: from, toPath: temporary)
-            guard chmod(temporary, 0o755) == 0, rename(temporary, to) == 0 else {
-                throw SystemError("cannot install \(to)")
-            }
+        try ensureFolder("\(target)/\(Self.swiftLibrary)", mode: 0o755, owner: nil)
+        for name in library.map({ "\(Self.swiftLibrary)/\($0)" }) + names { try installOne(name) }
+    }
+
+    private func installOne(_ name: String) throws {
+        let (from, to) = ("\(source)/\(name)", "\(target)/\(name)")
+        if FileManager.default.contentsEqual(atPath: from, andPath: to) { return }
+        let temporary = "\(to).new.\(getpid())"
+        unlink(temporary)
+        try FileManager.default.copyItem(atPath: from, toPath: temporary)
+        let isLink = (try? FileManager.default.destinationOfSymbolicLink(atPath: temporary)) != nil
+        guard isLink || chmod(temporary, 0o755) == 0, rename(temporary, to) == 0 else {
+            throw SystemError("cannot install \(to)")
         }
     }
 
@@ -36,7 +45,7 @@ struct Binaries {
             throw InstanceError(
                 "\(target)/\(name) cannot be loaded by \(user): "
                     + (missing.map { $0.trimmingCharacters(in: .whitespaces) } + [result.errors]).joined(separator: " ")
-                    + "; the Swift toolchain must lie where \(user) can read it")
+                    + "; run scripts/install-packages, then make build")
         }
     }
 }

@@ -9,7 +9,7 @@ TARGET_PHP = at_least(1.3)
 
 def measure(workspace):
     measures = {name: (lambda url=base + "/livez": answers(url, workspace.seconds)) for name, base in (
-        ("ours", peers.livez(workspace)[1]), ("c", peers.c_answer(workspace)[1]))}
+        ("ours", peers.livez(workspace, workspace.function("Livez"))[1]), ("c", peers.c_answer(workspace)[1]))}
     what = "answers a second, %d connections, %d workers" % (CONNECTIONS, peers.WORKERS)
     absent = peers.missing("PHP-FPM")
     if not workspace.is_short and not absent:

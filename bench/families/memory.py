@@ -1,4 +1,5 @@
-"""Private memory of a function's process: idle, and after so many requests."""
+"""Private memory of a function's process beside the instance's own, which share what they load: idle, and after so many
+requests."""
 from families.data import EXISTING
 from measuring import peers
 from measuring.fastcgi import ask
@@ -14,12 +15,12 @@ SECONDS_PER_LOAD = 4
 
 
 def measure(workspace, instance, has_million):
-    process, base, path = peers.livez(workspace)
+    process, base, path = peers.livez(workspace, instance.function("Livez"))
     follow(workspace, "livez", process, path, has_million,
            lambda: wrk(base + "/livez", SECONDS_PER_LOAD))
     route = "POST /club/{id}/subscribe/"
     process, base, path = peers.fastcgi(
-        workspace, [workspace.function("Subscribe")], "subscribe",
+        workspace, [instance.function("Subscribe")], "subscribe",
         peers.function_environment("subscribe", route, 16, DATABASE_URL=instance.database))
     url = "%s/club/%s/subscribe/" % (base, instance.club)
     follow(workspace, "subscribe", process, path, has_million,

@@ -50,6 +50,10 @@ class Instance:
             sys.exit("bench: taproom %s failed:\n%s%s" % (arguments[0], done.stdout, done.stderr))
         return done.stdout
 
+    def function(self, name):
+        """The executable of which the instance runs its own processes."""
+        return os.path.join(self.record["data"], "bin", name + "Function")
+
     def functions(self):
         """As `taproom status --json` lists them."""
         return json.loads(self.run("status", "--json"))["functions"]

@@ -107,9 +107,9 @@ def function_environment(name, route, workers, **more):
             "TAPROOM_CONCURRENCY": str(workers), **more}
 
 
-def livez(workspace):
+def livez(workspace, executable):
     """Our function that only answers."""
-    return fastcgi(workspace, [workspace.function("Livez")], "livez",
+    return fastcgi(workspace, [executable], "livez",
                    function_environment("livez", "GET /livez", WORKERS))
 
 
