@@ -82,11 +82,8 @@ let functionTargets: [Target] = functions.map { folder, needs in
         dependencies: ["Runtime"] + needs,
         path: "Sources/Functions/\(folder)",
         swiftSettings: strict,
-        // Only the libraries that a function calls are loaded at its start, and Swift's own as the one library that
-        // scripts/link-swift-library makes of them.
-        linkerSettings: [
-            .unsafeFlags(["-Xlinker", "--as-needed", "-no-toolchain-stdlib-rpath", "-Xlinker", "-rpath=$ORIGIN/swift"])
-        ])
+        // Only the libraries that a function calls are loaded at its start.
+        linkerSettings: [.unsafeFlags(["-Xlinker", "--as-needed"])])
 }
 
 // MARK: Command line tool

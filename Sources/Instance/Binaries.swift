@@ -8,19 +8,19 @@ struct Binaries {
     let target: String
 
     /// What scripts/link-swift-library makes beside them: their Swift library, its other names, and what reports crashes.
-    static let swiftLibrary = "swift"
+    static let libraries = "swift"
 
     /// Copies what differs, each in one step; a process that runs the old file keeps it until it is restarted.
     /// - Throws: `InstanceError` that names every executable that was not built.
     func install(_ names: [String]) throws {
         var missing = names.filter { !FileManager.default.isExecutableFile(atPath: "\(source)/\($0)") }
-        let library = (try? FileManager.default.contentsOfDirectory(atPath: "\(source)/\(Self.swiftLibrary)")) ?? []
-        if library.isEmpty { missing.append(Self.swiftLibrary) }
+        let library = (try? FileManager.default.contentsOfDirectory(atPath: "\(source)/\(Self.libraries)")) ?? []
+        if library.isEmpty { missing.append(Self.libraries) }
         guard missing.isEmpty else {
             throw InstanceError("not built: \(missing.joined(separator: ", ")) in \(source); run make build")
         }
-        try ensureFolder("\(target)/\(Self.swiftLibrary)", mode: 0o755, owner: nil)
-        for name in library.map({ "\(Self.swiftLibrary)/\($0)" }) + names { try installOne(name) }
+        try ensureFolder("\(target)/\(Self.libraries)", mode: 0o755, owner: nil)
+        for name in library.map({ "\(Self.libraries)/\($0)" }) + names { try installOne(name) }
     }
 
     private func installOne(_ name: String) throws {
@@ -38,7 +38,9 @@ struct Binaries {
     /// Whether the user who runs functions can load this executable with all its libraries.
     /// - Throws: `InstanceError` with what is missing.
     func checkLoads(_ name: String, as account: Account?) throws {
-        let result = try Subprocess.run([try Subprocess.find("ldd"), "\(target)/\(name)"], as: account)
+        let result = try Subprocess.run(
+            [try Subprocess.find("ldd"), "\(target)/\(name)"], as: account,
+            environment: ["LD_LIBRARY_PATH": "\(target)/\(Self.libraries)"])
         let missing = result.output.split(separator: "\n").filter { $0.contains("not found") }
         guard result.status == 0, missing.isEmpty else {
             let user = account?.name ?? "you"

@@ -57,7 +57,7 @@ public struct Instance: Sendable {
     func deployment(_ accounts: Accounts) -> Deployment {
         Deployment(
             gatewayPort: record.gatewayPort, socketFolder: placement.functionSockets,
-            executableFolder: placement.executables, logFolder: placement.logs,
+            executableFolder: placement.executables, libraryFolder: placement.libraries, logFolder: placement.logs,
             temporaryFolder: placement.temporary, pidFolder: placement.run, documentsFolder: placement.documents,
             user: accounts.server?.name, group: accounts.server?.group, parameters: record.parameters)
     }

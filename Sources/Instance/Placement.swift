@@ -13,6 +13,8 @@ public struct Placement: Sendable, Equatable {
 
     public var logs: String { data + "/log" }
     public var executables: String { data + "/bin" }
+    /// Of the executables.
+    public var libraries: String { "\(executables)/\(Binaries.libraries)" }
     public var temporary: String { data + "/tmp" }
     public var cluster: String { data + "/postgres" }
     public var broker: String { data + "/rabbitmq" }

@@ -6,6 +6,8 @@ public struct Deployment: Sendable {
     /// One socket per function, and supervisord's own.
     public var socketFolder: String
     public var executableFolder: String
+    /// Where functions find libraries that are not the host's own, before all others; nil when there are none.
+    public var libraryFolder: String?
     /// One file per function and program, appended to; `access.log` is the gateway's.
     public var logFolder: String
     /// The gateway's buffers for bodies and answers that do not fit into memory.
@@ -23,14 +25,14 @@ public struct Deployment: Sendable {
 
     public init(
         gatewayAddress: String = "127.0.0.1", gatewayPort: Int, socketFolder: String, executableFolder: String,
-        logFolder: String, temporaryFolder: String, pidFolder: String, documentsFolder: String? = nil,
-        user: String? = nil,
-        group: String? = nil, parameters: [String: String] = [:]
+        libraryFolder: String? = nil, logFolder: String, temporaryFolder: String, pidFolder: String,
+        documentsFolder: String? = nil, user: String? = nil, group: String? = nil, parameters: [String: String] = [:]
     ) {
         self.gatewayAddress = gatewayAddress
         self.gatewayPort = gatewayPort
         self.socketFolder = socketFolder
         self.executableFolder = executableFolder
+        self.libraryFolder = libraryFolder
         self.logFolder = logFolder
         self.temporaryFolder = temporaryFolder
         self.pidFolder = pidFolder

@@ -1,6 +1,6 @@
 extension Manifest {
-    /// What the process of `function` finds in its environment: the variables that tell it who it is, then its
-    /// own entries with parameters filled in. No name occurs twice.
+    /// What the process of `function` finds in its environment: the variables that tell it who it is and where its
+    /// libraries are, then its own entries with parameters filled in. No name occurs twice; an own entry counts.
     ///
     /// Throws a ``ManifestError`` that names every parameter `deployment` does not have.
     public func environment(of function: FunctionEntry, in deployment: Deployment) throws -> [(String, String)] {
@@ -9,12 +9,13 @@ extension Manifest {
             (name, resolution.resolve(value, of: name, in: function, file: file))
         }
         guard resolution.problems.isEmpty else { throw ManifestError(problems: resolution.problems) }
+        let libraries = deployment.libraryFolder.map { [("LD_LIBRARY_PATH", $0)] } ?? []
         return [
             ("TAPROOM_FUNCTION", function.name),
             ("TAPROOM_ROUTES", function.routes.map { "\($0.method) \($0.path)" }.joined(separator: "\n")),
             ("TAPROOM_TIMEOUT", "\(function.timeout)"),
             ("TAPROOM_CONCURRENCY", "\(function.reservedConcurrency)"),
-        ] + (function.source?.variables ?? []) + own
+        ] + (function.source?.variables ?? []) + libraries.filter { name, _ in !own.contains { $0.0 == name } } + own
     }
 
     static let reservedVariables = [

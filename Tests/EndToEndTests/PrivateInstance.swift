@@ -38,7 +38,7 @@ final class PrivateInstance: Sendable {
         let variables = environment.map { "\($0.key)='\($0.value)'" }.joined(separator: " ")
         watchdog = try Watchdog(
             folder: folder,
-            stop: "cd '\(Self.root)' && \(variables) '\(try Subprocess.product("taproom"))' clean-state >/dev/null 2>&1"
+            stop: "cd '\(Self.root)' && \(variables) '\(Subprocess.product("taproom"))' clean-state >/dev/null 2>&1"
         )
         try tool("up")
     }
@@ -70,14 +70,14 @@ final class PrivateInstance: Sendable {
     /// Runs `taproom` for this instance, whatever its exit status.
     func run(_ arguments: [String], settings: [String: String] = [:]) throws -> Subprocess {
         try Subprocess.run(
-            try Subprocess.product("taproom"), arguments,
+            Subprocess.product("taproom"), arguments,
             environment: Self.environment(folder, port, platform).merging(settings) { $1 }, folder: Self.root)
     }
 
     /// Starts `taproom` for this instance and lets it run.
     func start(_ arguments: String...) throws -> ChildProcess {
         let variables = ProcessInfo.processInfo.environment.merging(Self.environment(folder, port, platform)) { $1 }
-        return try ChildProcess(try Subprocess.product("taproom"), arguments: arguments, environment: variables)
+        return try ChildProcess(Subprocess.product("taproom"), arguments: arguments, environment: variables)
     }
 
     /// A file beside its state, which goes with it.

@@ -30,9 +30,8 @@ public struct Subprocess: Sendable {
     }
 
     /// The path of an executable of this package, built beside the tests.
-    public static func product(_ name: String) throws -> String {
-        let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        return URL(filePath: tests).deletingLastPathComponent().appending(path: name).path
+    public static func product(_ name: String) -> String {
+        URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appending(path: name).path
     }
 
     // MARK: Starting and waiting

@@ -42,14 +42,13 @@ def measure(workspace, instance):
     empty = workspace.compile_swift("peers/swift-empty/empty.swift")
     workspace.table.add(lambda: rows(
         "exec to first answer, ms, no database", TARGET_BARE,
-        ([instance.function("Livez")], peers.function_environment("livez", "GET /livez", 1)),
+        peers.function(instance.function("Livez"), "livez", "GET /livez", 1),
         ([workspace.compile("peers/c-answer/answer.c", "fcgi"), "1"], None),
         {"REQUEST_URI": "/livez"}, b"alive", **{"an empty Swift program, to its end": lambda: run_through(empty)}))
 
     workspace.table.add(lambda: rows(
         "exec to first answer, ms, one query", TARGET_QUERY,
-        ([instance.function("Clubs")], peers.function_environment(
-            "clubs", "GET /club/", 1, DATABASE_URL=instance.database)),
+        peers.function(instance.function("Clubs"), "clubs", "GET /club/", 1, DATABASE_URL=instance.database),
         (peers.c_statement_command(workspace, "clubs", 1), {**os.environ, "DATABASE_URL": instance.database}),
         {"REQUEST_URI": "/club/"}, b"store_sku"))
 
@@ -58,8 +57,8 @@ def measure(workspace, instance):
     body = b'{"customer_id":"c%d"}' % EXISTING
     workspace.table.add(lambda: rows(
         "exec to first answer, ms, subscribe", None,
-        ([instance.function("Subscribe")], peers.function_environment(
-            "subscribe", "POST /club/{id}/subscribe/", 1, DATABASE_URL=instance.database)),
+        peers.function(instance.function("Subscribe"), "subscribe", "POST /club/{id}/subscribe/", 1,
+                       DATABASE_URL=instance.database),
         (peers.c_statement_command(workspace, "subscribe", 1),
          {**os.environ, "DATABASE_URL": instance.database}),
         {"REQUEST_URI": path, "body": body}, b"already-subscribed"))

@@ -20,8 +20,8 @@ def measure(workspace, instance, has_million):
            lambda: wrk(base + "/livez", SECONDS_PER_LOAD))
     route = "POST /club/{id}/subscribe/"
     process, base, path = peers.fastcgi(
-        workspace, [instance.function("Subscribe")], "subscribe",
-        peers.function_environment("subscribe", route, 16, DATABASE_URL=instance.database))
+        workspace, "subscribe",
+        *peers.function(instance.function("Subscribe"), "subscribe", route, 16, DATABASE_URL=instance.database))
     url = "%s/club/%s/subscribe/" % (base, instance.club)
     follow(workspace, "subscribe", process, path, has_million,
            lambda: wrk(url, SECONDS_PER_LOAD, "subscribe", existing=EXISTING))

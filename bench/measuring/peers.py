@@ -95,27 +95,28 @@ def nginx(workspace, configuration, port):
     return base
 
 
-def fastcgi(workspace, command, name, environment=None):
+def fastcgi(workspace, name, command, environment=None):
     """A FastCGI program behind an nginx of its own; gives its process, the base URL and its socket."""
     path = workspace.path("%s-%d.sock" % (name, free_port()))
     process = workspace.start(command, listening(path), environment)
     return process, behind_nginx(workspace, "location / { fastcgi_pass unix:%s; }" % path), path
 
 
-def function_environment(name, route, workers, **more):
-    return {"PATH": os.environ["PATH"], "TAPROOM_FUNCTION": name, "TAPROOM_ROUTES": route,
-            "TAPROOM_CONCURRENCY": str(workers), **more}
+def function(executable, name, route, workers, **more):
+    """The command and the environment of one of ours, as an instance starts it."""
+    return [executable], {
+        "PATH": os.environ["PATH"], "LD_LIBRARY_PATH": os.path.join(os.path.dirname(executable), "swift"),
+        "TAPROOM_FUNCTION": name, "TAPROOM_ROUTES": route, "TAPROOM_CONCURRENCY": str(workers), **more}
 
 
 def livez(workspace, executable):
     """Our function that only answers."""
-    return fastcgi(workspace, [executable], "livez",
-                   function_environment("livez", "GET /livez", WORKERS))
+    return fastcgi(workspace, "livez", *function(executable, "livez", "GET /livez", WORKERS))
 
 
 def c_answer(workspace):
     program = workspace.compile("peers/c-answer/answer.c", "fcgi")
-    return fastcgi(workspace, [program, str(WORKERS)], "c-answer")
+    return fastcgi(workspace, "c-answer", [program, str(WORKERS)])
 
 
 def php_answer(workspace):
