@@ -94,8 +94,11 @@ public final class Database: Sendable {
 
 extension Connection {
     /// Runs `body` between BEGIN and COMMIT, and rolls back when it throws.
-    public func transaction<Result>(deadline: Deadline, _ body: (Connection) throws -> Result) throws -> Result {
-        try execute("BEGIN", deadline: deadline)
+    /// - Parameter begin: BEGIN with the transaction's modes.
+    public func transaction<Result>(
+        begin: SQL = "BEGIN", deadline: Deadline, _ body: (Connection) throws -> Result
+    ) throws -> Result {
+        try execute(begin, deadline: deadline)
         let result: Result
         do {
             result = try body(self)
