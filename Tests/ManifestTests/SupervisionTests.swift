@@ -29,8 +29,9 @@ import Testing
         var parameters = Self.nasty
         parameters["output"] = folder.path + "/probe"
         return Deployment(
-            gatewayPort: 1, socketFolder: folder.path, executableFolder: folder.path, logFolder: folder.path,
-            temporaryFolder: folder.path, pidFolder: folder.path, parameters: parameters)
+            gatewayPort: 1, socketFolder: folder.path, executableFolder: folder.path,
+            libraryFolder: folder.path + "/libraries", logFolder: folder.path, temporaryFolder: folder.path,
+            pidFolder: folder.path, parameters: parameters)
     }
 
     @Test func functionAndProgram() throws {
@@ -56,6 +57,7 @@ import Testing
         expected["TAPROOM_ROUTES"] = "POST /x/{id}/\nGET /y"
         expected["TAPROOM_TIMEOUT"] = "9"
         expected["TAPROOM_CONCURRENCY"] = "3"
+        expected["LD_LIBRARY_PATH"] = folder.path + "/libraries"
         let environment = try waitUntil("the function runs") { folder.read("probe").map(variables) }
         for (name, value) in expected { #expect(environment[name] == value, "\(name)") }
         let extra = try waitUntil("the program runs") { folder.read("extra").map(variables) }
@@ -71,6 +73,12 @@ import Testing
 
         let mode = try FileManager.default.attributesOfItem(atPath: folder.path + "/f.sock")[.posixPermissions]
         #expect(mode as? Int == 0o660)
+    }
+
+    @Test func anEntryOfTheManifestCountsMoreThanTheFolderOfLibraries() throws {
+        let manifest = try manifest("environment: {LD_LIBRARY_PATH: /own}", events: "- httpApi: GET /y")
+        let variables = try manifest.environment(of: manifest.functions[0], in: deployment(try TemporaryFolder()))
+        #expect(variables.filter { $0.0 == "LD_LIBRARY_PATH" }.map(\.1) == ["/own"])
     }
 
     @Test func theHolderKeepsTheSocketWhileTheWorkerIsReplaced() throws {
