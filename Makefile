@@ -6,7 +6,7 @@ TAPROOM = .build/release/taproom
 SWIFT_SOURCES = Package.swift Sources Tests
 
 .DEFAULT_GOAL := help
-.PHONY: help packages documents build up down status test soak bench bench-short lint clean-state
+.PHONY: help packages documents build build-tests up down status test soak bench bench-short lint clean-state
 
 help:
 	@echo "make up | down | status | test | soak | bench | bench-short | lint | build | clean-state"
@@ -22,6 +22,10 @@ build: documents
 	@$(call quietly,$(SWIFT) build -c release)
 	@SWIFT="$(SWIFT)" scripts/link-swift-library .build/release
 	@ln -sfn $(TAPROOM) taproom
+
+build-tests: packages
+	@$(call quietly,$(SWIFT) build --build-tests)
+	@SWIFT="$(SWIFT)" scripts/link-swift-library .build/debug
 
 up: build
 	@./taproom up
@@ -39,10 +43,8 @@ clean-state:
 # Every test, on instances of their own: the one that "make up" started is not touched. The table of charge windows
 # comes when the test process ends, so without a terminal the first faults and the runner's summary are said again as
 # the last lines.
-test: documents
+test: documents build-tests
 	@scripts/install-python test
-	@$(call quietly,$(SWIFT) build --build-tests)
-	@SWIFT="$(SWIFT)" scripts/link-swift-library .build/debug
 	@$(MAKE) --no-print-directory lint TAPROOM=.build/debug/taproom
 	@run="env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
 		-u TAPROOM_RABBITMQ_URL \
@@ -54,9 +56,7 @@ test: documents
 
 # Random faults for SOAK_SECONDS, from SOAK_SEED when it is set; see docs/reliability.md. "swift test" would keep its
 # progress back where nobody watches.
-soak: packages
-	@$(call quietly,$(SWIFT) build --build-tests)
-	@SWIFT="$(SWIFT)" scripts/link-swift-library .build/debug
+soak: build-tests
 	@SOAK_CHARGES=$${SOAK_CHARGES:-100000} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
 		env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
 		-u TAPROOM_RABBITMQ_URL \
