@@ -20,12 +20,12 @@ documents: packages
 
 build: documents
 	@$(call quietly,$(SWIFT) build -c release)
-	@SWIFT="$(SWIFT)" scripts/link-swift-library .build/release
+	@SWIFT="$(SWIFT)" scripts/link-libraries .build/release
 	@ln -sfn $(TAPROOM) taproom
 
 build-tests: packages
 	@$(call quietly,$(SWIFT) build --build-tests)
-	@SWIFT="$(SWIFT)" scripts/link-swift-library .build/debug
+	@SWIFT="$(SWIFT)" scripts/link-libraries .build/debug
 
 up: build
 	@./taproom up

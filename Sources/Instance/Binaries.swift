@@ -7,8 +7,8 @@ struct Binaries {
     let source: String
     let target: String
 
-    /// What scripts/link-swift-library makes beside them: their Swift library, its other names, and what reports crashes.
-    static let libraries = "swift"
+    /// What scripts/link-libraries makes beside them: the libraries they load, and what reports crashes.
+    static let libraries = "libraries"
 
     /// Copies what differs, each in one step; a process that runs the old file keeps it until it is restarted.
     /// - Throws: `InstanceError` that names every executable that was not built.

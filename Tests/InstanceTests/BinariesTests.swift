@@ -19,10 +19,10 @@ import class TestSupport.TemporaryFolder
             // Looks up every symbol, those of calls too, which otherwise are looked up when they are made.
             let loaded = try Subprocess.run(
                 [try Subprocess.find("ldd"), "-r", "\(folder.path)/\(name)"],
-                environment: ["LD_LIBRARY_PATH": folder.path + "/swift"])
+                environment: ["LD_LIBRARY_PATH": folder.path + "/libraries"])
             #expect(!(loaded.output + loaded.errors).contains(/undefined symbol|not found/), "\(name): \(loaded)")
             let swift = loaded.output.split(separator: "\n").filter { $0.contains("/libswift") }
-            #expect(swift.count == 1 && swift[0].contains(folder.path + "/swift/"), "\(name): \(swift)")
+            #expect(swift.count == 1 && swift[0].contains(folder.path + "/libraries/"), "\(name): \(swift)")
         }
     }
 
@@ -32,7 +32,7 @@ import class TestSupport.TemporaryFolder
         // Asked for backtraces, it says at its start when there is nothing to make them.
         let run = try Subprocess.run(
             [folder.path + "/LivezFunction"],
-            environment: ["LD_LIBRARY_PATH": folder.path + "/swift", "SWIFT_BACKTRACE": "enable=yes"])
+            environment: ["LD_LIBRARY_PATH": folder.path + "/libraries", "SWIFT_BACKTRACE": "enable=yes"])
         #expect(run.errors.hasPrefix("function: start me as"), "\(run.errors)")
     }
 
@@ -42,21 +42,21 @@ import class TestSupport.TemporaryFolder
         chmod(source.path + "/OneFunction", 0o755)
         let binaries = Binaries(source: source.path, target: target.path)
         let error = #expect(throws: InstanceError.self) { try binaries.install(["OneFunction", "TwoFunction"]) }
-        #expect(error.map { "\($0)" }?.contains("not built: TwoFunction, swift in \(source.path)") == true)
+        #expect(error.map { "\($0)" }?.contains("not built: TwoFunction, libraries in \(source.path)") == true)
         #expect(try FileManager.default.contentsOfDirectory(atPath: target.path) == [])
     }
 
     @Test func whatDiffersIsReplacedAndLinksStayLinks() throws {
         let (source, target) = (try TemporaryFolder(), try TemporaryFolder())
-        try FileManager.default.createDirectory(atPath: source.path + "/swift", withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(atPath: source.path + "/libraries", withIntermediateDirectories: true)
         let binaries = Binaries(source: source.path, target: target.path)
         for library in ["first", "second"] {
-            try source.write("swift/libswift.so", library)
-            if library == "first" { symlink("libswift.so", source.path + "/swift/libswiftCore.so") }
+            try source.write("libraries/libswift.so", library)
+            if library == "first" { symlink("libswift.so", source.path + "/libraries/libswiftCore.so") }
             try binaries.install([])
-            #expect(try String(contentsOfFile: target.path + "/swift/libswiftCore.so", encoding: .utf8) == library)
+            #expect(try String(contentsOfFile: target.path + "/libraries/libswiftCore.so", encoding: .utf8) == library)
         }
-        let link = try FileManager.default.destinationOfSymbolicLink(atPath: target.path + "/swift/libswiftCore.so")
+        let link = try FileManager.default.destinationOfSymbolicLink(atPath: target.path + "/libraries/libswiftCore.so")
         #expect(link == "libswift.so")
     }
 }

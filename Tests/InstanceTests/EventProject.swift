@@ -37,7 +37,7 @@ final class EventProject: Sendable {
         for name in ["taproom", "LivezFunction"] {
             try folder.copy(executable: "\(built)/\(name)", to: "bin/\(name)")
         }
-        symlink("\(built)/swift", "\(folder.path)/bin/swift")
+        symlink("\(built)/libraries", "\(folder.path)/bin/libraries")
         try folder.write("probes/README", "what the processes were started with")
         chmod(folder.path + "/probes", 0o777)
     }

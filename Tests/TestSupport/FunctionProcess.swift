@@ -48,7 +48,7 @@ public final class FunctionProcess: Sendable {
         [
             "TAPROOM_FUNCTION": String(executable.prefix { $0 != "F" }).lowercased(),
             "TAPROOM_ROUTES": routes.joined(separator: "\n"), "TAPROOM_TIMEOUT": String(timeout),
-            "TAPROOM_CONCURRENCY": String(concurrency), "LD_LIBRARY_PATH": Subprocess.product("swift"),
+            "TAPROOM_CONCURRENCY": String(concurrency), "LD_LIBRARY_PATH": Subprocess.product("libraries"),
         ]
     }
 

@@ -46,7 +46,7 @@ class Service:
         psql(server % "postgres", "CREATE DATABASE bench_events")
         psql(self.url, tables_for_events() + SCHEMA)
         self.signal = workspace.path("events.signal")
-        common = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": os.path.join(BUILT, "swift"),
+        common = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": os.path.join(BUILT, "libraries"),
                   "DATABASE_URL": self.url, "AMQP_URL": self.broker, "TAPROOM_EXCHANGE": "bench.events",
                   "TAPROOM_TIMEOUT": "30"}
         self.consumer = workspace.start([os.path.join(BUILT, "LedgerConsumer")], environment={

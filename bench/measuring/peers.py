@@ -105,7 +105,7 @@ def fastcgi(workspace, name, command, environment=None):
 def function(executable, name, route, workers, **more):
     """The command and the environment of one of ours, as an instance starts it."""
     return [executable], {
-        "PATH": os.environ["PATH"], "LD_LIBRARY_PATH": os.path.join(os.path.dirname(executable), "swift"),
+        "PATH": os.environ["PATH"], "LD_LIBRARY_PATH": os.path.join(os.path.dirname(executable), "libraries"),
         "TAPROOM_FUNCTION": name, "TAPROOM_ROUTES": route, "TAPROOM_CONCURRENCY": str(workers), **more}
 
 

@@ -1,0 +1,43 @@
+// The beginning of the library that scripts/defer-libpq makes: how a call of libpq reaches the library that it is for.
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
+
+// Never returns without an address: libpq's own package brings these libraries.
+static void *address(const char *library, const char *name) {
+    void *handle = dlopen(library, RTLD_LAZY | RTLD_LOCAL);
+    void *found = handle ? dlsym(handle, name) : NULL;
+    if (!found) {
+        dprintf(2, "{\"level\":\"critical\",\"message\":\"no %s in %s: install libpq5\"}\n", name, library);
+        _exit(78);
+    }
+    return found;
+}
+
+// All that libpq passes are integers and pointers, 13 at most (gss_init_sec_context), and on 64-bit Linux each of them
+// takes a register or a word of the stack. So a call is passed on without its prototype; the words that it does not have
+// are nobody's.
+typedef uintptr_t word;
+typedef word function(word, word, word, word, word, word, word, word, word, word, word, word, word);
+_Static_assert(sizeof(word) == 8, "arguments are words on 64-bit platforms only");
+
+#define FORWARD(library, name) \
+    word name(word a, word b, word c, word d, word e, word f, word g, word h, word i, word j, word k, word l, word m) { \
+        static function *_Atomic found; \
+        function *known = atomic_load_explicit(&found, memory_order_acquire); \
+        if (!known) { \
+            known = (function *)address(library, #name); \
+            atomic_store_explicit(&found, known, memory_order_release); \
+        } \
+        return known(a, b, c, d, e, f, g, h, i, j, k, l, m); \
+    }
+
+// The one datum that libpq reads of them: the object identifier 1.2.840.113554.1.2.1.4 (RFC 2744, section 3.10.1 and
+// appendix A), which the Kerberos library compares by its value.
+static const struct {
+    uint32_t length;
+    const void *elements;
+} hostbased_service = {10, "\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x04"};
+const void *const GSS_C_NT_HOSTBASED_SERVICE = &hostbased_service;
