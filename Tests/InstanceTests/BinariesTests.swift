@@ -26,6 +26,29 @@ import class TestSupport.TemporaryFolder
         }
     }
 
+    @Test func libpqLoadsOnlyWhatForwardsItsCalls() throws {
+        let folder = try TemporaryFolder()
+        try Binaries(source: built, target: folder.path).install([])
+        let libraries = folder.path + "/libraries"
+        let loaded = try Subprocess.run(
+            [try Subprocess.find("ldd"), "-r", libraries + "/libpq.so.5"], environment: ["LD_LIBRARY_PATH": libraries])
+        #expect(!(loaded.output + loaded.errors).contains(/undefined symbol|not found|no version/), "\(loaded)")
+        let names = loaded.output.matches(of: /(lib[a-z]\S*) =>/).map { String($0.1) }
+        #expect(names == ["libpq-deferred.so", "libc.so.6"])
+    }
+
+    @Test func whatAFunctionNamesLiesInOneFolder() throws {
+        let folder = try TemporaryFolder()
+        try Binaries(source: built, target: folder.path).install(["LivezFunction"])
+        // The loader looked for it in the first folder alone.
+        let looks = try Subprocess.run(
+            [folder.path + "/LivezFunction"],
+            environment: ["LD_LIBRARY_PATH": folder.path + "/libraries", "LD_DEBUG": "libs"]
+        ).errors.split(separator: "\n").filter { $0.contains("trying file=") }
+        #expect(looks.contains { $0.hasSuffix("/libraries/libfcgi.so.0") }, "\(looks)")
+        #expect(looks.allSatisfy { $0.contains("=\(folder.path)/libraries/") }, "\(looks)")
+    }
+
     @Test func theRuntimeFindsWhatReportsACrash() throws {
         let folder = try TemporaryFolder()
         try Binaries(source: built, target: folder.path).install(["LivezFunction"])

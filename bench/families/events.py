@@ -16,12 +16,12 @@ from urllib.parse import unquote, urlsplit
 from families.data import EXISTING
 from measuring.load import mixed
 from measuring.statements import ROOT
-from measuring.table import Row, Target, at_least, at_most, in_turns
+from measuring.table import Row, at_least, at_most, in_turns
 from measuring.workspace import BUILT, end, wait_until
 
 TARGET_LATENCY = at_most(25, "ms")
 TARGET_COST = at_least(0.85)
-TARGET_RATE = Target(2000, is_least=True, unit="a second")
+TARGET_RATE = at_least(2000, "a second")
 EVENTS, BATCH, PREFETCH, TOGETHER, PROBES = 10000, 200, 100, 50, 40
 
 # The ledger of the consumer of the tests, beside the tables that every service has for its events.

@@ -1,15 +1,21 @@
 """What a request takes with many subscriptions beside what it takes with few."""
+import statistics
 import sys
 
 from families.data import EXISTING
 from measuring import peers
 from measuring.load import CONNECTIONS, answers, mixed, run
-from measuring.table import Row, at_most, in_turns
+from measuring.table import Row, at_most, between, in_turns
 
 TARGET_GROWTH = at_most(1.2)
 # Ten times faster.
 TARGET_ELIGIBLE = at_most(0.1)
-SMALL, LARGE = 10_000, 1_000_000
+TARGET_LINEAR = between(0.9, 1.1)
+SMALL, MIDDLE, LARGE = 10_000, 500_000, 1_000_000
+# A list of ten thousand takes a few milliseconds, so there is time for some in each turn.
+LISTS_PER_TURN = 9
+# An id, two quotes and a comma.
+ID_BYTES = 39
 
 
 def loaded(workspace, size):
@@ -28,6 +34,8 @@ def measure(workspace, has_ten_million):
             ("`status`", lambda it, size: answers(it.gateway, workspace.seconds, "status", last=size)),
             ("`charge` replay", lambda it, size: answers(it.gateway, workspace.seconds, "charge", last=size))):
         workspace.table.add(lambda: growth_rows(workspace, name, load, instances))
+    instances[MIDDLE] = loaded(workspace, MIDDLE)
+    workspace.table.add(lambda: linear_rows(workspace, instances))
     listing(workspace, instances[LARGE])
 
 
@@ -44,6 +52,33 @@ def growth_rows(workspace, name, load, instances):
             for size in list(instances)[1:]]
 
 
+def linear_rows(workspace, instances):
+    """Each size but the least and the greatest beside the straight line between its neighbours."""
+    def milliseconds_and_ids(instance):
+        seconds, size = zip(*(time_of_list(instance.gateway) for _ in range(LISTS_PER_TURN)))
+        return statistics.median(seconds) * 1000, size[0] / ID_BYTES
+
+    sizes = sorted(instances)
+    for instance in instances.values():
+        # The sessions of all its processes.
+        milliseconds_and_ids(instance)
+    turns = in_turns(workspace.turns, **{
+        str(size): (lambda it=instances[size]: milliseconds_and_ids(it)) for size in sizes})
+
+    def row(less, size, more):
+        times = [time for time, _ in turns[str(size)]]
+        line = [s + (t - s) * (n - l) / (m - l)
+                for (s, l), (_, n), (t, m) in zip(turns[str(less)], turns[str(size)], turns[str(more)])]
+        return Row("`eligible` of %s subscriptions, ms" % said(size), times,
+                   "the straight line between %s and %s" % (said(less), said(more)), line, TARGET_LINEAR)
+
+    return [row(*neighbours) for neighbours in zip(sizes, sizes[1:], sizes[2:])]
+
+
+def said(size):
+    return "%d thousand" % (size // 1000) if size < LARGE else "%d million" % (size // LARGE)
+
+
 def listing(workspace, instance):
     """`eligible` beside SQLAlchemy, each as a client gets it: the whole answer."""
     what = "`eligible`, 600,000 ids of 1,000,000 subscriptions, s"
@@ -54,18 +89,25 @@ def listing(workspace, instance):
     flask = peers.flask(workspace, instance)
 
     def rows():
-        figures = in_turns(workspace.turns, ours=lambda: seconds_of_list(instance.gateway),
-                           flask=lambda: seconds_of_list(flask))
+        figures = in_turns(workspace.turns, ours=lambda: seconds_of_all(instance.gateway),
+                           flask=lambda: seconds_of_all(flask))
         return [Row(what, figures["ours"], "Flask + SQLAlchemy", figures["flask"], TARGET_ELIGIBLE, "%.2f")]
 
     workspace.table.add(rows)
 
 
-def seconds_of_list(base):
+def seconds_of_all(base):
+    seconds, size = time_of_list(base)
+    if size < 0.5 * LARGE * ID_BYTES:
+        sys.exit("bench: %s listed %s bytes" % (base, size))
+    return seconds
+
+
+def time_of_list(base):
+    """Seconds and bytes of the whole answer."""
     answer = run(["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code} %{size_download} %{time_total}",
                   base + "/subscription/eligible"])
     status, size, seconds = answer.split()
-    # An id, two quotes and a comma for each.
-    if status != "200" or int(size) < 0.5 * LARGE * 39:
-        sys.exit("bench: %s listed %s bytes with status %s" % (base, size, status))
-    return float(seconds)
+    if status != "200":
+        sys.exit("bench: the list of %s has the status %s" % (base, status))
+    return float(seconds), int(size)

@@ -11,26 +11,33 @@ GATE_REPEATS = 2
 
 @dataclass(frozen=True)
 class Target:
-    """A limit for a row's ratio or, with a unit, for our figure itself."""
-    limit: float
-    is_least: bool
+    """Limits for a row's ratio or, with a unit, for our figure itself."""
+    least: Optional[float] = None
+    most: Optional[float] = None
     unit: Optional[str] = None
 
     def holds(self, value, tolerance=0.0):
-        if self.is_least:
-            return value >= self.limit * (1 - tolerance)
-        return value <= self.limit * (1 + tolerance)
+        return ((self.least is None or value >= self.least * (1 - tolerance))
+                and (self.most is None or value <= self.most * (1 + tolerance)))
 
     def __str__(self):
-        return "%s %g%s" % ("≥" if self.is_least else "≤", self.limit, " " + self.unit if self.unit else "")
+        if self.most is None:
+            limits = "≥ %g" % self.least
+        else:
+            limits = "≤ %g" % self.most if self.least is None else "%g–%g" % (self.least, self.most)
+        return limits + (" " + self.unit if self.unit else "")
 
 
-def at_least(ratio):
-    return Target(ratio, is_least=True)
+def at_least(limit, unit=None):
+    return Target(least=limit, unit=unit)
 
 
 def at_most(limit, unit=None):
-    return Target(limit, is_least=False, unit=unit)
+    return Target(most=limit, unit=unit)
+
+
+def between(least, most):
+    return Target(least, most)
 
 
 @dataclass
