@@ -5,7 +5,8 @@ import Glibc
 ///
 /// Over the Unix socket the kernel says who is there, so those who run the shop's parts are its services' roles without a
 /// password: checking one starts OpenSSL in each new session, a millisecond, and that user could read the passwords
-/// anyway, which stand in the functions' environment. Everybody else, and everybody over TCP, gives the password.
+/// anyway, which stand in the functions' environment. Everybody else, and everybody over TCP, gives the password; over
+/// the socket in the clear, since its folder is the server's own and nobody else listens there.
 struct ClusterAccess {
     /// Service, which is its role and its database.
     let services: [String]
