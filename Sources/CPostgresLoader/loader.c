@@ -1,7 +1,8 @@
 // Forwards what we call of libpq to the library, which is loaded with the first call.
 //
 // Debian's libpq brings 25 libraries along, for Kerberos and LDAP among others: 1 MB of private memory and 3 ms of each
-// start, for functions that have not been asked anything yet. A caller calls libpq's own names.
+// start, for processes that have not been asked anything yet. Functions find one that brings none of them along
+// (scripts/defer-libpq). A caller calls libpq's own names.
 #include <dlfcn.h>
 #include <postgresql/libpq-fe.h>
 #include <stdatomic.h>
