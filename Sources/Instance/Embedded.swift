@@ -7,7 +7,6 @@ struct Embedded {
     private let broker: Broker?
     /// Service to the password of its role.
     private let passwords: [String: String]
-    private let access: ClusterAccess
 
     init(_ instance: Instance, _ configuration: Configuration, _ accounts: Accounts) {
         self.instance = instance
@@ -21,17 +20,11 @@ struct Embedded {
         passwords = configuration.databases.compactMapValues { source in
             if case .embedded(let password) = source { password } else { nil }
         }
-        access = ClusterAccess(services: passwords.keys, accounts: accounts)
     }
 
     /// Makes the files that they need to start.
     func prepare(_ progress: Progress) throws {
-        if let cluster {
-            try progress.step("Preparing PostgreSQL") {
-                try cluster.initialise()
-                try cluster.write(access)
-            }
-        }
+        if let cluster { try progress.step("Preparing PostgreSQL") { try cluster.initialise() } }
         if let broker { try progress.step("Preparing RabbitMQ") { try broker.prepare() } }
     }
 
