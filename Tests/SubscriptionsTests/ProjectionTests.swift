@@ -63,6 +63,23 @@ import Testing
         #expect(try Self.disagreement(connection) == [], "seed \(seed), settled")
     }
 
+    @Test("a truncation that cannot see every interval leaves all unsettled, and so none wrong")
+    func truncation() throws {
+        let shop = try Shop()
+        let connection = try PostgresServer.shared.connect(to: shop.url)
+        let upkeep = EligibilityUpkeep(connection)
+        let limit = Deadline.after(milliseconds: 20_000)
+        _ = try shop.subscription(club: try shop.club(), history: [(1, "-2 days")])
+        try connection.run(
+            script: "BEGIN ISOLATION LEVEL REPEATABLE READ; TRUNCATE subscription CASCADE; COMMIT", deadline: limit)
+        #expect(try shop.count("SELECT count(*) FROM active_interval") == 1)
+        #expect(try upkeep.wrong(deadline: limit).count == 0)
+        #expect(try shop.eligible() == [])
+        try shop.run("SELECT settle_subscriptions(100)")
+        #expect(try shop.count("SELECT count(*) FROM active_interval") == 0)
+        #expect(try upkeep.wrong(deadline: limit).count == 0)
+    }
+
     @Test("sessions that write the same histories at the same time, and never wait for each other's commit")
     func concurrency() throws {
         let seed = UInt64.random(in: 0...(.max))
