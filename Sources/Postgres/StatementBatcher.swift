@@ -4,8 +4,9 @@ public import Runtime
 /// server's log in place of many.
 ///
 /// A request that comes while nothing runs goes at once and alone. Those that come while statements run wait for the
-/// next, and the first of them takes the others along: the more is asked, the more goes together, and no request waits
-/// for company. There is no thread behind it; those who ask do the work.
+/// next, and the first of them takes the others along: the more is asked, the more goes together. Before a statement goes
+/// its thread lets those go first that have a request in hand and wait for a processor; for more company nobody waits.
+/// There is no thread behind it; those who ask do the work.
 ///
 /// A statement that the server refuses has done nothing for anybody, so each of its requests is then asked alone and
 /// beside the others: none fails, or waits for a lock, for another's sake.
@@ -107,6 +108,7 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
     }
 
     @inlinable func lead(_ ticket: Ticket) throws -> Answer {
+        giveWay()
         let others = state.withLock { $0.takeWaiting(atMost: largest - 1) }
         let together = [ticket] + others
         let outcome = Result {
