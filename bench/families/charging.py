@@ -1,4 +1,5 @@
-"""`charge`: repeats beside the deciding statement, first charges beside the platform and the ledger's two commits."""
+"""`charge`: repeats beside the deciding statement, which livez is held against too; first charges beside the platform and
+the ledger's two commits."""
 import statistics
 import sys
 
@@ -22,13 +23,20 @@ def measure(workspace, instance, platform):
     def replaying(base):
         return lambda: answers(base, workspace.seconds, "charge", last=half(workspace))
 
-    # No row for the gate: pgbench needs no gateway, and behind one C reaches half of its rate.
+    # No row for the gate: behind the gateway even what asks nothing is answered no more often than pgbench replays.
     if not workspace.is_short:
+        what = "`charge` replay, %d connections" % CONNECTIONS
         c = replaying(peers.c_statement(workspace, instance, "charge", 32))
-        workspace.table.add(lambda: beside_limits(
-            "`charge` replay, %d connections" % CONNECTIONS,
-            in_turns(workspace.turns, ours=replaying(instance.gateway), pgbench=lambda: beside("replay"), c=c),
-            TARGET_REPLAY))
+
+        def replay_rows():
+            figures = in_turns(
+                workspace.turns, ours=replaying(instance.gateway), pgbench=lambda: beside("replay"), c=c,
+                livez=lambda: answers(instance.gateway + "/livez", workspace.seconds))
+            return [*beside_limits(what, figures, TARGET_REPLAY),
+                    Row("… livez, which asks nothing, same nginx", figures["livez"], "pgbench, same statement",
+                        figures["pgbench"])]
+
+        workspace.table.add(replay_rows)
 
     def empty_ledger():
         instance.sql("TRUNCATE charge, charge_request, charge_event, charge_settlement")
