@@ -9,8 +9,8 @@ public struct EligibilityUpkeep {
     /// - Parameter connection: a session without statement time-out, outside a transaction. The caller closes it.
     public init(_ connection: Connection) { self.connection = connection }
 
-    /// The number of subscriptions whose intervals are not those of their history, and the id of one. Reads the whole
-    /// history: a few seconds for a million subscriptions.
+    /// The number of subscriptions whose intervals are not those of their history, and the id of one. Unsettled ones,
+    /// for which the definition decides, are left out. Reads the whole history: a few seconds for a million subscriptions.
     public func wrong(deadline: Deadline) throws -> (count: Int, example: String?) {
         try connection.execute("SELECT count(*), min(id) FROM wrong_active_intervals() id", deadline: deadline)[0]
             .decode(Int.self, String?.self)
