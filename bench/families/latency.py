@@ -1,5 +1,6 @@
 """p99 of `subscribe` at half the top rate, beside its median: ours, the same statement in C on the same instance, and
-an nginx that answers by itself, whose tail is the machine's.
+what both stand on, whose tails are the machine's: an nginx that answers by itself, and the disk, which is written and
+flushed as often as there are new subscriptions.
 
 wrk has no rate limit, so `pace` sends: instants fixed beforehand, and a latency counts from its instant.
 """
@@ -7,14 +8,14 @@ import statistics
 
 from families.data import EXISTING
 from measuring import peers
-from measuring.load import CONNECTIONS, mixed, pace
+from measuring.load import CONNECTIONS, flush, mixed, pace
 from measuring.table import Row, at_most, in_turns
 
 TARGET = at_most(4)
 
 
 def measure(workspace, instance):
-    program = workspace.compile("pace/pace.c")
+    program, flushing = workspace.compile("pace/pace.c"), workspace.compile("pace/flush.c")
     path = "/club/%s/subscribe/" % instance.club
     top = statistics.median(mixed(instance.gateway + path, workspace.seconds, EXISTING) for _ in range(3))
     c = peers.c_statement(workspace, instance, "subscribe", 16)
@@ -23,12 +24,17 @@ def measure(workspace, instance):
     def paced(base):
         return lambda: pace(program, base.rsplit(":", 1)[1], path, top / 2, workspace.seconds, EXISTING)
 
+    def flushed():
+        return flush(flushing, workspace.path("flushed"), top / 4, workspace.seconds)
+
     def rows():
-        figures = in_turns(workspace.turns, ours=paced(instance.gateway), c=paced(c), nginx=paced(nginx))
+        figures = in_turns(
+            workspace.turns, ours=paced(instance.gateway), c=paced(c), nginx=paced(nginx), disk=flushed)
         ours = "p99 of `subscribe` at %d a second, half the top rate, %d connections, ms" % (top / 2, CONNECTIONS)
         return [Row(what, [p99 for _, p99 in figures[who]], "its median", [median for median, _ in figures[who]],
                     target, "%.2f")
                 for who, what, target in (("ours", ours, TARGET), ("c", "… the same in C", None),
-                                          ("nginx", "… nginx alone", None))]
+                                          ("nginx", "… nginx alone", None),
+                                          ("disk", "… the disk alone, a page flushed for each new one", None))]
 
     workspace.table.add(rows)

@@ -1,4 +1,4 @@
-"""Load: wrk for HTTP, pgbench for statements, and pace for a given rate."""
+"""Load: wrk for HTTP, pgbench for statements, and pace and flush for a given rate."""
 import itertools
 import os
 import re
@@ -68,8 +68,16 @@ def pgbench(database, script, seconds, folder):
 
 def pace(program, port, path, rate, seconds, existing):
     """Median and 99th percentile in milliseconds of subscribing at a rate over 16 connections."""
-    text = run([program, str(port), path, str(CONNECTIONS), str(int(rate)), str(seconds), str(existing)])
-    count, refused, median, last = (int(word) for word in text.split())
+    return paced([program, str(port), path, str(CONNECTIONS), str(int(rate)), str(seconds), str(existing)])
+
+
+def flush(program, path, rate, seconds):
+    """Median and 99th percentile in milliseconds of writing a page to a file and flushing it, at a rate."""
+    return paced([program, path, str(int(rate)), str(seconds)])
+
+
+def paced(command):
+    count, refused, median, last = (int(word) for word in run(command).split())
     if refused:
         sys.exit("bench: %d of %d paced requests were neither taken nor known" % (refused, count))
     return median / 1000, last / 1000
