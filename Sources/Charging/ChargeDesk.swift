@@ -38,7 +38,9 @@ public struct ChargeDesk: Sendable {
             case .begun(let attempt):
                 let (verdict, standing) = try send(attempt, context, deadline: context.deadline)
                 guard let receipt = standing.receipt else {
-                    throw ChargeProblem.of(verdict, ledger.resend).about(attempt)
+                    throw ChargeProblem.of(
+                        verdict, ledger.resend, doubt: standing.isInDoubt ? attempt.period : nil
+                    ).about(attempt)
                 }
                 return Charged(receipt: receipt, isReplay: false)
             case .inProgress(let isRunning):
@@ -72,7 +74,7 @@ public struct ChargeDesk: Sendable {
                 // Whatever the database says: what is known now is lost with this process, so try until time is up;
                 // after that the lease ends and the same request id is sent again.
                 guard !deadline.hasPassed else {
-                    var problem = ChargeProblem.of(.unanswered(reason: ""), ledger.resend)
+                    var problem = ChargeProblem.of(.unanswered(reason: ""), ledger.resend, doubt: attempt.period)
                     problem.debug = "outcome \(verdict.outcome) could not be recorded: \(error)"
                     throw problem.about(attempt)
                 }

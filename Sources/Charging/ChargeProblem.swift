@@ -4,14 +4,15 @@ internal import Runtime
 enum ChargeProblem {
     /// - Parameter doubt: the month of an order that was sent before and whose outcome is unknown.
     static func notChargeable(_ reason: String, doubt: String?) -> Problem {
-        func problem(_ detail: String) -> Problem {
-            Problem("not-chargeable", status: 409, title: "Not chargeable", detail: detail)
-        }
-        guard let doubt else { return problem("Nothing was charged: \(reason).") }
-        return problem(
-            "Nothing is sent by this request: \(reason). But an order of \(doubt) was sent before and its outcome is "
-                + "unknown; it is being settled."
-        ).with("outcome", "unknown")
+        Problem(
+            "not-chargeable", status: 409, title: "Not chargeable",
+            detail: doubt.map { "Nothing is sent by this request: \(reason). \(sentBefore($0))" }
+                ?? "Nothing was charged: \(reason)."
+        ).inDoubt(doubt)
+    }
+
+    private static func sentBefore(_ doubt: String) -> String {
+        "But an order of \(doubt) was sent before and its outcome is unknown; it is being settled."
     }
 
     static func requestIDReused(_ request: String, by owner: String) -> Problem {
@@ -46,7 +47,10 @@ enum ChargeProblem {
     }
 
     /// What a verdict other than "charged" is answered with.
-    static func of(_ verdict: Verdict, _ resend: ResendPolicy) -> Problem {
+    /// - Parameter doubt: the month of the charge when its outcome stays unknown: a refusal concerns this request only,
+    ///   and the order that was sent before may have been made.
+    static func of(_ verdict: Verdict, _ resend: ResendPolicy, doubt: String?) -> Problem {
+        let executed = doubt == nil ? "no" : "unknown"
         switch verdict {
         case .charged, .unanswered:
             var problem = outcomeUnknown("The order was sent and no answer came. \(next(resend))")
@@ -56,26 +60,28 @@ enum ChargeProblem {
         case .declined(let status, let body):
             return Problem(
                 "charge-declined", status: 402, title: "Charge declined",
-                detail:
-                    "The platform declined the order with status \(status). Nothing was charged; it may be tried again."
-            ).platform(status, body)
+                detail: "The platform declined the order with status \(status). "
+                    + (doubt.map(sentBefore) ?? "Nothing was charged; it may be tried again.")
+            ).inDoubt(doubt).platform(status, body)
         case .refusedUs(let status, let body):
             var problem = Problem(
                 "platform-refused-us", status: 502, title: "Platform refused us",
-                detail: "The platform refused our credentials with status \(status). Nothing was charged."
-            ).platform(status, body)
+                detail: "The platform refused our credentials with status \(status). "
+                    + (doubt.map(sentBefore) ?? "Nothing was charged.")
+            ).inDoubt(doubt).platform(status, body)
             problem.debug = "platform refused ecommerce.api_key and ecommerce.api_secret: status \(status)"
             return problem
         case .busy(let status, let retryAfter):
             return Problem(
                 "platform-busy", status: 503, title: "Platform busy",
-                detail: "The platform takes no orders at the moment (status \(status)). Nothing was charged."
-            ).with("executed", "no").retryAfter(seconds: retryAfter ?? 5)
+                detail: "The platform takes no orders at the moment (status \(status)). "
+                    + (doubt.map(sentBefore) ?? "Nothing was charged.")
+            ).inDoubt(doubt).with("executed", executed).retryAfter(seconds: retryAfter ?? 5)
         case .unreachable(let reason, let retryAfter):
             var problem = Problem(
                 "platform-unreachable", status: 503, title: "Platform unreachable",
-                detail: "The platform cannot be reached. Nothing was sent."
-            ).with("executed", "no").retryAfter(seconds: retryAfter ?? 5)
+                detail: "The platform cannot be reached. " + (doubt.map(sentBefore) ?? "Nothing was sent.")
+            ).inDoubt(doubt).with("executed", executed).retryAfter(seconds: retryAfter ?? 5)
             problem.debug = "platform: \(reason)"
             return problem
         case .senseless(let status, let body):
@@ -98,6 +104,8 @@ extension Problem {
         copy.debug = "charge \(attempt.charge) of \(attempt.subscription) as \(attempt.requestID): \(debug)"
         return copy
     }
+
+    fileprivate func inDoubt(_ doubt: String?) -> Problem { doubt == nil ? self : with("outcome", "unknown") }
 
     /// With the platform's status and a bounded part of its body.
     fileprivate func platform(_ status: Int, _ body: String) -> Problem {

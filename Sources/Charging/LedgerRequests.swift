@@ -86,7 +86,8 @@ struct FinishRequest: Sendable {
         let (state, request, charged, order) = try row.decode(
             String.self, String.self, Timestamp?.self, String?.self)
         guard state == "charged", let charged, let order else {
-            return .init(isInDoubt: state == "unknown", receipt: nil)
+            // Still being sent: by another attempt, which took this one for dead.
+            return .init(isInDoubt: state == "unknown" || state == "sending", receipt: nil)
         }
         return .init(
             isInDoubt: false,

@@ -1,4 +1,3 @@
-internal import FoundationEssentials
 internal import Outbound
 internal import Runtime
 
@@ -14,7 +13,7 @@ public enum Verdict: Sendable {
     case busy(status: Int, retryAfter: Int?)
     /// Nothing was sent; after how many seconds to try again, when that is known.
     case unreachable(reason: String, retryAfter: Int? = nil)
-    /// An answer that says nothing: 5xx, a redirect, or no JSON where an order is expected.
+    /// An answer that says nothing: 5xx, a redirect, or no JSON that we can pass on where an order is expected.
     case senseless(status: Int, body: String)
     /// Sent, and no whole answer came.
     case unanswered(reason: String)
@@ -42,13 +41,16 @@ public enum Verdict: Sendable {
         }
     }
 
-    /// The text of an order, byte for byte, when it is JSON that a text column can keep; null for no body at all.
+    /// The text of an order, byte for byte but for a byte order mark, when it is JSON that can stand inside of our own;
+    /// null for no body at all.
     private static func order(_ body: [UInt8]) -> String? {
-        if body.isEmpty { return "null" }
-        guard !body.contains(0), let text = String(validating: body, as: UTF8.self),
-            (try? JSONDecoder().decode(AnyJSON.self, from: Data(body))) != nil
-        else { return nil }
-        return text
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        let text = body.starts(with: mark) ? Array(body.dropFirst(mark.count)) : body
+        if text.isEmpty { return "null" }
+        // Two levels deeper, as in an event with its envelope, it must be JSON that our readers take as well.
+        let inside = Array("[[".utf8) + text + Array("]]".utf8)
+        guard JSONSyntax.fault(in: text) == nil, JSONSyntax.fault(in: inside) == nil else { return nil }
+        return String(decoding: text, as: UTF8.self)
     }
 
     /// The word of the ledger.
@@ -90,9 +92,4 @@ public enum Verdict: Sendable {
     static func bounded(_ text: String) -> String {
         String(String.UnicodeScalarView(text.unicodeScalars.lazy.filter { $0.value != 0 }.prefix(1024)))
     }
-}
-
-/// Any JSON value: decoding it checks the form and keeps nothing.
-private struct AnyJSON: Decodable {
-    init(from decoder: any Decoder) throws {}
 }

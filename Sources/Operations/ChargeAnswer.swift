@@ -40,12 +40,15 @@ public enum ChargeAnswer: Sendable, Equatable {
         let problem = try? JSONDecoder().decode(Problem.self, from: Data(answer.body))
         let slug = problem?.type.split(separator: "/").last.map(String.init)
         let reason = slug ?? "status \(answer.status)"
+        // Whatever this request came to, an earlier order of the charge is in doubt.
+        if problem?.outcome == "unknown" {
+            self = .unknown(reason: reason)
+            return
+        }
         switch (answer.status, slug) {
         case (402, _): self = .declined
         // Another request charges it at this moment: what becomes of that one, this run cannot say.
         case (409, "charge-in-progress"): self = .unknown(reason: reason)
-        // It may not be charged now, and an earlier order of it is in doubt.
-        case (409, "not-chargeable") where problem?.outcome == "unknown": self = .unknown(reason: reason)
         // Our credentials: nothing was charged, and nothing will be until they are mended.
         case (502, "platform-refused-us"), (429, _): self = .unreachable(reason: reason)
         case (500..., _) where problem?.executed == "no": self = .unreachable(reason: reason)
@@ -64,13 +67,21 @@ public enum ChargeAnswer: Sendable, Equatable {
         let outcome: String?
     }
 
-    /// Whether asking again shortly may give another answer, without hurry at the platform: nothing was sent, or
-    /// another request is at it. What was sent and stays unknown is left to the next run and to the ledger's own
-    /// settling.
+    /// Whether nobody took this request; an order sent before may be in doubt all the same.
+    var isUntaken: Bool {
+        switch self {
+        case .unknown(let reason): ["platform-busy", "platform-unreachable", "platform-refused-us"].contains(reason)
+        case .unreachable: true
+        default: false
+        }
+    }
+
+    /// Whether asking again shortly may give another answer, without hurry at the platform: this request was not taken,
+    /// or another is at it. What was sent and stays unknown is left to the next run and to the ledger's own settling.
     var isWorthRepeating: Bool {
         switch self {
-        case .unknown(let reason): reason == "charge-in-progress"
-        case .unreachable(let reason): reason != "platform-refused-us"
+        case .unknown(reason: "charge-in-progress"): true
+        case .unknown(let reason), .unreachable(let reason): isUntaken && reason != "platform-refused-us"
         default: false
         }
     }

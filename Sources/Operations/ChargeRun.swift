@@ -73,12 +73,10 @@ public final class ChargeRun: Sendable {
             switch answer.answer {
             case .charged(let period), .replayed(let period):
                 if period != self.period { state.summary.stop(.monthEnded) }
-                state.unreachableInARow = 0
-            case .unreachable:
-                state.unreachableInARow += 1
-                if state.unreachableInARow >= Self.unreachableLimit * concurrency { state.summary.stop(.unreachable) }
-            case .declined, .refused, .unknown: state.unreachableInARow = 0
+            case .declined, .refused, .unknown, .unreachable: break
             }
+            state.unreachableInARow = answer.answer.isUntaken ? state.unreachableInARow + 1 : 0
+            if state.unreachableInARow >= Self.unreachableLimit * concurrency { state.summary.stop(.unreachable) }
             return state.summary
         }
         progress.update(summary)

@@ -58,6 +58,11 @@ struct Circuit: Sendable, Equatable {
         }
     }
 
+    /// Notes the end of a call that says nothing about the host: if it went out to see, the next one does.
+    mutating func noteNothing(now: UInt64) {
+        if state == .halfOpen { state = .open(until: now) }
+    }
+
     /// The word for logs and people.
     var word: String {
         switch state {

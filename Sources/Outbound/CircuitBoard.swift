@@ -22,14 +22,22 @@ final class CircuitBoard: Sendable {
         circuits.withLock { $0[host]?.refuses(now: Clock.monotonicNanoseconds()) ?? false }
     }
 
-    func note(_ host: Substring, isFailure: Bool, _ logger: Logger?) {
+    func note(_ host: Substring, _ finding: Exchange.Finding, _ logger: Logger?) {
         let (_, word, isChanged) = change(host) {
-            $0.note(isFailure: isFailure, now: Clock.monotonicNanoseconds())
+            let now = Clock.monotonicNanoseconds()
+            switch finding {
+            case .reached: $0.note(isFailure: false, now: now)
+            case .late, .unreached: $0.note(isFailure: true, now: now)
+            case .nothing: $0.noteNothing(now: now)
+            }
         }
         guard isChanged else { return }
         let reason =
-            isFailure
-            ? "calls to \(host) are refused: it cannot be reached or does not answer in time" : "\(host) answers again"
+            switch finding {
+            case .reached: "\(host) answers again"
+            case .late, .unreached: "calls to \(host) are refused: it cannot be reached or does not answer in time"
+            case .nothing: "the call to \(host) failed on our side: the next one goes out to see"
+            }
         logger?.warning("\(reason)", metadata: Self.facts(host, word))
     }
 

@@ -71,7 +71,7 @@ public struct HTTPClient: Sendable {
             guard case .notSent = outcome, finding == .unreached, tries < Backoff.tries,
                 pause < deadline.remainingMilliseconds
             else {
-                circuits.note(host, isFailure: finding == .unreached || finding == .late, logger)
+                circuits.note(host, finding, logger)
                 return outcome
             }
             tries += 1

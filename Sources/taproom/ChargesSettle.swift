@@ -31,6 +31,13 @@ struct ChargesSettle: ParsableCommand {
         guard (charged != nil) != notCharged else {
             throw ValidationError("say what came of the charge: either --charged ORDER or --not-charged")
         }
+        for (option, text, limit) in [("--who", who ?? "", 128), ("--why", why, 1024)] {
+            // As PostgreSQL counts.
+            let length = text.unicodeScalars.count
+            guard length <= limit else {
+                throw ValidationError("\(option) has \(length) characters; shorten it to at most \(limit)")
+            }
+        }
         guard let charged else { return }
         let order = charged.trimmingCharacters(in: .whitespacesAndNewlines)
         guard !order.isEmpty else { throw ValidationError("--charged needs the platform's order, as JSON or its id") }

@@ -176,6 +176,17 @@ import Testing
         #expect(try charge(ids[0], "again").json()["order"]?.string == "A-77")
     }
 
+    @Test("what is too long for the record is named before anything is done, in characters as the database counts")
+    func tooLongToSettle() throws {
+        func refusal(who: Int, why: Int) throws -> String {
+            let (who, why) = (String(repeating: "é", count: who), String(repeating: "e\u{301}", count: why / 2))
+            return try shop.run(["charges", "settle", "nobody", "--not-charged", "--who", who, "--why", why]).errors
+        }
+        #expect(try refusal(who: 128, why: 1024).contains("no charge and no subscription with charges"))
+        #expect(try refusal(who: 129, why: 1024).contains("--who has 129 characters; shorten it to at most 128"))
+        #expect(try refusal(who: 128, why: 1026).contains("--why has 1026 characters; shorten it to at most 1024"))
+    }
+
     @Test func onlyTheCurrentMonthIsCharged() throws {
         let run = try shop.run(["charge-run", "--period", "1999-12"])
         #expect(run.status != 0 && run.errors.contains("only the current month can be charged"), "\(run.errors)")

@@ -45,6 +45,7 @@ import Testing
         (receipt(replayed: true), .replayed(period: "2026-11")),
         (receipt(replayed: false, body: "<html>"), .unknown(reason: "status 200 without a receipt")),
         (problem(402, "charge-declined"), .declined),
+        (problem(402, "charge-declined", #","outcome":"unknown""#), .unknown(reason: "charge-declined")),
         (problem(404, "subscription-not-found"), .refused(reason: "subscription-not-found")),
         (problem(409, "not-chargeable"), .refused(reason: "not-chargeable")),
         (problem(409, "not-chargeable", #","outcome":"unknown""#), .unknown(reason: "not-chargeable")),
@@ -53,9 +54,14 @@ import Testing
         (problem(429, "too-many-requests"), .unreachable(reason: "too-many-requests")),
         (problem(500, "internal"), .unknown(reason: "internal")),
         (problem(502, "platform-refused-us"), .unreachable(reason: "platform-refused-us")),
+        (problem(502, "platform-refused-us", #","outcome":"unknown""#), .unknown(reason: "platform-refused-us")),
         (problem(502, "platform-error"), .unknown(reason: "platform-error")),
         (problem(502, "bad-gateway", #","executed":"unknown""#), .unknown(reason: "bad-gateway")),
         (problem(503, "platform-busy", #","executed":"no""#), .unreachable(reason: "platform-busy")),
+        (
+            problem(503, "platform-busy", #","executed":"unknown","outcome":"unknown""#),
+            .unknown(reason: "platform-busy")
+        ),
         (problem(503, "database-unavailable", #","executed":"no""#), .unreachable(reason: "database-unavailable")),
         (
             problem(503, "database-unavailable", #","executed":"unknown""#), .unknown(reason: "database-unavailable")

@@ -54,6 +54,17 @@ import Testing
         #expect(gateway.requests.count == 4)
     }
 
+    @Test("a doubt that was not taken is sent again as well, and stays unknown")
+    func doubtsThatWereNotTaken() throws {
+        let busy = PlatformBehaviour.answer(
+            503, #"{"type":"/problems/platform-busy","executed":"unknown","outcome":"unknown"}"#,
+            headers: [("Retry-After", "1")])
+        gateway.behave { $0.times <= 2 || $0.requestID.hasSuffix(":b") ? busy : Self.receipt }
+        let summary = try run(["a", "b"]).run()
+        #expect(summary.charged == 1 && summary.unknownSubscriptions == ["b"] && summary.exitStatus == 1)
+        #expect(gateway.requests.count == 3 + 4)
+    }
+
     @Test func anotherRequestAtWorkIsWaitedFor() throws {
         let busy = PlatformBehaviour.answer(
             409, #"{"type":"/problems/charge-in-progress"}"#, headers: [("Retry-After", "1")])
@@ -76,8 +87,9 @@ import Testing
         #expect(summary.exitStatus == 1)
     }
 
-    @Test func aRunThatGetsNothingThroughGivesUp() throws {
-        gateway.behave { _ in .answer(502, #"{"type":"/problems/platform-refused-us"}"#) }
+    @Test("a run that gets nothing through gives up, in doubt or not", arguments: ["", #","outcome":"unknown""#])
+    func aRunThatGetsNothingThroughGivesUp(rest: String) throws {
+        gateway.behave { _ in .answer(502, #"{"type":"/problems/platform-refused-us"\#(rest)}"#) }
         let summary = try run((0..<100).map(String.init), concurrency: 2).run()
         #expect(summary.stopped == .unreachable && summary.notAsked > 0 && summary.exitStatus == 1)
         #expect(gateway.requests.count < 10)

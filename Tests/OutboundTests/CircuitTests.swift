@@ -105,6 +105,29 @@ import Testing
         guard case .answered = post(ill, scheme: "http") else { throw BrokenMessage("another host is not concerned") }
     }
 
+    @Test("a failure of our own is no word of the host, neither when it is closed nor when one goes out to see")
+    func ourOwnFailureCountsAsNothing() throws {
+        let client = HTTPClient()
+        let away = try ScriptedPlatform()
+        away.closeConnections { _ in true }
+        let url = "https://127.0.0.1:\(away.port)/order/r"
+        func post(_ url: String) throws {
+            let outcome = client.post(url, headers: [], body: [], deadline: .after(milliseconds: 20_000))
+            guard case .notSent = outcome else { throw BrokenMessage("\(outcome)") }
+        }
+        func failOurselves() throws { try post("nonsense://127.0.0.1:\(away.port)/") }
+        for _ in 1...4 { try post(url) }
+        try failOurselves()
+        #expect(!client.refuses(url))
+        try post(url)
+        #expect(client.refuses(url))
+        try Eventually.happens("a call to be let through") { !client.refuses(url) }
+        try failOurselves()
+        #expect(!client.refuses(url))
+        try post(url)
+        #expect(client.refuses(url), "the one that went out to see found nobody")
+    }
+
     @Test func silenceUntilTheDeadlineOpensItToo() throws {
         let gate = Gate()
         defer { gate.open() }

@@ -1,4 +1,5 @@
 import Charging
+import Migrations
 import Postgres
 import Runtime
 import Subscriptions
@@ -57,7 +58,8 @@ import Testing
         let first = try attempt("r-1")
         try expireLease()
         let second = try attempt("r-1")
-        #expect(try ledger.finish(first, .declined(status: 402, body: ""), cause: .test, deadline: soon).receipt == nil)
+        let superseded = try ledger.finish(first, .declined(status: 402, body: ""), cause: .test, deadline: soon)
+        #expect(superseded.receipt == nil && superseded.isInDoubt, "the other attempt is being sent")
         guard case .inProgress(isRunning: true) = try begin("r-1") else { throw Unexpected() }
         let late = try ledger.finish(first, .charged(status: 200, order: #"{"n":1}"#), cause: .test, deadline: soon)
             .receipt
@@ -141,6 +143,33 @@ import Testing
         #expect(try shop.count("SELECT count(*) FROM charge WHERE retired_at IS NULL") == 0)
         #expect(
             problem { _ = try begin("r-3") }?.slug == "subscription-not-found", "and then it is known to be gone")
+    }
+
+    @Test("deleted while the next attempt begins: its request id is given back as well")
+    func deletedWhileTriedAgain() throws {
+        _ = try ledger.finish(try attempt("r-1"), .declined(status: 402, body: ""), cause: .test, deadline: soon)
+        let charger = try shop.session()
+        try charger.execute("BEGIN", deadline: soon)
+        try charger.execute("SELECT begin_charge(\(subscription), 'r-2', 'UTC', 60000, false)", deadline: soon)
+        let deletion = Background { [shop, subscription] in
+            try shop.run("DELETE FROM subscription_status_history WHERE subscription_id = \(subscription)")
+            try shop.run("DELETE FROM subscription WHERE id = \(subscription)")
+        }
+        try Eventually.happens("the deletion to wait") { try isSomebodyWaiting() }
+        try charger.execute("COMMIT", deadline: soon)
+        _ = try deletion.value()
+        #expect(try shop.count("SELECT count(*) FROM charge WHERE retired_at IS NULL") == 0)
+        #expect(try shop.count("SELECT count(*) FROM charge_request") == 0)
+    }
+
+    @Test func whatRetiredChargesHadKeptIsGivenBackByTheUpgrade() throws {
+        try shop.migrator().downgrade(to: "91d4c7b0e35a")
+        _ = try attempt("r-1")
+        try shop.run("UPDATE charge SET retired_at = clock_timestamp()")
+        _ = try attempt("r-2")
+        try shop.migrator().upgrade()
+        let kept = try shop.run("SELECT request_id FROM charge_request").map { try $0.decode(String.self) }
+        #expect(kept == ["r-2"])
     }
 
     private func isSomebodyWaiting() throws -> Bool {

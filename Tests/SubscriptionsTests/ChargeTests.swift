@@ -124,6 +124,15 @@ import Testing
         ("503 before acting", .answer(503), 502, "platform-error"),
         ("a redirect", .answer(302, headers: [("Location", "/elsewhere")]), 502, "platform-error"),
         ("no JSON", .actAndAnswer(200, "<html>"), 502, "platform-error"),
+        ("a comma too many", .actAndAnswer(200, #"{"id":1,}"#), 502, "platform-error"),
+        ("no escape of JSON", .actAndAnswer(200, #"{"a":"\q"}"#), 502, "platform-error"),
+        ("no number of JSON", .actAndAnswer(200, #"{"n":01}"#), 502, "platform-error"),
+        ("two values", .actAndAnswer(200, "1,2"), 502, "platform-error"),
+        (
+            "too deep to stand in an event",
+            .actAndAnswer(200, String(repeating: "[", count: 63) + String(repeating: "]", count: 63)), 502,
+            "platform-error"
+        ),
         ("garbage", .garbage, 504, "charge-outcome-unknown"),
         ("cut before acting", .cutBeforeActing, 504, "charge-outcome-unknown"),
         ("cut after acting", .cutAfterActing, 504, "charge-outcome-unknown"),
@@ -141,6 +150,13 @@ import Testing
         #expect(charged.receipt.requestID == "r-1", "\(name)")
         #expect(sentIDs() == ["r-1", "r-1"], "\(name)")
         #expect(platform.orders == ["r-1": 1], "\(name)")
+    }
+
+    @Test func aByteOrderMarkIsNoPartOfTheOrder() throws {
+        platform.behave { _ in .actAndAnswer(200, "\u{FEFF}{\"id\": 1}") }
+        let receipt = try charge("r-1").receipt
+        #expect(Array(receipt.order.utf8) == Array(#"{"id": 1}"#.utf8))
+        #expect(try JSONValue(parsing: receipt.json)["order"]?["id"]?.integer == 1)
     }
 
     @Test func noAnswerInTimeIsUnknown() throws {
@@ -172,9 +188,26 @@ import Testing
     func refusalEndsADoubt(status: Int) throws {
         platform.behave { [.answer(500), .answer(status), .order][min($0.ordinal, 2)] }
         #expect(problem { try charge("r-1") }?.slug == "platform-error")
-        #expect(problem { try charge("r-2") }?.slug == "charge-declined")
+        let refusal = problem { try charge("r-2") }
+        #expect(refusal?.slug == "charge-declined" && refusal?.extensions["outcome"] == nil)
         #expect(try charge("r-3").receipt.requestID == "r-3")
         #expect(sentIDs() == ["r-1", "r-1", "r-3"])
+    }
+
+    @Test(
+        "a refusal that leaves the doubt does not say that nothing was charged",
+        arguments: [
+            (400, "charge-declined"), (409, "charge-declined"), (422, "charge-declined"), (401, "platform-refused-us"),
+            (429, "platform-busy"), (nil, "platform-unreachable"),
+        ] as [(Int?, String)])
+    func refusedInDoubt(status: Int?, slug: String) throws {
+        platform.behave { $0.ordinal == 0 ? .actAndAnswer(500) : .answer(status ?? 500) }
+        #expect(problem { try charge("r-1") }?.slug == "platform-error")
+        if status == nil { platform.stop() }
+        let refusal = try #require(problem { try charge("r-1") })
+        #expect(refusal.slug == slug)
+        #expect(refusal.extensions["outcome"] == "unknown" && refusal.extensions["executed"] != "no")
+        #expect(refusal.detail.contains("outcome is unknown") && !refusal.detail.contains("Nothing"))
     }
 
     @Test func unreachableSendsNothingAndPinsNothing() throws {

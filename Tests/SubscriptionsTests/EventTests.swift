@@ -132,6 +132,32 @@ import Testing
         #expect(events.first?.data["reason"]?.string == "an operator found that nothing was charged")
     }
 
+    @Test("a refusal that decided nothing is not the reason of what an operator found")
+    func refusedBeforeAnOperatorSettled() throws {
+        let ledger = shop.ledger()
+        func attempt(_ id: String) throws -> ChargeLedger.Attempt {
+            try shop.run("UPDATE charge SET lease_until = clock_timestamp() WHERE subscription_id = \(id)")
+            return try ledger.attempt(id, "r-\(id)")
+        }
+        // The platform knows the id of a doubt; or an attempt taken for dead was declined, and the next one died.
+        for (index, isSuperseded) in [false, true].enumerated() {
+            let id = try shop.subscription(id: "s\(index)", club: try shop.club(), history: [])
+            let first = try attempt(id)
+            if !isSuperseded { _ = try ledger.finish(first, .unanswered(reason: ""), cause: .test, deadline: soon) }
+            let second = try attempt(id)
+            _ = try ledger.finish(
+                isSuperseded ? first : second, .declined(status: 409, body: ""), cause: .test, deadline: soon)
+            #expect(try published(about: id).isEmpty)
+            try shop.run("UPDATE charge SET lease_until = clock_timestamp() WHERE subscription_id = \(id)")
+            let settled = try shop.run(
+                "SELECT outcome FROM settle_charge(\(first.charge), 'not-charged', NULL, 'me', 'seen')")
+            #expect(try settled[0].decode(String.self) == "settled")
+            #expect(
+                try published(about: id).map { $0.data["reason"]?.string }
+                    == ["an operator found that nothing was charged"])
+        }
+    }
+
     @Test func racingChangesOfOneSubscriptionAreNumberedWithoutGapsInTheOrderOfTheOutbox() throws {
         let club = try shop.club()
         let ids = try (0..<4).map { _ in try shop.subscription(club: club, history: [(StatusID.active, "-1 day")]) }
