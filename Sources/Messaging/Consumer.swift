@@ -28,18 +28,8 @@ final class Consumer<F: EventFunction> {
     /// minutes.
     private static var holdMilliseconds: Int { 600_000 }
 
-    /// Why a session was given up although nothing broke.
-    private enum Abandonment: Error, CustomStringConvertible {
-        case stopping
-        case databaseAway(reason: String)
-
-        var description: String {
-            switch self {
-            case .stopping: "asked to stop"
-            case .databaseAway(let reason): reason
-            }
-        }
-    }
+    /// The session was given up on request.
+    private struct Stopping: Error {}
 
     init(_ configuration: ConsumerConfiguration, _ handling: EventHandling<F>, stop: StopSignal) {
         self.configuration = configuration
@@ -56,7 +46,7 @@ final class Consumer<F: EventFunction> {
                 // Messages that are fetched while nothing can be done with them only grow old here.
                 try handling.database.execute("SELECT 1", deadline: .after(milliseconds: 2000))
                 try consume { pause.reset() }
-            } catch Abandonment.stopping {
+            } catch is Stopping {
                 return
             } catch {
                 journal.failed("\(error)")
@@ -95,7 +85,7 @@ final class Consumer<F: EventFunction> {
     private func receive(_ publisher: Publisher) throws {
         let session = publisher.session
         while true {
-            if stop.isRaised { throw Abandonment.stopping }
+            if stop.isRaised { throw Stopping() }
             while publisher.received.count < configuration.prefetch,
                 let incoming = try session.next(deadline: .after(milliseconds: 0))
             {
@@ -149,32 +139,35 @@ final class Consumer<F: EventFunction> {
         case .done, .repeated: try publisher.session.acknowledge(delivery.tag)
         case .hopeless(let reason):
             try setAside(delivery, event, publisher, isHopeless: true, reason: reason)
-        case .failed(let reason), .databaseAway(let reason):
+        case .failed(let reason), .databaseAway(let reason, _):
             try setAside(delivery, event, publisher, isHopeless: false, reason: reason)
         }
     }
 
-    /// Handles an event, as often as it takes until the database is there.
+    /// Handles an event, as often as it takes until the database is there and takes writes.
     ///
-    /// A statement that takes its server down with it must not be tried for ever: when the session breaks while the
-    /// database answers others, again and again, the event has failed.
+    /// A statement that takes its server down with it must not be tried for ever: when the event is suspect while the
+    /// database answers others, again and again, it has failed. One that is not is held for as long as it takes. The
+    /// session is closed when that is too long for the broker, once however long it is: what waits in it comes again
+    /// after the event has shown that the database is back.
     private func fate(_ event: ReceivedEvent, _ session: Session) throws -> EventHandling<F>.Fate {
         let limit = Deadline.after(milliseconds: Self.holdMilliseconds)
         var pause = Backoff(milliseconds: 50...2000)
         var breaks = 0
         while true {
             let fate = handling.handle(event)
-            guard case .databaseAway(let reason) = fate else {
+            guard case .databaseAway(let reason, let isSuspect) = fate else {
                 journal.recovered()
                 return fate
             }
             journal.failed(reason)
-            let answers = (try? handling.database.execute("SELECT 1", deadline: .after(milliseconds: 2000))) != nil
-            breaks = answers ? breaks + 1 : 0
+            let isAlone =
+                isSuspect && (try? handling.database.execute("SELECT 1", deadline: .after(milliseconds: 2000))) != nil
+            breaks = isAlone ? breaks + 1 : 0
             if breaks == 5 { return fate }
             stop.wait(milliseconds: pause.next())
-            if stop.isRaised { throw Abandonment.stopping }
-            if limit.hasPassed || !session.isOpen { throw Abandonment.databaseAway(reason: reason) }
+            if stop.isRaised { throw Stopping() }
+            if limit.hasPassed { session.close() }
         }
     }
 

@@ -30,8 +30,8 @@ struct Envelope: Sendable {
         time = attribute("time")
         sequence = attribute("sequence").flatMap { Int($0) }
         cause = EventCause(
-            traceparent: attribute("traceparent").flatMap { Identifier.isTraceparent($0) ? $0 : nil },
-            correlationID: attribute("correlationid"), causationID: attribute("causationid"))
+            checking: attribute("traceparent"), correlationID: attribute("correlationid"),
+            causationID: attribute("causationid"))
     }
 
     init(
@@ -78,6 +78,16 @@ struct Envelope: Sendable {
             text.unicodeScalars.append(digits[Int(byte & 15)])
         }
         return text
+    }
+}
+
+extension EventCause {
+    /// As somebody else tells it, without the trace and the correlation that cannot be passed on.
+    init(checking traceparent: String?, correlationID: String?, causationID: String?) {
+        self.init(
+            traceparent: traceparent.flatMap { Identifier.isTraceparent($0) ? $0 : nil },
+            correlationID: correlationID.flatMap { Identifier.isSaneRequestID($0) ? $0 : nil },
+            causationID: causationID)
     }
 }
 

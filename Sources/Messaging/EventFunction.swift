@@ -27,7 +27,7 @@ public protocol EventFunction: Sendable {
     /// Events that come together share a transaction; when one of them fails, each is handled again by itself.
     /// - Throws: ``PermanentFault`` for what can never succeed: a dead letter at once. After anything else the event is
     ///   tried again later, and is a dead letter after the last delay of `retry`. A database that cannot be reached
-    ///   costs no attempt.
+    ///   or written costs no attempt.
     func handle(_ event: CloudEvent<Payload>, in transaction: Connection, _ context: Context) throws
 }
 

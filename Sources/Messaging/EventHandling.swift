@@ -19,8 +19,9 @@ struct EventHandling<F: EventFunction>: Sendable {
         case failed(reason: String)
         /// It will never succeed.
         case hopeless(reason: String)
-        /// The database cannot be used at the moment: this says nothing about the event.
-        case databaseAway(reason: String)
+        /// The database cannot be used at the moment: this says nothing about the event, unless it is suspect of
+        /// having caused it.
+        case databaseAway(reason: String, isSuspect: Bool)
     }
 
     let function: F
@@ -51,7 +52,7 @@ struct EventHandling<F: EventFunction>: Sendable {
         } catch let error as PermanentFault {
             return .hopeless(reason: error.reason)
         } catch let error as PostgresError where error.saysDatabaseIsAway {
-            return .databaseAway(reason: "\(error)")
+            return .databaseAway(reason: "\(error)", isSuspect: error.mayBeTheStatementsFault)
         } catch {
             let problem = (error as? any ProblemConvertible)?.problem
             return .failed(reason: problem?.debug ?? problem?.detail ?? "\(error)")
@@ -111,9 +112,8 @@ struct EventHandling<F: EventFunction>: Sendable {
 
     private func context(_ event: ReceivedEvent, deadline: Deadline = .never) -> Context {
         let cause = event.envelope.cause
-        let correlation = cause.correlationID.flatMap { Identifier.isSaneRequestID($0) ? $0 : nil }
         return Context(
-            functionName: process.function, requestID: correlation ?? Identifier.uuid(),
+            functionName: process.function, requestID: cause.correlationID ?? Identifier.uuid(),
             traceparent: cause.traceparent, deadline: deadline)
     }
 
@@ -143,6 +143,16 @@ extension PostgresError {
         case .unavailable, .connectionLost: true
         case .refused(let refusal): refusal.sqlState == "25006" || refusal.sqlState.hasPrefix("53")
         case .timedOut, .unexpectedResult: false
+        }
+    }
+
+    /// Whether a statement may have brought it about, by taking its server down or by wanting more memory than there is.
+    /// A read-only server, a full disk and too many sessions are no statement's fault.
+    fileprivate var mayBeTheStatementsFault: Bool {
+        switch self {
+        case .connectionLost: true
+        case .refused(let refusal): !["25006", "53100", "53300"].contains(refusal.sqlState)
+        case .unavailable, .timedOut, .unexpectedResult: false
         }
     }
 }

@@ -40,7 +40,6 @@ struct Delivery: Sendable {
     let tag: UInt64
     /// It was given to somebody before, who did not settle it.
     let isRedelivered: Bool
-    let exchange: String
     let routingKey: String
     let message: Message
 

@@ -37,7 +37,7 @@ struct OneEvent<F: EventFunction>: Sendable {
         case .done: return report(event, "done")
         case .repeated: return report(event, "repeated")
         case .failed, .hopeless: return 1
-        case .databaseAway(let reason):
+        case .databaseAway(let reason, _):
             Journal(function: handling.process.function).failed(reason)
             return 1
         }
@@ -77,8 +77,8 @@ struct OneEvent<F: EventFunction>: Sendable {
                 id: event.id, type: event.type, source: event.source, subject: event.subject,
                 time: event.time, sequence: event.sequence,
                 cause: EventCause(
-                    traceparent: event.traceparent.flatMap { Identifier.isTraceparent($0) ? $0 : nil },
-                    correlationID: event.correlationid, causationID: event.causationid)),
+                    checking: event.traceparent, correlationID: event.correlationid,
+                    causationID: event.causationid)),
             body: [], attempt: 0)
         return (received, event.data)
     }

@@ -1,9 +1,10 @@
 internal import Postgres
 internal import Runtime
 
-/// Removes what has been published and what has been consumed long ago, a little at a time.
+/// Removes what has been published, or found that nobody wants, and what has been consumed long ago, a little at a
+/// time.
 struct OutboxPurge {
-    static let sentDays = 7
+    static let settledDays = 7
     /// Longer than any message may lie anywhere and still be delivered.
     static let inboxDays = 30
     static let intervalMilliseconds = 600_000
@@ -25,17 +26,19 @@ struct OutboxPurge {
         }
     }
 
-    /// Looks at the next rows from the oldest on, by the primary key: there is no index of what was sent, since nobody
-    /// else asks for it.
+    /// Looks at the next rows from the oldest on, by the primary key: there is no index of what is settled, since
+    /// nobody else asks for it.
     /// - Returns: whether there may be more.
     private mutating func purgeOutbox(in session: Connection, deadline: Deadline) throws -> Bool {
         let (seen, last, isYoung) = try session.execute(
             """
-            WITH old AS (SELECT position, state, settled_at < clock_timestamp() - \(Self.sentDays) * interval '1 day' AS due
+            WITH old AS (SELECT position, state,
+                                settled_at < clock_timestamp() - \(Self.settledDays) * interval '1 day' AS due
                          FROM outbox WHERE position > \(position) ORDER BY position LIMIT \(Self.batchSize)),
                  gone AS (DELETE FROM outbox USING old WHERE outbox.position = old.position
-                          AND old.state = 'sent' AND old.due)
-            SELECT count(*), coalesce(max(position), 0), coalesce(bool_or(state = 'sent' AND NOT due), false) FROM old
+                          AND old.state <> 'waiting' AND old.due)
+            SELECT count(*), coalesce(max(position), 0), coalesce(bool_or(state <> 'waiting' AND NOT due), false)
+            FROM old
             """, deadline: deadline)[0].decode(Int.self, Int.self, Bool.self)
         position = last
         return seen == Self.batchSize && !isYoung

@@ -6,7 +6,8 @@ internal import Runtime
 ///
 /// A lease on a lane keeps relays out of each other's way; it is no lock. Two that publish the same lane for a moment,
 /// because one stood still past its lease, repeat events but never bring them out of order: each takes waiting rows by
-/// position, so an event goes out for the first time only after all before it in its lane.
+/// position, so an event goes out for the first time only after all before it in its lane. Out of order comes only what
+/// was sent together with an event that the broker refused; it is sent again after that one.
 struct OutboxTable {
     struct Row {
         let position: Int

@@ -74,10 +74,14 @@ final class Relay {
         guard !lanes.isEmpty else { return 0 }
         let deadline = Deadline.after(milliseconds: Self.databaseMilliseconds)
         let rows = try table.waiting(lanes: lanes, in: database, deadline: deadline)
-        guard !rows.isEmpty else {
-            if lanes.contains(0) { try purge.step(in: database, deadline: deadline) }
-            return 0
+        if !rows.isEmpty { try publish(rows, publisher, database) }
+        if lanes.contains(0) {
+            try purge.step(in: database, deadline: .after(milliseconds: Self.databaseMilliseconds))
         }
+        return rows.count
+    }
+
+    private func publish(_ rows: [OutboxTable.Row], _ publisher: Publisher, _ database: Connection) throws {
         FaultPoint.beforePublish.reach()
         let outcomes = try publisher.publish(
             rows.map {
@@ -87,11 +91,15 @@ final class Relay {
             }, deadline: .after(milliseconds: Publisher.confirmMilliseconds))
         FaultPoint.beforeMark.reach()
         try record(rows, outcomes, database)
-        return rows.count
     }
 
+    /// What follows a refused event of its subject is not marked: it goes out again after that one.
     private func record(_ rows: [OutboxTable.Row], _ outcomes: [Publisher.Outcome], _ database: Connection) throws {
-        let settled = zip(rows, outcomes)
+        var held: Set<String?> = []
+        let settled = zip(rows, outcomes).filter { row, outcome in
+            if outcome == .refused { held.insert(row.envelope.subject) }
+            return !held.contains(row.envelope.subject)
+        }
         let lost = settled.filter { $0.1 == .unroutable }.map(\.0)
         try table.settle(
             sent: settled.filter { $0.1 == .confirmed }.map(\.0.position), unroutable: lost.map(\.position),

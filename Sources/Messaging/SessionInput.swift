@@ -23,11 +23,11 @@ extension Session {
         switch method.id {
         case AMQP_BASIC_DELIVER_METHOD:
             let deliver = decoded(amqp_basic_deliver_t.self)
-            let (exchange, key) = (String(deliver.exchange), String(deliver.routing_key))
+            let key = String(deliver.routing_key)
             return .delivery(
                 Delivery(
-                    tag: deliver.delivery_tag, isRedelivered: deliver.redelivered != 0, exchange: exchange,
-                    routingKey: key, message: try content()))
+                    tag: deliver.delivery_tag, isRedelivered: deliver.redelivered != 0, routingKey: key,
+                    message: try content()))
         case AMQP_BASIC_ACK_METHOD:
             let ack = decoded(amqp_basic_ack_t.self)
             return .settled(tag: ack.delivery_tag, multiple: ack.multiple != 0, isTaken: true)

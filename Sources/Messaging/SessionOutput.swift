@@ -105,10 +105,9 @@ extension Session {
         try check(reply, during: "reading from \(queue)")
         guard reply.reply.id == AMQP_BASIC_GET_OK_METHOD, let decoded = reply.reply.decoded else { return nil }
         let answer = decoded.assumingMemoryBound(to: amqp_basic_get_ok_t.self).pointee
-        let (exchange, key) = (String(answer.exchange), String(answer.routing_key))
+        let key = String(answer.routing_key)
         return Delivery(
-            tag: answer.delivery_tag, isRedelivered: answer.redelivered != 0, exchange: exchange, routingKey: key,
-            message: try content())
+            tag: answer.delivery_tag, isRedelivered: answer.redelivered != 0, routingKey: key, message: try content())
     }
 
     // MARK: Declaring

@@ -41,6 +41,14 @@ import Testing
         #expect(try register.count("SELECT count(*) FROM outbox") == 1, "the purchase itself is not published")
     }
 
+    @Test func aCorrelationThatCannotBeKeptIsNoReasonToRefuse() throws {
+        let made = try register.create()
+        let odd = event("e1", completed(made.email.text, "2026-11-02T00:00:00Z"))
+            .replacing(#""source""#, with: #""correlationid": "a\u0000b", "source""#)
+        #expect(try run(odd).end == .exited(0))
+        #expect(try register.customer(made.id).purchasedAt != nil)
+    }
+
     @Test("what cannot be taken leaves no trace in the inbox")
     func refusals() throws {
         let made = try register.create()

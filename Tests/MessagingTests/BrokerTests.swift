@@ -43,6 +43,13 @@ import Testing
         #expect(read.time == "2026-11-21T00:00:00Z" && read.sequence == 7 && read.cause == envelope.cause)
     }
 
+    @Test func ofAForeignCauseOnlyWhatCanBePassedOnIsRead() {
+        var message = Message(body: [])
+        message.headers = ["cloudEvents_correlationid": .text("a\u{0}b"), "cloudEvents_traceparent": .text("00-0")]
+        let cause = Envelope(message, routingKey: "a.b").cause
+        #expect(cause.correlationID == nil && cause.traceparent == nil)
+    }
+
     @Test func aCopyKeepsItsIdentityAndNothingOfTheBroker() {
         var message = Message(body: Array("{}".utf8))
         message.headers = ["x-delivery-count": .integer(3), "own": .text("kept")]

@@ -64,6 +64,32 @@ extension MessagingTests {
             #expect(try lab.deadLetters.list(deadline: Lab.soon).isEmpty)
         }
 
+        @Test func whatFollowsARefusedEventOfItsSubjectIsSentAgainAfterIt() throws {
+            let lab = try Lab(bindings: ["ledger.entry"])
+            let session = try Session(lab.address, name: "test", deadline: Lab.soon)
+            let full = "\(lab.number).full"
+            try session.declareQueue(
+                full, [("x-max-length", .integer(1)), ("x-overflow", .text("reject-publish"))], deadline: Lab.soon)
+            try session.bind(full, to: lab.topology.exchange, routingKey: "ledger.refused", deadline: Lab.soon)
+            let publisher = try Publisher(session, deadline: Lab.soon)
+            let filler = Parcel(message: Message(messageID: "filler", body: []), exchange: "", routingKey: full)
+            try Eventually.happens("the queue to be full") {
+                try publisher.publish([filler], deadline: Lab.soon) == [.refused]
+            }
+            try lab.write(1)
+            try lab.write(1, type: "ledger.refused")
+            try lab.write(2, subjects: 2)
+            let relay = try lab.relay.start()
+            defer { relay.terminate() }
+            try Eventually.happens("the refusal") { relay.lines.contains { $0.contains("did not take a message") } }
+            let sent = try lab.sql {
+                try $0.execute(
+                    "SELECT subject || sequence FROM outbox WHERE state = 'sent' ORDER BY 1", deadline: Lab.soon
+                ).map { try $0.decode(String.self) }
+            }
+            #expect(sent == ["s01", "s11", "s12"])
+        }
+
         @Test func anEventThatKillsItsConsumerHarmsNoOther() throws {
             let lab = try Lab(retry: [1], prefetch: 50, batch: 20)
             try lab.breakMode("trap")

@@ -114,8 +114,8 @@ extension MessagingTests {
             try lab.sql {
                 try $0.run(
                     script: """
-                        UPDATE outbox SET state = 'sent', settled_at = now() - interval '8 days' WHERE position <= 20;
-                        UPDATE outbox SET state = 'sent', settled_at = now() WHERE position > 20;
+                        UPDATE outbox SET state = CASE position % 2 WHEN 0 THEN 'sent' ELSE 'unroutable' END,
+                            settled_at = now() - CASE WHEN position <= 20 THEN 8 ELSE 6 END * interval '1 day';
                         INSERT INTO inbox SELECT 'ledger', n::text, now() - n * interval '1 day'
                         FROM generate_series(1, 40) n
                         """, deadline: Lab.soon)
@@ -127,6 +127,22 @@ extension MessagingTests {
             }
             relay.terminate()
             #expect(try relay.waitForEnd() == .exited(0))
+        }
+
+        @Test func longAgoIsPurgedWhileEventsWait() throws {
+            let lab = try Lab()
+            try lab.write(20)
+            try lab.sql {
+                try $0.execute(
+                    "UPDATE outbox SET state = 'sent', settled_at = now() - interval '8 days'", deadline: Lab.soon)
+            }
+            try lab.write(20_000)
+            let relay = try lab.relay.start()
+            defer { relay.terminate() }
+            try Eventually.happens("the purge") {
+                try lab.count("SELECT count(*) FROM outbox WHERE settled_at < now() - interval '7 days'") == 0
+            }
+            #expect(try lab.count("SELECT count(*) FROM outbox WHERE state = 'waiting'") > 0)
         }
     }
 }

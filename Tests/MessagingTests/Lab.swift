@@ -94,6 +94,15 @@ final class Lab: Sendable {
 
     func mend() throws { try sql { try $0.execute("DELETE FROM broken", deadline: Self.soon) } }
 
+    /// For every session from now on, as at a server that waits to take over.
+    func setReadOnly(_ isOn: Bool) throws {
+        let session = try Connection(
+            url: url, application: "test", options: ["default_transaction_read_only": "off"], deadline: Self.soon)
+        let name = url.split(separator: "/").last.map(String.init) ?? ""
+        try session.run(
+            script: "ALTER DATABASE \(name) SET default_transaction_read_only = \(isOn)", deadline: Self.soon)
+    }
+
     func effects() throws -> Int { try count("SELECT count(*) FROM effect") }
 
     /// Waits until every event has its effect, and counts one for one.

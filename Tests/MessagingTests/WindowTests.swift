@@ -87,6 +87,29 @@ extension MessagingTests {
             #expect(!lines.contains { $0.contains("set aside") })
         }
 
+        @Test func aDatabaseThatOnlyReadsCostsNoAttempt() throws {
+            let lab = try Lab()
+            let relay = try lab.relay.start()
+            try lab.write(3)
+            try Eventually.happens("the events to be sent") {
+                try lab.count("SELECT count(*) FROM outbox WHERE state <> 'sent'") == 0
+            }
+            relay.terminate()
+            #expect(try relay.waitForEnd() == .exited(0))
+            func refusals() throws -> Int {
+                try lab.count("SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()")
+            }
+            let before = try refusals()
+            try lab.setReadOnly(true)
+            let consumer = try lab.consumer.start()
+            // More often than a suspect event is tried in a row.
+            try Eventually.happens("many tries") { try refusals() >= before + 9 }
+            try lab.setReadOnly(false)
+            try lab.audit()
+            #expect(!consumer.lines.joined().contains("set aside"))
+            consumer.terminate()
+        }
+
         /// The broker is there, and says nothing.
         @Test func theBrokerStandsStill() throws {
             let lab = try Lab()
