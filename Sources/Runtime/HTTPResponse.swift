@@ -77,7 +77,6 @@ public enum JSON {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// - Parameter limit: bytes after which the rest of the text is left out.
     /// - Parameter limit: bytes, about; a longer text is cut and ends with an ellipsis.
     static func append(quoted text: String, to bytes: inout [UInt8], limit: Int = .max) {
         bytes.append(UInt8(ascii: "\""))

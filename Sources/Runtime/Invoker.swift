@@ -21,6 +21,7 @@ struct Invoker<F: HTTPFunction>: Sendable {
         var route: RouteTemplate?
         var response: HTTPResponse
         var failure: String?
+        var isBrokenOff = false
         do {
             if request.isAbandoned() { throw ClientGone() }
             let event = try event(request, requestID: requestID, route: &route)
@@ -33,6 +34,7 @@ struct Invoker<F: HTTPFunction>: Sendable {
             try send(&response, request, requestID, &transport)
         } catch let error as BrokenStream {
             failure = "broken off in the middle: \(error.cause)"
+            isBrokenOff = true
         } catch is ClientGone {
             response.status = Self.clientGone
         } catch {
@@ -40,8 +42,8 @@ struct Invoker<F: HTTPFunction>: Sendable {
             response = answer(to: error, requestID, &failure)
             if (try? send(&response, request, requestID, &transport)) == nil { response.status = Self.clientGone }
         }
-        var line = LogLine(
-            level: failure == nil || response.status < 500 ? "info" : response.status == 503 ? "warning" : "error")
+        let isFault = isBrokenOff || failure != nil && response.status >= 500
+        var line = LogLine(level: !isFault ? "info" : response.status == 503 ? "warning" : "error")
         line.add("request_id", requestID)
         line.add("trace", context.traceparent)
         line.add("function", process.function)

@@ -21,7 +21,7 @@ public struct ClubCatalogue: Sendable {
         }
     }
 
-    /// Every club in order of id; `status` is null for one whose history says nothing yet.
+    /// Every club in order of id; `status` is absent for one whose history says nothing yet.
     public func all(deadline: Deadline) throws -> [Club] {
         try database.execute(
             """

@@ -12,7 +12,7 @@ public struct SubscriptionRecords: Sendable {
         let clubID: Int?
         let customerID: String?
         let createDate: Timestamp?
-        /// Null while the history says nothing.
+        /// Absent while the history says nothing.
         let status: Status?
         let nextChange: ScheduledStatus?
         /// The latest effect date first; what lies in the future is in it.
@@ -77,7 +77,9 @@ public struct SubscriptionRecords: Sendable {
             let (club, customer, created, statusID, status) = try row.decode(
                 Int?.self, String?.self, Timestamp?.self, Int?.self, String?.self)
             let history = try history(of: subscription, connection, deadline: deadline)
-            let next = history.last { $0.isFuture }
+            // The earliest instant; of several rows for it the first, which is the one that will count.
+            let instant = history.last { $0.isFuture }?.effectDate
+            let next = history.first { $0.isFuture && $0.effectDate == instant }
             return Record(
                 id: subscription, clubID: club, customerID: customer, createDate: created,
                 status: Status(id: statusID, name: status),

@@ -1,3 +1,4 @@
+import Glibc
 import TestSupport
 import Testing
 
@@ -89,6 +90,24 @@ private struct Scripted: HTTPFunction {
         return (transport.answers, transport.bodies.map { String(decoding: $0, as: UTF8.self) })
     }
 
+    /// What is written on standard error meanwhile, by other tests too, whose lines are passed on.
+    private func standardError(_ body: () throws -> Void) throws -> String {
+        let folder = try TemporaryFolder()
+        let usual = dup(STDERR_FILENO)
+        let file = open("\(folder.path)/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        dup2(file, STDERR_FILENO)
+        defer {
+            close(file)
+            close(usual)
+        }
+        let outcome = Result { try body() }
+        dup2(usual, STDERR_FILENO)
+        let text = try folder.read("log")
+        _ = Array(text.utf8).withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        try outcome.get()
+        return text
+    }
+
     private func header(_ name: String, _ response: HTTPResponse) -> String? {
         response.headers.first { $0.name == name }?.value
     }
@@ -121,6 +140,14 @@ private struct Scripted: HTTPFunction {
         #expect(answers.count == 2)
         #expect(bodies[0].hasSuffix("half"))
         #expect(bodies[1].hasSuffix("after"))
+    }
+
+    @Test func aStreamThatFailsInTheMiddleIsLoggedAsAnError() throws {
+        let log = try standardError {
+            _ = try serve(["/do/stream-fails-inside"]) { $0.headers["x-request-id"] = "broken-off-1" }
+        }
+        let line = try #require(log.split(separator: "\n").first { $0.contains("broken-off-1") })
+        #expect(try JSONValue(parsing: String(line))["level"]?.string == "error")
     }
 
     @Test func nobodyIsAnsweredWhoHasLeft() throws {

@@ -87,6 +87,19 @@ import Testing
         #expect(try details[0].decode(String.self) == "moving away")
     }
 
+    @Test func theNextChangeIsTheLatestMadeOfThoseForTheEarliestInstant() throws {
+        try shop.run(
+            """
+            INSERT INTO subscription_status_history VALUES
+                ('first', \(subscription), 3, '9000-01-01', utc_now(), 'outside'),
+                ('first made before', \(subscription), 2, '9000-01-01', utc_now() - interval '1 day', 'outside'),
+                ('second', \(subscription), 1, '9000-01-02', utc_now(), 'outside')
+            """)
+        let record = try SubscriptionRecords(shop.database)
+            .record(of: subscription, deadline: .after(milliseconds: 20_000))
+        #expect(try JSONValue(parsing: JSON.encode(record))["next_change"]?["id"]?.integer == StatusID.paused)
+    }
+
     @Test func unknownSubscription() throws {
         let store = shop.store
         let refusal = problem {
