@@ -76,7 +76,7 @@ final class PrivateInstance: Sendable {
 
     /// Starts `taproom` for this instance and lets it run.
     func start(_ arguments: String...) throws -> ChildProcess {
-        let variables = ProcessInfo.processInfo.environment.merging(Self.environment(folder, port, platform)) { $1 }
+        let variables = Subprocess.surroundings.merging(Self.environment(folder, port, platform)) { $1 }
         return try ChildProcess(Subprocess.product("taproom"), arguments: arguments, environment: variables)
     }
 

@@ -13,7 +13,7 @@ public struct Subprocess: Sendable {
     /// - Parameters:
     ///   - program: an absolute path, or a name that is looked up in PATH.
     ///   - input: what it reads on standard input; nothing by default.
-    ///   - environment: variables beside those of the test process.
+    ///   - environment: variables beside those of the test process, see ``surroundings``.
     ///   - folder: where it runs; default where the test process does.
     /// - Throws: when the program cannot be started.
     public static func run(
@@ -32,6 +32,11 @@ public struct Subprocess: Sendable {
     /// The path of an executable of this package, built beside the tests.
     public static func product(_ name: String) -> String {
         URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appending(path: name).path
+    }
+
+    /// The environment of the test process without Taproom's own variables: they may name a shop that is in use.
+    public static var surroundings: [String: String] {
+        ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("TAPROOM_") }
     }
 
     // MARK: Starting and waiting
@@ -56,7 +61,7 @@ public struct Subprocess: Sendable {
         }
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY, 0)
-        let variables = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        let variables = surroundings.merging(environment) { $1 }
         // Swift does not see posix_spawn_file_actions_addchdir_np.
         let command = (folder.map { ["env", "--chdir=\($0)"] } ?? []) + [program] + arguments
         var words: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]

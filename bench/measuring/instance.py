@@ -6,6 +6,7 @@ import subprocess
 import sys
 from urllib.parse import unquote, urlsplit
 
+from measuring.environment import surroundings
 from measuring.statements import ROOT
 
 # Subscription n has this id, and the customer cN.
@@ -23,9 +24,9 @@ class Instance:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.environment = {
-            **os.environ, "TAPROOM_STATE": self.state, "TAPROOM_PORT": str(self.port),
-            "TAPROOM_CONFIG": os.path.join(folder, "config.json"), **environment}
+        self.environment = surroundings(
+            TAPROOM_STATE=self.state, TAPROOM_PORT=str(self.port), TAPROOM_CONFIG=os.path.join(folder, "config.json"),
+            **environment)
         self.club = None
 
     def up(self):
