@@ -31,14 +31,14 @@ up: build
 	@./taproom up
 
 down:
-	@if [ -x $(TAPROOM) ]; then $(TAPROOM) down; else echo "nothing was built here, so nothing runs"; fi
+	@$(call if-built,down,nothing was built here: nothing runs)
 
 status:
 	@./taproom status
 
 # Forgets databases, logs and everything else in the state folder. The configuration with its secrets stays.
 clean-state:
-	@if [ -x $(TAPROOM) ]; then $(TAPROOM) clean-state; else echo "nothing was built here, so there is no state"; fi
+	@$(call if-built,clean-state,nothing was built here: there is no state)
 
 # Every test, on instances of their own: the one that "make up" started is not touched. The table of charge windows
 # comes when the test process ends, so without a terminal the first faults and the runner's summary are said again as
@@ -46,9 +46,7 @@ clean-state:
 test: documents build-tests
 	@scripts/install-python test
 	@$(MAKE) --no-print-directory lint TAPROOM=.build/debug/taproom
-	@run="env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
-		-u TAPROOM_RABBITMQ_URL \
-		$(SWIFT) test --skip-build"; \
+	@run="$(SWIFT) test --skip-build"; \
 	if [ -t 1 ]; then exec $$run; fi; \
 	log=$$(mktemp); $$run >"$$log" 2>&1; rc=$$?; cat "$$log"; \
 	grep ' recorded an issue ' "$$log" | cut -c 1-200 | head -n 8; grep 'Test run with' "$$log" | tail -n 1; \
@@ -58,8 +56,6 @@ test: documents build-tests
 # progress back where nobody watches.
 soak: build-tests
 	@SOAK_CHARGES=$${SOAK_CHARGES:-100000} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
-		env -u TAPROOM_STATE -u TAPROOM_PORT -u TAPROOM_SCOPE -u TAPROOM_CONFIG -u TAPROOM_ECOMMERCE_URL \
-		-u TAPROOM_RABBITMQ_URL \
 		"$$($(SWIFT) build --show-bin-path)/taproomPackageTests.xctest" --testing-library swift-testing --filter SoakTests
 
 # The whole table, of about half an hour, and the gate: a minute or so, fails on a ratio that is 20 % from its target.
@@ -76,6 +72,15 @@ bench-short: build
 lint:
 	@$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
 	@$(TAPROOM) render --check
+
+# Runs a command of the tool. Where nothing was built nothing ran, unless what was built has been removed since.
+define if-built
+	if [ -x $(TAPROOM) ]; then $(TAPROOM) $(1); \
+	elif [ -e "$${TAPROOM_STATE:-var}/instance.json" ]; then \
+		echo "$${TAPROOM_STATE:-var} has an instance and the tool is not built: run make build, then make $(1)" >&2; \
+		exit 1; \
+	else echo "$(2)"; fi
+endef
 
 # Shows a command's output only when it fails, or as it comes on a terminal.
 define quietly

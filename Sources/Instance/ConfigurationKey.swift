@@ -58,7 +58,7 @@ struct ConfigurationKey: Sendable {
             ConfigurationKey(
                 path: "billing.time_zone", standard: "UTC",
                 fix: "give a name of the IANA time zone database, such as America/Sao_Paulo",
-                accepts: { $0 == "UTC" || TimeZone.knownTimeZoneIdentifiers.contains($0) }),
+                accepts: { $0 == "UTC" || $0.contains("/") && TimeZone(identifier: $0) != nil }),
             ConfigurationKey(
                 path: "gateway.port", standard: "8080", fix: "give a whole number from 1 to 65535",
                 accepts: { Int($0).map { (1...65535).contains($0) } ?? false }),

@@ -3,9 +3,12 @@ import Glibc
 
 extension Placement {
     /// Makes the state folder and answers its absolute path without symbolic links.
+    /// - Throws: also for a folder that holds anything else than an instance, which would go with it.
     public static func makeState(_ path: String, accounts: Accounts) throws -> String {
         let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
-        if !FileManager.default.fileExists(atPath: absolute) {
+        if FileManager.default.fileExists(atPath: absolute) {
+            try refuseForeign(absolute)
+        } else {
             // Readable by all only where other users must get through it; secrets inside have modes of their own.
             let mode = accounts.switchesUser ? 0o755 : 0o700
             try FileManager.default.createDirectory(
@@ -13,6 +16,22 @@ extension Placement {
             chmod(absolute, mode_t(mode))
         }
         return resolve(absolute)
+    }
+
+    /// What an instance makes in its state folder; each for a moment with `.new.` and a pid at its end.
+    private static let own: Set = [
+        "bin", "documents", "instance.json", "lock", "log", "nginx.conf", "postgres", "postgres.password",
+        "queues.json", "rabbitmq", "run", "supervisord.conf", "tmp",
+    ]
+
+    /// Throws for a folder without an instance's record that holds what no instance made, such as /var.
+    static func refuseForeign(_ state: String) throws {
+        let entries = try FileManager.default.contentsOfDirectory(atPath: state)
+        let foreign = entries.sorted().first { !own.contains($0.components(separatedBy: ".new.")[0]) }
+        guard let foreign, !entries.contains("instance.json") else { return }
+        throw InstanceError(
+            "\(state) is no state folder: it holds \(foreign), which no instance made; "
+                + "set TAPROOM_STATE to a folder that is empty or not there yet")
     }
 
     /// The absolute path without symbolic links; of a path that is not there, the absolute path.

@@ -5,13 +5,18 @@ import Glibc
 struct Orphans {
     let placement: Placement
 
-    /// Found by what they execute and by the instance's own paths among their arguments, never by name alone.
+    /// Found by what they execute and by the instance's own paths in their arguments, environment and open files, never
+    /// by name alone.
     func find() -> [RunningProcess] {
         RunningProcess.all().filter { process in
             if let executable = process.executable, executable.hasPrefix(placement.executables + "/") { return true }
-            let line = process.command.joined(separator: " ")
             switch process.program.replacingOccurrences(of: " (deleted)", with: "") {
-            case "nginx": return line.contains(placement.nginxConfiguration)
+            // Its workers show no arguments, and outlive it when it is killed.
+            case "nginx": return process.hasOpen(placement.logs + "/nginx.log")
+            // A function's holder: nothing but supervisord's own variable tells whose it is.
+            case "sleep":
+                let control = "unix://\(placement.functionSockets)/supervisor.sock"
+                return process.environment("SUPERVISOR_SERVER_URL") == control
             case "postgres": return process.command.contains(placement.cluster)
             // RabbitMQ's virtual machine, whose home is the node's folder.
             case "beam.smp": return process.command.contains(placement.brokerHome)

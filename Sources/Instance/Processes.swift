@@ -38,6 +38,22 @@ struct RunningProcess: Equatable {
     /// Whether it still runs a file that has been replaced since.
     var runsReplacedExecutable: Bool { executable?.hasSuffix(" (deleted)") ?? false }
 
+    /// A variable of the environment it was started with; `nil` also when that is not ours to see.
+    func environment(_ name: String) -> String? {
+        let data = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
+        let entry = data.split(separator: 0).first { $0.starts(with: "\(name)=".utf8) }
+        return entry.map { String(decoding: $0.dropFirst(name.utf8.count + 1), as: UTF8.self) }
+    }
+
+    /// Whether it has this file open; false also when that is not ours to see.
+    func hasOpen(_ path: String) -> Bool {
+        let folder = "/proc/\(pid)/fd"
+        let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return files.contains {
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")) == path
+        }
+    }
+
     var program: String { executable.map { ($0 as NSString).lastPathComponent } ?? "" }
 }
 

@@ -58,11 +58,16 @@ public struct Shutdown {
     }
 
     /// Stops it and removes everything it ever wrote.
-    public func forget() throws {
-        try run()
+    /// - Returns: whether there was anything.
+    /// - Throws: also for a folder that holds anything else than an instance; nothing is removed then.
+    public func forget() throws -> Bool {
         let state = project.state
-        try InstanceRecord.load(state: state)?.placement.remove()
-        let isOurs = FileManager.default.fileExists(atPath: state + "/lock")
-        if isOurs { try FileManager.default.removeItem(atPath: state) }
+        guard FileManager.default.fileExists(atPath: state) else { return false }
+        try Placement.refuseForeign(state)
+        try run()
+        // Without a record there is what a start left that was cut short before it wrote one.
+        let record = try InstanceRecord.load(state: state)
+        try (record?.placement ?? Placement(state: state, data: state, run: state + "/run")).remove()
+        return true
     }
 }

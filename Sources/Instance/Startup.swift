@@ -43,8 +43,10 @@ public struct Startup {
         let queues = BrokerQueues(instance: instance)
         // What works with the broker starts when its queues are there.
         let isDeclared = try declareEarly(queues)
+        // What runs already waits for a broker that is away by itself.
+        let ran = instance.isRunning
         try progress.step("Starting nginx and the functions") {
-            try startPrograms(instance, accounts, embedded, withoutBroker: !isDeclared)
+            try startPrograms(instance, accounts, embedded, withoutBroker: !isDeclared && !ran)
         }
         try embedded.waitForDatabases(progress)
         try Schema(project: project, record: instance.record).upgrade(progress)
@@ -124,19 +126,24 @@ public struct Startup {
     ) throws {
         let placement = instance.placement
         let deployment = instance.deployment(accounts)
-        let gatewayChanged = try writeFile(
-            placement.nginxConfiguration, Data(instance.manifest.nginxConfiguration(deployment).utf8), mode: 0o600)
+        let gateway = Data(instance.manifest.nginxConfiguration(deployment).utf8)
         let supervision = try instance.manifest.supervisordConfiguration(
             deployment, extraPrograms: [instance.nginxProgram()] + embedded.programs(), withoutBroker: withoutBroker)
-        try writeFile(placement.supervisorConfiguration, Data(supervision.utf8), mode: 0o600)
+        let candidate = placement.nginxConfiguration + ".new.\(getpid())"
+        try writeFile(candidate, gateway, mode: 0o600)
+        defer { unlink(candidate) }
         _ = try Subprocess.check([
-            try Subprocess.find("nginx"), "-t", "-q", "-e", placement.logs + "/nginx.log", "-c",
-            placement.nginxConfiguration,
+            try Subprocess.find("nginx"), "-t", "-q", "-e", placement.logs + "/nginx.log", "-c", candidate,
         ])
-        guard instance.isRunning else { return try instance.supervisor.start() }
-        let before = try instance.supervisor.status().first { $0.group == "nginx" }
+        try writeFile(placement.supervisorConfiguration, Data(supervision.utf8), mode: 0o600)
+        guard instance.isRunning else {
+            try writeFile(placement.nginxConfiguration, gateway, mode: 0o600)
+            return try instance.supervisor.start()
+        }
         try instance.supervisor.update()
-        let after = try instance.supervisor.status().first { $0.group == "nginx" }
-        if gatewayChanged, let pid = after?.pid, pid == before?.pid { kill(pid_t(pid), SIGHUP) }
+        // Last, so that the next start finds it unchanged only when nginx was told to read it.
+        guard try writeFile(placement.nginxConfiguration, gateway, mode: 0o600) else { return }
+        let nginx = try instance.supervisor.status().first { $0.group == "nginx" }
+        if let pid = nginx?.pid { kill(pid_t(pid), SIGHUP) }
     }
 }

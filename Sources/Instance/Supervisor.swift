@@ -10,6 +10,8 @@ public struct SupervisedProcess: Sendable, Equatable {
     public let state: String
     public let pid: Int?
 
+    public var isRunning: Bool { state == "RUNNING" }
+
     /// What supervisorctl takes for it.
     var address: String { group == name ? name : "\(group):\(name)" }
 

@@ -19,7 +19,8 @@ struct CleanState: ParsableCommand {
     func run() throws {
         let project = try Project.find()
         let progress = Progress()
-        try Shutdown(project: project, progress: progress).forget()
-        progress.say("\(project.state) is forgotten.")
+        let state = project.state
+        let was = try Shutdown(project: project, progress: progress).forget()
+        progress.say(was ? "\(state) is forgotten." : "There is no \(state) to forget.")
     }
 }

@@ -18,6 +18,10 @@ struct Logs: ParsableCommand {
     @Argument(help: "A function, or nginx, postgres, rabbitmq, supervisord.")
     var function: String?
 
+    func validate() throws {
+        if lines < 0 { throw ValidationError("--lines must be 0 or more, not \(lines)") }
+    }
+
     func run() throws {
         let instance = try Instance.started(try Project.find())
         let names = try function.map { [try instance.logName($0)] } ?? instance.logNames

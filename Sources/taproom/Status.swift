@@ -39,14 +39,23 @@ struct Status: ParsableCommand {
         } else {
             try show(instance, functions)
         }
-        guard json || functions.allSatisfy(\.isInOrder) else { throw ExitCode(3) }
+        let isInOrder = try functions.allSatisfy(\.isInOrder) && others(instance, functions).allSatisfy(\.isRunning)
+        guard json || isInOrder else { throw ExitCode(3) }
+    }
+
+    /// nginx, and what is embedded.
+    private func others(
+        _ instance: Instance, _ functions: [Instance.FunctionStatus]
+    ) throws -> [SupervisedProcess] {
+        try instance.processes().filter { process in !functions.contains { $0.name == process.group } }
     }
 
     private func show(_ instance: Instance, _ functions: [Instance.FunctionStatus]) throws {
         print("gateway  \(instance.record.gateway)   scope \(instance.record.scope)")
         print("state    \(instance.record.state)")
-        let others = try instance.processes().filter { process in !functions.contains { $0.name == process.group } }
-        var rows = others.map { ($0.group, $0.state.lowercased(), $0.pid.map(String.init) ?? "") }
+        var rows = try others(instance, functions).map {
+            ($0.group, $0.state.lowercased(), $0.pid.map(String.init) ?? "")
+        }
         rows += functions.map { function in
             let pids = function.pids.map(String.init).joined(separator: " ")
             return (function.name, function.state, pids + (function.trigger.map { "   \($0)" } ?? ""))

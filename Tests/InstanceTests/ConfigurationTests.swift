@@ -45,6 +45,10 @@ struct ConfigurationTests {
         #expect(configuration.gatewayPort == 9100)
         #expect(configuration.ecommerceURL == "http://127.0.0.1:9/shop")
         #expect(configuration.billingTimeZone == "America/Sao_Paulo")
+        for zone in ["UTC", "Etc/UTC", "Asia/Kolkata", "America/Argentina/Buenos_Aires"] {
+            let configuration = try read(Self.complete, environment: ["TAPROOM_BILLING_TIME_ZONE": zone])
+            #expect(configuration.billingTimeZone == zone)
+        }
         #expect(configuration.ecommerceKey == "k")
         #expect(!configuration.isEmbedded)
     }

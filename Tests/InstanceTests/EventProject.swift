@@ -43,7 +43,8 @@ final class EventProject: Sendable {
     }
 
     /// Writes functions.yml.
-    func write(queue: String, routingKey: String = "order.*") throws {
+    /// - Parameter more: a line for one more function.
+    func write(queue: String, routingKey: String = "order.*", more: String = "") throws {
         try folder.write(
             "functions.yml",
             """
@@ -61,6 +62,7 @@ final class EventProject: Sendable {
                   OUTBOX_SIGNAL: ${param:signals.shop}
                   PROBE_FOLDER: \(folder.path)/probes
                 events: [{outbox: {service: shop, exchange: shop.events}}]
+            \(more)
 
             """)
     }

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 
+import class TestSupport.ChildProcess
 import enum TestSupport.Loopback
 import class TestSupport.TemporaryFolder
 import class TestSupport.Watchdog
@@ -48,12 +49,19 @@ final class PrivateInstance: Sendable {
 
     /// - Parameter variables: of the environment, beside those that make the instance private.
     func run(_ arguments: String..., port: Int? = nil, variables: [String: String] = [:]) throws -> Subprocess {
-        try Subprocess.run(
-            [tool] + arguments,
-            environment: [
-                "TAPROOM_STATE": state, "TAPROOM_PORT": "\(port ?? self.port)",
-                "TAPROOM_CONFIG": folder.path + "/config.json", "PATH": Subprocess.searchPath,
-            ].merging(variables) { $1 })
+        try Subprocess.run([tool] + arguments, environment: environment(port: port).merging(variables) { $1 })
+    }
+
+    /// Starts the tool and lets it run, outside of this project, which it would take for its own.
+    func start(_ arguments: String...) throws -> ChildProcess {
+        try ChildProcess("/usr/bin/env", arguments: ["--chdir=/", tool] + arguments, environment: environment())
+    }
+
+    private func environment(port: Int? = nil) -> [String: String] {
+        [
+            "TAPROOM_STATE": state, "TAPROOM_PORT": "\(port ?? self.port)",
+            "TAPROOM_CONFIG": folder.path + "/config.json", "PATH": Subprocess.searchPath,
+        ]
     }
 
     /// What `status --json` promises to other programs.

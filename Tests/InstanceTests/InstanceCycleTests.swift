@@ -47,10 +47,8 @@ struct InstanceCycleTests {
         }
 
         let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
-        kill(try #require(Supervisor(placement: placement).process).pid, SIGKILL)
-        let third = try instance.run("up")
-        #expect(third.status == 0, "\(third.output)\(third.errors)")
-        #expect(instance.gateway.get("/readyz")?.status == 200)
+        try statusSeesNginx(instance, placement)
+        try nothingOutlivesSupervisord(instance, placement)
 
         let down = try instance.run("down")
         #expect(down.status == 0, "\(down.errors)")
@@ -61,6 +59,32 @@ struct InstanceCycleTests {
 
         #expect(try instance.run("clean-state").status == 0)
         #expect(!FileManager.default.fileExists(atPath: instance.state))
+    }
+
+    private func statusSeesNginx(_ instance: PrivateInstance, _ placement: Placement) throws {
+        #expect(try instance.run("status").status == 0)
+        for (verb, status) in [("stop", 3), ("start", 0)] as [(String, Int32)] {
+            _ = try Subprocess.check([
+                Subprocess.find("supervisorctl"), "-c", placement.supervisorConfiguration, verb, "nginx",
+            ])
+            #expect(try instance.run("status").status == status, "after \(verb)")
+        }
+    }
+
+    /// Neither what only holds a socket nor nginx's workers, whom their master does not stop when it is killed, too.
+    private func nothingOutlivesSupervisord(_ instance: PrivateInstance, _ placement: Placement) throws {
+        let supervisor = Supervisor(placement: placement)
+        let processes = try supervisor.status().compactMap { process in
+            process.pid.flatMap { RunningProcess(pid: pid_t($0)) }
+        }
+        let nginx = try #require(processes.first { $0.program == "nginx" })
+        let workers = RunningProcess.all().filter { $0.parent == nginx.pid }
+        #expect(!workers.isEmpty)
+        for process in [try #require(supervisor.process), nginx] { kill(process.pid, SIGKILL) }
+        let up = try instance.run("up")
+        #expect(up.status == 0, "\(up.output)\(up.errors)")
+        #expect(instance.gateway.get("/readyz")?.status == 200)
+        #expect((processes + workers).filter(\.isAlive).map(\.command) == [])
     }
 
     /// Each role reads and writes its own tables, empties them, and cannot even connect to the others'.
@@ -126,6 +150,27 @@ struct InstanceCycleTests {
         for folder in [placement.state, placement.data, placement.run] {
             #expect(!FileManager.default.fileExists(atPath: folder))
         }
+    }
+
+    @Test func `a folder of somebody else's is no state folder`() throws {
+        let instance = try PrivateInstance(folder: TemporaryFolder())
+        try instance.folder.write("other/lock", "")
+        try instance.folder.write("other/lib/data", "theirs")
+        let other = instance.folder.path + "/other"
+        for command in ["up", "clean-state"] {
+            let refused = try instance.run(command, variables: ["TAPROOM_STATE": other])
+            #expect(refused.status != 0)
+            #expect(refused.errors.contains("\(other) is no state folder: it holds lib"), "\(refused.errors)")
+        }
+        #expect(try instance.folder.read("other/lib/data") == "theirs")
+        // What a start left that was cut short before it wrote its record.
+        try instance.folder.remove("other/lib/data")
+        rmdir(other + "/lib")
+        mkdir(other + "/log", 0o755)
+        #expect(try instance.run("clean-state", variables: ["TAPROOM_STATE": other]).status == 0)
+        #expect(!FileManager.default.fileExists(atPath: other))
+        let nothing = try instance.run("clean-state", variables: ["TAPROOM_STATE": other])
+        #expect(nothing.output == "There is no \(other) to forget.\n")
     }
 
     @Test func `a taken port is named with the way out`() throws {
