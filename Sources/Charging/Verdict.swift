@@ -5,7 +5,7 @@ internal import Runtime
 public enum Verdict: Sendable {
     /// The order was made; its JSON text.
     case charged(status: Int, order: String)
-    /// The platform refused the order: 400, 402, 404, 409, 410, 422.
+    /// The platform refused the order: 400, 402, 404, 409, 410, 422. Of an order in doubt only 402 settles anything.
     case declined(status: Int, body: String)
     /// It refused our credentials: 401, 403.
     case refusedUs(status: Int, body: String)

@@ -1,3 +1,4 @@
+import Glibc
 public import Postgres
 public import Runtime
 
@@ -19,13 +20,39 @@ public struct EligibilityUpkeep {
     /// Makes all intervals anew, without keeping anybody from reading or writing meanwhile.
     /// - Returns: how many subscriptions are left to do because somebody is writing them. The definition decides for
     ///   these, and whoever lists the eligible next settles them.
+    /// - Throws: `RebuildPostponed` when other sessions kept it from beginning.
     public func rebuild(deadline: Deadline) throws -> Int {
         try connection.execute("INSERT INTO unsettled_subscription VALUES (NULL)", deadline: deadline)
-        while try count("SELECT settle_subscriptions(20000)", deadline: deadline) > 0 {}
-        return try count("SELECT count(*) FROM unsettled_subscription", deadline: deadline)
+        var patience = Self.patience
+        while true {
+            let settled = try connection.execute("SELECT settle_subscriptions(20000)", deadline: deadline)[0]
+            if try settled.decode(Int.self) > 0 {
+                patience = Self.patience
+                continue
+            }
+            // None: nobody is left, or somebody writes those who are, or another session is settling.
+            let (left, isAll) = try connection.execute(
+                """
+                SELECT count(DISTINCT subscription_id), count(*) > count(subscription_id) FROM unsettled_subscription
+                """, deadline: deadline)[0].decode(Int.self, Bool.self)
+            if left == 0, !isAll { return 0 }
+            if patience.hasPassed {
+                // The row without an id stands for all subscriptions.
+                if isAll { throw RebuildPostponed() }
+                return left
+            }
+            usleep(100_000)
+        }
     }
 
-    private func count(_ sql: SQL, deadline: Deadline) throws -> Int {
-        try connection.execute(sql, deadline: deadline)[0].decode(Int.self)
+    /// How long to try again without any progress.
+    private static var patience: Deadline { .after(milliseconds: 10_000) }
+}
+
+/// No interval was made anew, because other sessions were settling all the time.
+public struct RebuildPostponed: Error, CustomStringConvertible {
+    public var description: String {
+        "nothing was rebuilt, because another session is settling subscriptions. Until it is, the histories decide for "
+            + "all of them. Run this again"
     }
 }

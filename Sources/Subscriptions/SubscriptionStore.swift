@@ -45,7 +45,7 @@ public struct SubscriptionStore: Sendable {
         do {
             let asked = NewSubscription(club: club, customer: customer, cause: cause)
             return try subscribing.answer(asked, deadline: deadline).get()
-        } catch let error as PostgresError where error.sqlState == SQLState.foreignKeyViolation {
+        } catch let error as PostgresError where error.isMissingReference {
             // The club was deleted between the check and the row.
             throw SubscriptionProblem.clubNotFound(String(club))
         }
@@ -72,7 +72,7 @@ public struct SubscriptionStore: Sendable {
             details: details, cause: cause)
         do {
             return try changing.answer(change, deadline: deadline).get()
-        } catch let error as PostgresError where error.sqlState == SQLState.foreignKeyViolation {
+        } catch let error as PostgresError where error.isMissingReference {
             throw SubscriptionProblem.subscriptionNotFound(subscription)
         }
     }
@@ -146,6 +146,11 @@ private func isSuccess<Value>(_ answer: Result<Value, Problem>) -> Bool {
     if case .success = answer { true } else { false }
 }
 
-enum SQLState {
-    static let foreignKeyViolation = "23503"
+extension PostgresError {
+    /// Whether a row names a club or subscription that is gone. A status that is gone is no fault of the caller's: its
+    /// seed row was deleted.
+    fileprivate var isMissingReference: Bool {
+        guard case .refused(let refusal) = self, refusal.sqlState == "23503" else { return false }
+        return refusal.constraint != "subscription_status_history_status_id_fkey"
+    }
 }

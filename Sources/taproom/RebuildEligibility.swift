@@ -18,7 +18,8 @@ struct RebuildEligibility: ParsableCommand {
         let scope = try Project.find().scope(options.scope)
         let url = try ScopeDatabases(scope: scope, file: nil).url(service: "subscriptions")
         let connection = try Connection(
-            url: url, application: "taproom rebuild-eligibility", deadline: .after(milliseconds: 5000))
+            url: url, application: "taproom rebuild-eligibility",
+            options: ["statement_timeout": "0"], deadline: .after(milliseconds: 5000))
         let left = try EligibilityUpkeep(connection).rebuild(deadline: .never)
         print(left == 0 ? "Rebuilt." : "Rebuilt, but for \(left) that are being written and settle by themselves.")
     }

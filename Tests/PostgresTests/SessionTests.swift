@@ -53,6 +53,21 @@ import Testing
         #expect(try sessions() <= 32)
     }
 
+    @Test func settingsHoldWhateverTheServersDefaults() throws {
+        let name = try observer.execute("SELECT current_database()", deadline: soon)[0].decode(String.self)
+        for setting in ["default_transaction_isolation = serializable", "timezone = 'Asia/Tokyo'", "jit = on"] {
+            try observer.run(script: "ALTER DATABASE \(name) SET \(setting)", deadline: soon)
+        }
+        let rows = try database.execute(
+            """
+            SELECT current_setting('transaction_isolation'), current_setting('timezone'), current_setting('jit'),
+                   current_setting('statement_timeout')
+            """, deadline: soon)
+        #expect(
+            try rows[0].decode(String.self, String.self, String.self, String.self)
+                == ("read committed", "UTC", "off", "0"))
+    }
+
     @Test func everySessionEndsWithItsDatabase() throws {
         do {
             let passing = Database(url: url, application: "sessions")

@@ -172,6 +172,20 @@ import Testing
         #expect(kept == ["r-2"])
     }
 
+    @Test func whatEndsADoubtGoesDownToWhatItWas() throws {
+        func text() throws -> String {
+            try shop.run("SELECT prosrc FROM pg_proc WHERE proname = 'finish_charge'")[0].decode(String.self)
+        }
+        let now = try text()
+        try shop.migrator().downgrade(to: "78da82a6e293")
+        let before = try text()
+        try shop.migrator().downgrade(to: "c7e4a90d5b62")
+        try shop.migrator().upgrade(to: "78da82a6e293")
+        #expect(try text() == before && before != now)
+        try shop.migrator().upgrade()
+        #expect(try text() == now)
+    }
+
     private func isSomebodyWaiting() throws -> Bool {
         try shop.count(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'") > 0

@@ -72,6 +72,21 @@ import Testing
         #expect(platform.orders == ["r-2": 1])
     }
 
+    @Test("an order that the platform does not know stays in doubt, backs off and waits for an operator")
+    func unknownToThePlatform() throws {
+        try doubt("r-1")
+        platform.behave { _ in .answer(404) }
+        for _ in 1...2 {
+            try letTimePass()
+            #expect(try settle() == [0, 0, 1, 0])
+        }
+        #expect(try desk.settle(.test(milliseconds: 55_000)).inDoubt == 1)
+        #expect(try charge(of: subscription) == ("unknown", 3, "r-1"), "not due before half an hour is over")
+        #expect(try decide("charged", "A-1") == "settled")
+        #expect(try desk.charge(subscription: subscription, request: "r-2", .test()).isReplay)
+        #expect(platform.orders == ["r-1": 1])
+    }
+
     @Test func nobodySettlesWhatIsBeingSent() throws {
         let gate = Gate()
         platform.behave { _ in .holdAfterActing(gate) }

@@ -190,4 +190,49 @@ import Testing
         #expect(try upkeep.wrong(deadline: limit).count == 0)
         #expect(try shop.eligible() == ["new", ids[2]])
     }
+
+    @Test("a rebuild waits while another session settles, and says so when nothing came of it")
+    func rebuildBesideAnother() throws {
+        let shop = try Shop()
+        _ = try shop.subscription(club: try shop.club(), history: [(1, "-2 days")])
+        let (url, other) = (shop.url, try shop.session())
+        // As settle_subscriptions takes it.
+        let settle = "BEGIN; SELECT pg_advisory_xact_lock(1635018102, -1)"
+        func rebuild() -> Background<Int> {
+            Background {
+                let limit = Deadline.after(milliseconds: 60_000)
+                let connection = try Connection(url: url, application: "rebuild", deadline: limit)
+                return try EligibilityUpkeep(connection).rebuild(deadline: limit)
+            }
+        }
+        try other.run(script: settle, deadline: .never)
+        let patient = rebuild()
+        try Eventually.happens("the rebuild to find that nothing was settled") {
+            try shop.count(
+                """
+                SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'rebuild'
+                    AND query LIKE '%FROM unsettled_subscription%'
+                """) == 1
+        }
+        try other.run(script: "COMMIT", deadline: .never)
+        #expect(try patient.value() == 0)
+        #expect(try shop.count("SELECT count(*) FROM unsettled_subscription") == 0)
+
+        try other.run(script: settle, deadline: .never)
+        let postponed = #expect(throws: (any Error).self) { try rebuild().value() }
+        #expect(postponed.map { "\($0)" }?.contains("nothing was rebuilt") == true)
+    }
+
+    @Test("taproom rebuild-eligibility works whatever isolation the server has as its default")
+    func rebuildWithAnotherIsolation() throws {
+        let shop = try Shop()
+        let name = shop.url.split(separator: "/").last.map(String.init) ?? ""
+        try shop.run(SQL(unsafeText: "ALTER DATABASE \(name) SET default_transaction_isolation = 'repeatable read'"))
+        let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let run = try Subprocess.run(
+            Subprocess.product("taproom"), ["rebuild-eligibility"],
+            environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": shop.url], folder: root)
+        #expect(run.status == 0 && run.output == "Rebuilt.\n", "\(run.output)\(run.errors)")
+    }
 }

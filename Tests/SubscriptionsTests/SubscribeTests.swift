@@ -1,3 +1,4 @@
+import Events
 import Postgres
 import Runtime
 import Subscriptions
@@ -42,6 +43,54 @@ import Testing
         #expect(outcomes.count { $0 == "409 already-subscribed \(id)" } == 99)
         #expect(try shop.count("SELECT count(*) FROM subscription") == 1)
         #expect(try shop.count("SELECT count(*) FROM subscription_status_history") == 1)
+    }
+
+    @Test("where transactions keep their first snapshot by default, who waited for another's subscription sees it")
+    func snapshotsByDefault() throws {
+        let club = try shop.club()
+        let first = try shop.session()
+        let name = try shop.run("SELECT current_database()")[0].decode(String.self)
+        try first.run(
+            script: "ALTER DATABASE \(name) SET default_transaction_isolation = 'repeatable read'", deadline: .never)
+        try first.execute("BEGIN", deadline: .never)
+        try first.execute(
+            "SELECT subscribe(\([Int(club)]), '{racer}', '{s}', \([Identifier.uuid()]), '{NULL}', '{NULL}', false)",
+            deadline: .never)
+        let later = SubscriptionStore(Database(url: shop.url, application: "later"), RelaySignal(Settings([:])))
+        let second = Background {
+            problem {
+                _ = try later.subscribe(
+                    customer: "racer", toClub: club, cause: .test, deadline: .after(milliseconds: 60_000))
+            }?.slug
+        }
+        try Eventually.happens("the second to wait") {
+            try shop.count(
+                """
+                SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'later' AND wait_event = 'advisory'
+                """) == 1
+        }
+        try first.execute("COMMIT", deadline: .never)
+        #expect(try second.value() == "already-subscribed")
+        #expect(try shop.count("SELECT count(*) FROM subscription") == 1)
+    }
+
+    @Test("without its seed row a status is not said to be an unknown club or subscription")
+    func statusesGone() throws {
+        let club = try shop.club()
+        let id = try shop.subscription(club: club, history: [])
+        try shop.run("TRUNCATE status CASCADE")
+        let constraint = "subscription_status_history_status_id_fkey"
+        let refusals = [
+            problem { _ = try subscribe("a", club) },
+            problem {
+                _ = try shop.store.changeStatus(
+                    of: id, to: StatusID.paused, effectDate: nil, returnAfterDays: nil, details: nil, cause: .test,
+                    deadline: .after(milliseconds: 20_000))
+            },
+        ]
+        #expect(refusals.map { $0?.status } == [500, 500])
+        #expect(refusals.allSatisfy { $0?.debug?.contains(constraint) == true })
     }
 
     @Test("a first subscription of any status stands in the way of a second", arguments: 1...3)
