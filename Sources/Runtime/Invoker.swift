@@ -31,7 +31,7 @@ struct Invoker<F: HTTPFunction>: Sendable {
             response = answer(to: error, requestID, &failure)
         }
         do {
-            try send(&response, request, requestID, &transport)
+            try send(&response, request, context, &transport)
         } catch let error as BrokenStream {
             failure = "broken off in the middle: \(error.cause)"
             isBrokenOff = true
@@ -40,7 +40,7 @@ struct Invoker<F: HTTPFunction>: Sendable {
         } catch {
             // The body failed before its first byte: the client can still be told.
             response = answer(to: error, requestID, &failure)
-            if (try? send(&response, request, requestID, &transport)) == nil { response.status = Self.clientGone }
+            if (try? send(&response, request, context, &transport)) == nil { response.status = Self.clientGone }
         }
         let isFault = isBrokenOff || failure != nil && response.status >= 500
         var line = LogLine(level: !isFault ? "info" : response.status == 503 ? "warning" : "error")
@@ -116,11 +116,12 @@ struct Invoker<F: HTTPFunction>: Sendable {
     }
 
     private func send(
-        _ response: inout HTTPResponse, _ request: Request, _ requestID: String,
+        _ response: inout HTTPResponse, _ request: Request, _ context: Context,
         _ transport: inout some Transport & ~Copyable
     ) throws {
         if response.status == Self.clientGone { throw ClientGone() }
-        response.headers.append(("X-Request-Id", requestID))
+        response.headers.append(("X-Request-Id", context.requestID))
+        response.headers.append(("traceparent", context.traceparent))
         try transport.send(response, withBody: request.method != "HEAD")
     }
 

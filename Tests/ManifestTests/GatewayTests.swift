@@ -158,8 +158,11 @@ import Testing
         let writer = try gateway.stub("writer", .answers(body: "written"))
         #expect(try gateway.send("GET", "/things").values("access-control-allow-origin") == ["*"])
         #expect(try gateway.send("GET", "/things").values("access-control-allow-methods").isEmpty)
+        #expect(
+            try gateway.send("GET", "/things").values("access-control-expose-headers")
+                == ["x-request-id, traceparent, location, link, etag, retry-after, idempotent-replayed"])
         #expect(try gateway.send("POST", "/things").values("access-control-allow-origin").isEmpty)
         #expect(try gateway.send("GET", "/things/new").values("access-control-allow-origin").isEmpty)
-        #expect(reader.requests.count == 3 && writer.requests.count == 1)
+        #expect(reader.requests.count == 4 && writer.requests.count == 1)
     }
 }

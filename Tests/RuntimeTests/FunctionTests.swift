@@ -93,6 +93,7 @@ import Testing
             let logged = try #require(line["trace"]?.string)
             #expect(Identifier.isTraceparent(logged))
             #expect((logged == parent) == (parent == trace))
+            #expect(answer.headers.values("traceparent") == [logged])
         }
     }
 

@@ -129,6 +129,14 @@ private struct Scripted: HTTPFunction {
         #expect(bodies[0].contains("urn:request:\(made)"))
     }
 
+    @Test func anAnswerCarriesTheTrace() throws {
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        let (answers, _) = try serve(["/do/a", "/none", "/do/throw"]) { $0.headers["traceparent"] = trace }
+        #expect(answers.map { header("traceparent", $0) } == [trace, trace, trace])
+        let made = try serve(["/do/a"]) { $0.headers["traceparent"] = "00-0-0-00" }.answers
+        #expect(Identifier.isTraceparent(header("traceparent", made[0]) ?? ""))
+    }
+
     @Test func aStreamThatFailsBeforeItsFirstByteIsAProblem() throws {
         let (answers, bodies) = try serve(["/do/stream-fails-before", "/do/stream-refuses-before", "/do/stream"])
         #expect(answers.map(\.status) == [500, 503, 200])

@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -174,6 +175,7 @@ import Testing
     @Test func requestsInHandAreFinishedAfterSIGTERM() throws {
         let database = try StreamListener()
         let function = try subscribe(concurrency: 3, database: database.port)
+        let idle = try Self.sockets(of: function.process.pid)
         let probes = try (0..<3).map { _ in
             let probe = try FastCGIProbe(path: function.socketPath)
             try probe.send(FastCGIProbe.records("POST", Self.target, body: Self.body(21)))
@@ -182,9 +184,20 @@ import Testing
         // Two statements run at a time; the third request waits for one to end.
         let sessions = (0..<2).map { _ in database.accept() }
         #expect(sessions.allSatisfy { $0 != nil })
+        try Eventually.happens("all three to be in hand") {
+            try Self.sockets(of: function.process.pid) == idle + 3 + 2
+        }
         function.process.terminate()
         for probe in probes { #expect(try probe.answer().problem == "database-unavailable") }
         #expect(try function.process.waitForEnd() == .exited(0))
         #expect(try function.log().count == 3)
+    }
+
+    private static func sockets(of pid: Int32) throws -> Int {
+        let folder = "/proc/\(pid)/fd"
+        return try FileManager.default.contentsOfDirectory(atPath: folder).filter { name in
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\(name)")
+            return target?.hasPrefix("socket:") ?? false
+        }.count
     }
 }

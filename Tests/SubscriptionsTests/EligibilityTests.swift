@@ -114,14 +114,39 @@ import Testing
         }
     }
 
-    @Test("when the client leaves, all who read for it stop")
-    func clientLeaves() throws {
+    /// More than a socket holds.
+    private func subscribeMany() throws {
         _ = try shop.club()
         try shop.run(
             """
             INSERT INTO active_interval
             SELECT '2020-01-01', 'infinity', (SELECT id FROM club), 's' || n FROM generate_series(1, 100000) n
             """)
+    }
+
+    @Test("a client that takes the list too slowly holds its worker no longer than the time limit")
+    func slowReader() throws {
+        try subscribeMany()
+        let function = try FunctionProcess(
+            "EligibleFunction", routes: ["GET /subscription/eligible"], timeout: 8, concurrency: 1,
+            environment: ["DATABASE_URL": shop.url])
+        let slow = try FastCGIProbe(path: function.socketPath)
+        try slow.send(FastCGIProbe.records("GET", "/subscription/eligible"))
+        var taken: [UInt8] = []
+        try Eventually.happens("the end of its time") {
+            taken += try slow.socket.receive(atMost: 64)
+            return !function.process.lines.isEmpty
+        }
+        #expect(try function.log()[0]["error"]?.string?.hasPrefix("broken off in the middle") == true)
+        taken += try slow.socket.receiveAll()
+        let end = taken.suffix(16)
+        #expect(!end.starts(with: [1, FastCGIRecord.Kind.end.rawValue]), "no END_REQUEST: an answer that breaks off")
+        #expect(try function.request("GET", "/subscription/eligible?limit=1").status == 200)
+    }
+
+    @Test("when the client leaves, all who read for it stop")
+    func clientLeaves() throws {
+        try subscribeMany()
         let client = Leaving()
         #expect(throws: Leaving.Gone.self) {
             try shop.eligibility.writeAll(to: client, deadline: .after(milliseconds: 20_000))

@@ -73,7 +73,7 @@ extension Manifest {
             }
             map $preflight $preflight_age { "" ""; default 3600; }
             map $cors $exposed_headers {
-                "" ""; default "x-request-id, location, link, etag, retry-after, idempotent-replayed";
+                "" ""; default "x-request-id, traceparent, location, link, etag, retry-after, idempotent-replayed";
             }
 
             """

@@ -23,7 +23,8 @@ struct CGITransport: Transport, ~Copyable {
             request.take(uri: (getenv("PATH_INFO").map { String(cString: $0) } ?? "/") + query)
         }
         let announced = request.headers["content-length"]
-        request.body = StandardInput.read(limit: min(announced.flatMap { Int($0) } ?? 0, Request.bodyLimit + 1))
+        let expected = max(0, announced.flatMap { Int($0) } ?? 0)
+        request.body = StandardInput.read(limit: min(expected, Request.bodyLimit + 1))
         request.fault = Request.bodyFault(announced: announced, read: request.body.count)
         return request
     }

@@ -26,7 +26,7 @@ enum FastCGIListener {
         let stop = StopSignal()
         let workers = (0..<invoker.process.concurrency).map { _ in
             WorkerThread {
-                var transport = FastCGITransport(stop: stop)
+                var transport = FastCGITransport(stop: stop, timeoutMilliseconds: invoker.process.timeoutMilliseconds)
                 invoker.serve(&transport)
             }
         }

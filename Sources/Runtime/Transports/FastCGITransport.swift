@@ -10,12 +10,21 @@ struct FastCGITransport: Transport, ~Copyable {
     private let request: UnsafeMutablePointer<FCGX_Request>
     private let stop: StopSignal
     private let connections: ConnectionWait
+    private let timeoutMilliseconds: Int
+    /// When a streamed answer to the request in hand must have been taken.
+    private var deadline = Deadline.never
 
     /// Longest wait for the next bytes of a request. The gateway has them all before it connects.
     private static let patience = timeval(tv_sec: 2, tv_usec: 0)
 
-    init(stop: StopSignal) {
+    /// Most bytes of a streamed body that are sent at once: one write.
+    private static let pieceSize = 8192
+
+    /// - Parameter timeoutMilliseconds: the function's time limit. A peer that takes a streamed answer more slowly
+    ///   holds the worker, and what the body is made from, no longer than that.
+    init(stop: StopSignal, timeoutMilliseconds: Int) {
         self.stop = stop
+        self.timeoutMilliseconds = timeoutMilliseconds
         connections = stop.connections(on: STDIN_FILENO)
         request = .allocate(capacity: 1)
         request.initialize(to: FCGX_Request())
@@ -36,7 +45,10 @@ struct FastCGITransport: Transport, ~Copyable {
         if request.pointee.ipcFd >= 0 { FCGX_Free(request, 1) }
         while !stop.isRaised {
             connections.wait()
-            if !stop.isRaised, acceptConnection(), FCGX_Accept_r(request) == 0 { return read() }
+            if !stop.isRaised, acceptConnection(), FCGX_Accept_r(request) == 0 {
+                deadline = .after(milliseconds: timeoutMilliseconds)
+                return read()
+            }
         }
         return nil
     }
@@ -59,13 +71,16 @@ struct FastCGITransport: Transport, ~Copyable {
     }
 
     mutating func send(_ response: HTTPResponse, withBody: Bool) throws {
-        let request = request
+        let (request, deadline) = (request, deadline)
+        let isStreamed = if case .stream = response.body { true } else { false }
         var sending = ResponseSending()
         do {
             try sending.send(response, withBody: withBody) { bytes in
-                guard let start = bytes.baseAddress, !bytes.isEmpty else { return }
-                let text = start.assumingMemoryBound(to: CChar.self)
-                if FCGX_PutStr(text, Int32(bytes.count), request.pointee.out) < 0 { throw ClientGone() }
+                if isStreamed {
+                    try Self.put(bytes, request, until: deadline)
+                } else {
+                    try Self.put(bytes, request)
+                }
             }
             // Closing both streams sends answer and end in one write, and says whether it arrived; finishing alone
             // would not say, flushing first would cost a write more.
@@ -83,6 +98,36 @@ struct FastCGITransport: Transport, ~Copyable {
             reset()
             throw error
         }
+    }
+
+    private static func put(_ bytes: UnsafeRawBufferPointer, _ request: UnsafeMutablePointer<FCGX_Request>) throws {
+        guard let start = bytes.baseAddress, !bytes.isEmpty else { return }
+        let text = start.assumingMemoryBound(to: CChar.self)
+        if FCGX_PutStr(text, Int32(bytes.count), request.pointee.out) < 0 { throw ClientGone() }
+    }
+
+    /// Waits for the peer until the deadline. Whole answers, far smaller than what the gateway buffers, do without.
+    private static func put(
+        _ bytes: UnsafeRawBufferPointer, _ request: UnsafeMutablePointer<FCGX_Request>, until deadline: Deadline
+    ) throws {
+        for start in stride(from: 0, to: bytes.count, by: pieceSize) {
+            let milliseconds = deadline.remainingMilliseconds
+            // A time-out of 0 would be none.
+            guard milliseconds > 0 else { throw SlowReader() }
+            var wait = timeval(tv_sec: milliseconds / 1000, tv_usec: milliseconds % 1000 * 1000)
+            setsockopt(
+                request.pointee.ipcFd, SOL_SOCKET, SO_SNDTIMEO, &wait, socklen_t(MemoryLayout<timeval>.size))
+            do {
+                try put(UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + pieceSize, bytes.count)]), request)
+            } catch {
+                throw deadline.hasPassed ? SlowReader() : error
+            }
+        }
+    }
+
+    /// The peer had not taken a streamed answer by the deadline.
+    private struct SlowReader: Error, CustomStringConvertible {
+        let description = "the client had not taken it all within the time limit"
     }
 
     private func read() -> Request {
