@@ -16,8 +16,8 @@ public struct CustomerRebuild {
     }
 
     /// A table is filled beside the one in use and takes its place in the end. Readers are not kept waiting, and see the
-    /// one or the other whole; writers wait only while what they wrote meanwhile is caught up with. Memory does not grow
-    /// with the number of customers.
+    /// one or the other whole; writers wait only while the versions of all streams are compared and the last of what
+    /// they wrote meanwhile is caught up with. Memory does not grow with the number of customers.
     /// - Returns: how many customers there are.
     /// - Throws: when another rebuild is under way, or for events that make no customer: the table in use stays then.
     public func run(deadline: Deadline) throws -> Int {
@@ -28,13 +28,15 @@ public struct CustomerRebuild {
         try writer.run(script: Self.begin, deadline: deadline)
         try fill(deadline: deadline)
         try writer.run(script: Self.index, deadline: deadline)
-        return try writer.transaction(deadline: deadline) { writer in
+        // What was written until here takes no time of those who wait for the lock.
+        try catchUp(deadline: deadline)
+        try writer.transaction(deadline: deadline) { writer in
             // Whoever appends holds this until its commit; who only reads is not kept out.
             try writer.run(script: "LOCK TABLE customer_event IN SHARE ROW EXCLUSIVE MODE", deadline: deadline)
             try catchUp(deadline: deadline)
             try writer.run(script: Self.swap, deadline: deadline)
-            return try writer.execute("SELECT count(*) FROM customer", deadline: deadline)[0].decode(Int.self)
         }
+        return try writer.execute("SELECT count(*) FROM customer", deadline: deadline)[0].decode(Int.self)
     }
 
     /// Another rebuild has the table that this one would fill.
@@ -73,7 +75,8 @@ public struct CustomerRebuild {
         try write(&done, deadline: deadline)
     }
 
-    /// The streams that have events which `fill` has not seen.
+    /// The streams that have events which the new table lacks. Every event is looked at: no position or time tells those
+    /// of a transaction that commits late.
     private func catchUp(deadline: Deadline) throws {
         let late = try writer.execute(
             """

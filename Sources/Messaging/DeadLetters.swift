@@ -69,7 +69,7 @@ public struct DeadLetters: Sendable {
     }
 
     /// Removes events for ever.
-    /// - Parameter record: keeps what is removed; when it throws, that one and the rest stay.
+    /// - Parameter record: keeps what is removed; when it throws, those before are gone, that one and the rest stay.
     public func discard(
         _ selection: Selection, deadline: Deadline, record: (DeadLetter) throws -> Void
     ) throws -> [DeadLetter] {
@@ -77,7 +77,12 @@ public struct DeadLetters: Sendable {
         var discarded: [DeadLetter] = []
         for delivery in try chosen(selection, session, deadline) {
             let letter = letter(delivery)
-            try record(letter)
+            do {
+                try record(letter)
+            } catch {
+                try settle(session, deadline)
+                throw error
+            }
             try session.acknowledge(delivery.tag)
             discarded.append(letter)
         }

@@ -49,7 +49,8 @@ final class Publisher {
         var open = parcels.count
         // Numbers below it are settled.
         var lowest = first
-        var returned: Set<String> = []
+        // By id; those without one stand for each other, so that none counts as taken which is not.
+        var returned: Set<String?> = []
         while open > 0 {
             guard let incoming = try session.next(deadline: deadline) else {
                 let blocked = session.blockedReason.map { " (it takes nothing: \($0))" } ?? ""
@@ -57,12 +58,12 @@ final class Publisher {
             }
             switch incoming {
             case .returned(let message):
-                if let id = message.messageID { returned.insert(id) }
+                returned.insert(message.messageID)
             case .settled(let tag, let multiple, let isTaken):
                 guard tag >= first, tag <= published else { continue }
                 for number in (multiple ? lowest : tag)...tag where outcomes[Int(number - first)] == nil {
                     let index = Int(number - first)
-                    let isReturned = parcels[index].message.messageID.map { returned.contains($0) } ?? false
+                    let isReturned = returned.contains(parcels[index].message.messageID)
                     outcomes[index] = !isTaken ? .refused : isReturned ? .unroutable : .confirmed
                     open -= 1
                 }

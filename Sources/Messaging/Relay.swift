@@ -17,6 +17,8 @@ final class Relay {
     private var lanes: [Int] = []
     private var lanesUntil = Deadline.after(milliseconds: 0)
     private var purge = OutboxPurge()
+    /// Subjects of which the broker refused an event: what follows it is not sent until it was taken.
+    private var held: Set<String?> = []
 
     /// Between two looks for events that nobody signalled: at first, and when nothing happens for long.
     private static let idleMilliseconds = 200...1000
@@ -81,7 +83,9 @@ final class Relay {
         return rows.count
     }
 
-    private func publish(_ rows: [OutboxTable.Row], _ publisher: Publisher, _ database: Connection) throws {
+    private func publish(_ waiting: [OutboxTable.Row], _ publisher: Publisher, _ database: Connection) throws {
+        var begun: Set<String?> = []
+        let rows = waiting.filter { !held.contains($0.envelope.subject) || begun.insert($0.envelope.subject).inserted }
         FaultPoint.beforePublish.reach()
         let outcomes = try publisher.publish(
             rows.map {
@@ -95,7 +99,7 @@ final class Relay {
 
     /// What follows a refused event of its subject is not marked: it goes out again after that one.
     private func record(_ rows: [OutboxTable.Row], _ outcomes: [Publisher.Outcome], _ database: Connection) throws {
-        var held: Set<String?> = []
+        for row in rows { held.remove(row.envelope.subject) }
         let settled = zip(rows, outcomes).filter { row, outcome in
             if outcome == .refused { held.insert(row.envelope.subject) }
             return !held.contains(row.envelope.subject)

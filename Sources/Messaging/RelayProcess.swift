@@ -37,6 +37,8 @@ public enum RelayProcess {
         let worker = WorkerThread { Relay(configuration, pipe: pipe, stop: stop).run() }
         signals.waitForStop()
         stop.raise()
-        exit(worker.join(deadline: .after(milliseconds: process.timeoutMilliseconds + 10_000)) ? 0 : 1)
+        // A late confirm is waited for, and time is left to mark it; whoever stops the process waits longer still.
+        let limit = process.timeoutMilliseconds + Publisher.confirmMilliseconds
+        exit(worker.join(deadline: .after(milliseconds: limit)) ? 0 : 1)
     }
 }

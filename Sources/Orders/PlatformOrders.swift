@@ -28,22 +28,15 @@ public struct PlatformOrders: Sendable {
     /// Makes the order, or finds the one that was made for the same request id.
     /// - Throws: 409 `order-conflict` when that one has another customer or SKU.
     public func make(request: String, customer: String, sku: Int32, deadline: Deadline) throws -> Order {
-        let rows = try database.withConnection(deadline: deadline) { connection in
-            let made = try connection.execute(
-                """
-                INSERT INTO platform_order (request_id, id, customer_id, sku_id)
-                VALUES (\(request), \(Identifier.uuid()), \(customer), \(Int(sku)))
-                ON CONFLICT (request_id) DO NOTHING
-                RETURNING id, customer_id, sku_id, created_at AT TIME ZONE 'UTC'
-                """, deadline: deadline)
-            if !made.isEmpty { return made }
-            return try connection.execute(
-                """
-                SELECT id, customer_id, sku_id, created_at AT TIME ZONE 'UTC'
-                FROM platform_order WHERE request_id = \(request)
-                """, deadline: deadline)
-        }
-        let (id, madeFor, madeOf, created) = try rows[0].decode(String.self, String.self, Int.self, Timestamp.self)
+        // One statement: between two, an outsider could delete the order. The update changes nothing; it lets a row be
+        // returned that was there.
+        let (id, madeFor, madeOf, created) = try database.execute(
+            """
+            INSERT INTO platform_order (request_id, id, customer_id, sku_id)
+            VALUES (\(request), \(Identifier.uuid()), \(customer), \(Int(sku)))
+            ON CONFLICT (request_id) DO UPDATE SET request_id = excluded.request_id
+            RETURNING id, customer_id, sku_id, created_at AT TIME ZONE 'UTC'
+            """, deadline: deadline)[0].decode(String.self, String.self, Int.self, Timestamp.self)
         guard madeFor == customer, madeOf == Int(sku) else {
             throw Problem(
                 "order-conflict", status: 409, title: "Order conflict",

@@ -106,6 +106,39 @@ import Testing
         #expect(try rows() == kept)
     }
 
+    @Test("what is written while the table is filled is caught up with before a writer has to wait")
+    func catchesUpBeforeTheLock() throws {
+        func isAwaited(_ table: String) throws -> Bool {
+            try register.count(
+                """
+                SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database AND d.datname = current_database()
+                JOIN pg_class c ON c.oid = relation AND c.relname = \(table) WHERE NOT granted
+                """) > 0
+        }
+        func lock(_ table: String, _ mode: String, _ session: Connection) throws {
+            try session.run(script: "BEGIN; LOCK TABLE \(table) IN \(mode) MODE", deadline: register.limit)
+        }
+        _ = try register.create()
+        let (events, table) = (try register.session(), try register.session())
+        // It waits for the events, then to index what it has filled.
+        try lock("customer_event", "ACCESS EXCLUSIVE", events)
+        let work = Background { [register] in
+            try CustomerRebuild(reader: register.session(), writer: register.session()).run(deadline: register.limit)
+        }
+        try Eventually.happens("it to read") { try isAwaited("customer_event") }
+        try lock("customer_rebuilt", "ROW EXCLUSIVE", table)
+        try events.run(script: "COMMIT", deadline: register.limit)
+        try Eventually.happens("it to index") { try isAwaited("customer_rebuilt") }
+        let late = try register.create()
+        // A writer that takes its time keeps it from the lock.
+        try lock("customer_event", "ROW EXCLUSIVE", events)
+        try table.run(script: "COMMIT", deadline: register.limit)
+        try Eventually.happens("it to lock the events") { try isAwaited("customer_event") }
+        #expect(try register.count("SELECT count(*) FROM customer_rebuilt WHERE id = \(late.id)") == 1)
+        try events.run(script: "COMMIT", deadline: register.limit)
+        #expect(try work.value() == 2)
+    }
+
     @Test func oneAtATime() throws {
         let other = try register.session()
         try other.run(

@@ -198,6 +198,7 @@ import Testing
         let text = try manifest.supervisordConfiguration(.host)
         #expect(text.matches(of: /\[program:relay-[ab]\]/).count == 2)
         #expect(text.matches(of: /taproom\/RelayFunction/).count == 2)
+        #expect(text.matches(of: /stopwaitsecs=21\n/).count == 2, "longer than a relay waits for confirms")
         for value in ["TAPROOM_OUTBOX=\"a\"", "TAPROOM_EXCHANGE=\"taproom.events\"", "TAPROOM_BATCH=\"7\""] {
             #expect(text.contains(value), "\(value)")
         }

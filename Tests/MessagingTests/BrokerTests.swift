@@ -110,10 +110,12 @@ extension MessagingTests {
             #expect(got?.message.body == large)
         }
 
-        @Test func whatNoQueueTakesIsNotSent() throws {
+        /// An event whose id is too long for a message's has none there.
+        @Test(arguments: ["m", nil])
+        func whatNoQueueTakesIsNotSent(id: String?) throws {
             let publisher = try publisher()
             #expect(throws: BrokerError.notTaken(place: try address.place, queue: "nowhere")) {
-                try publisher.send(Message(messageID: "m", body: []), to: "nowhere")
+                try publisher.send(Message(messageID: id, body: []), to: "nowhere")
             }
             #expect(!publisher.session.isOpen)
         }

@@ -78,6 +78,37 @@ extension MessagingTests {
             #expect(try person.ids().isEmpty)
         }
 
+        @Test("a record that finds no room is taken back whole, and what was removed before is said")
+        func noRoomForTheRecord() throws {
+            let lab = try Lab(retry: [1])
+            let person = try Operator(lab)
+            try lab.breakMode("give-up")
+            let (relay, consumer) = (try lab.relay.start(), try lab.consumer.start())
+            defer { for process in [relay, consumer] { process.terminate() } }
+            try lab.write(3, mode: "give-up")
+            try lab.waitForDeadLetters(3)
+            let ids = try person.ids()
+            #expect(try person.dlq("discard", ids[0], "--why", " ").errors.contains("--why must not be empty"))
+            #expect(try person.dlq("discard", ids[0], "--why", "x").status == 0)
+            // Room for one record and a half, before the end of 64 blocks of 512 bytes.
+            let file = "discarded-events.jsonl"
+            let room = try person.project.read(file).utf8.count * 3 / 2
+            try person.project.write(file, String(repeating: "\n", count: 64 * 512 - room))
+            let cut = try Subprocess.run(
+                "/bin/sh",
+                [
+                    "-c", #"trap '' XFSZ; ulimit -f 64; exec "$0" dlq discard --all --why x --url "$1""#,
+                    person.tool.path, Lab.broker.url,
+                ], environment: ["TAPROOM_STATE": person.project.path], folder: person.project.path)
+            #expect(cut.status == 1)
+            #expect(cut.output.hasPrefix("discarded \(ids[1]) ") && !cut.output.contains(ids[2]), "\(cut.output)")
+            #expect(cut.errors.contains("\(ids[2]) and those after it were not removed"), "\(cut.errors)")
+            let text = try person.project.read(file)
+            #expect(text.hasSuffix("}\n"))
+            #expect(try JSONValue(parsing: text)["letter"]?["id"]?.string == ids[1])
+            try Eventually.happens("the other to be there again") { try person.ids() == [ids[2]] }
+        }
+
         @Test func aRedriveThatIsKilledMidwayLosesNothing() throws {
             let lab = try Lab(retry: [1])
             let person = try Operator(lab)

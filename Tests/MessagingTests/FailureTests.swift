@@ -71,6 +71,10 @@ extension MessagingTests {
             try session.declareQueue(
                 full, [("x-max-length", .integer(1)), ("x-overflow", .text("reject-publish"))], deadline: Lab.soon)
             try session.bind(full, to: lab.topology.exchange, routingKey: "ledger.refused", deadline: Lab.soon)
+            // It tells how often the refused one was sent.
+            let seen = "\(lab.number).seen"
+            try session.declareQueue(seen, [], deadline: Lab.soon)
+            try session.bind(seen, to: lab.topology.exchange, routingKey: "ledger.refused", deadline: Lab.soon)
             let publisher = try Publisher(session, deadline: Lab.soon)
             let filler = Parcel(message: Message(messageID: "filler", body: []), exchange: "", routingKey: full)
             try Eventually.happens("the queue to be full") {
@@ -88,6 +92,11 @@ extension MessagingTests {
                 ).map { try $0.decode(String.self) }
             }
             #expect(sent == ["s01", "s11", "s12"])
+            try Eventually.happens("the refused one to be sent again and again") {
+                try session.messageCount(seen, deadline: Lab.soon) >= 4
+            }
+            // Those of the table, and once more the two that followed it at first.
+            #expect(try session.messageCount(lab.topology.queue, deadline: Lab.soon) == 5)
         }
 
         @Test func anEventThatKillsItsConsumerHarmsNoOther() throws {

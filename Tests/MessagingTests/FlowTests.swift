@@ -37,6 +37,36 @@ extension MessagingTests {
             #expect(relay.lines.filter { $0.contains("no queue is bound") }.count == 1)
         }
 
+        /// As ADR 8 tells operators.
+        @Test func whatWentNowhereIsSentAgainOnDemand() throws {
+            let lab = try Lab()
+            let relay = try lab.relay.start()
+            defer { relay.terminate() }
+            func waitUntilSettled() throws {
+                try Eventually.happens("the outbox to be empty") {
+                    try lab.count("SELECT count(*) FROM outbox WHERE state = 'waiting'") == 0
+                }
+            }
+            try lab.write(3)
+            try waitUntilSettled()
+            try lab.topology.unbind(
+                exchange: lab.topology.exchange, routingKey: "ledger.#", at: lab.address, deadline: Lab.soon)
+            try lab.write(2)
+            try waitUntilSettled()
+            #expect(try lab.count("SELECT count(*) FROM outbox WHERE state = 'unroutable'") == 2)
+            let consumer = try lab.consumer.start()
+            defer { consumer.terminate() }
+            try Eventually.happens("the consumer to be there") { try lab.effects() == 3 }
+            try lab.sql {
+                try $0.execute(
+                    """
+                    UPDATE outbox SET state = 'waiting'
+                    WHERE state <> 'waiting' AND settled_at > now() - interval '1 hour'
+                    """, deadline: Lab.soon)
+            }
+            try lab.audit()
+        }
+
         @Test func twoRelaysAtOnceKeepTheOrderOfEverySubject() throws {
             let lab = try Lab()
             let first = try lab.relay.start()

@@ -82,12 +82,12 @@ extension Manifest {
             """
     }
 
-    /// A function that no request calls.
+    /// A function that no request calls. A relay ends within its time-out and ten seconds for the broker's confirms.
     private func program(_ function: FunctionEntry, _ deployment: Deployment) throws -> Program {
         Program(
             name: function.name, command: ["\(deployment.executableFolder)/\(function.executable)"],
-            stopTimeout: function.timeout + 5, user: deployment.user, priority: Program.functionPriority,
-            environment: try environment(of: function, in: deployment))
+            stopTimeout: function.timeout + (function.outbox == nil ? 5 : 15), user: deployment.user,
+            priority: Program.functionPriority, environment: try environment(of: function, in: deployment))
     }
 
     private func section(_ program: Program, _ deployment: Deployment) -> String {
