@@ -28,7 +28,13 @@ struct Binaries {
         if FileManager.default.contentsEqual(atPath: from, andPath: to) { return }
         let temporary = "\(to).new.\(getpid())"
         unlink(temporary)
-        try FileManager.default.copyItem(atPath: from, toPath: temporary)
+        // After a success there is none of that name.
+        defer { unlink(temporary) }
+        do {
+            try FileManager.default.copyItem(atPath: from, toPath: temporary)
+        } catch {
+            throw InstanceError("cannot install \(to): \(error.localizedDescription)")
+        }
         let isLink = (try? FileManager.default.destinationOfSymbolicLink(atPath: temporary)) != nil
         guard isLink || chmod(temporary, 0o755) == 0, rename(temporary, to) == 0 else {
             throw SystemError("cannot install \(to)")

@@ -49,7 +49,7 @@ public struct Configuration: Sendable, Equatable {
     ///   - services: the services that have a database.
     ///   - environment: `TAPROOM_` and the key's path in upper snake case overrides a key, unless it is empty.
     ///   - needsBroker: whether RabbitMQ must be configured; for what only looks into databases it need not.
-    /// - Throws: `ConfigurationError` with every unknown, missing and wrong key.
+    /// - Throws: `ConfigurationError` with every unknown, missing and wrong key or variable.
     public init(
         file: String, services: [String], environment: [String: String], needsBroker: Bool = true
     ) throws {

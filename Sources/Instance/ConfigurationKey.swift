@@ -12,10 +12,10 @@ struct ConfigurationKey: Sendable {
     let accepts: @Sendable (String) -> Bool
 
     /// The environment variable that overrides the key when it is set and not empty.
-    var variable: String {
-        if path == "gateway.port" { return "TAPROOM_PORT" }
-        return "TAPROOM_" + String(path.map { ".-".contains($0) ? "_" : $0 }).uppercased()
-    }
+    var variable: String { path == "gateway.port" ? "TAPROOM_PORT" : regularVariable }
+
+    /// What the rule makes of the path.
+    var regularVariable: String { "TAPROOM_" + String(path.map { ".-".contains($0) ? "_" : $0 }).uppercased() }
 
     /// Every key, for the services that have a folder under `migrations/`.
     static func all(services: [String]) -> [ConfigurationKey] {
@@ -58,7 +58,7 @@ struct ConfigurationKey: Sendable {
             ConfigurationKey(
                 path: "billing.time_zone", standard: "UTC",
                 fix: "give a name of the IANA time zone database, such as America/Sao_Paulo",
-                accepts: { $0 == "UTC" || $0.contains("/") && TimeZone(identifier: $0) != nil }),
+                accepts: { ["UTC", "GMT"].contains($0) || $0.contains("/") && TimeZone(identifier: $0) != nil }),
             ConfigurationKey(
                 path: "gateway.port", standard: "8080", fix: "give a whole number from 1 to 65535",
                 accepts: { Int($0).map { (1...65535).contains($0) } ?? false }),
@@ -68,6 +68,7 @@ struct ConfigurationKey: Sendable {
     private static func isBaseURL(_ text: String) -> Bool {
         guard let url = URL(string: text), let scheme = url.scheme?.lowercased() else { return false }
         return ["http", "https"].contains(scheme) && !(url.host ?? "").isEmpty && url.query == nil
+            && url.fragment == nil
     }
 
     private static func isBrokerURL(_ text: String) -> Bool {

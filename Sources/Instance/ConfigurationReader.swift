@@ -23,6 +23,7 @@ struct ConfigurationReader {
     }
 
     mutating func read(_ data: Data) {
+        refuseUnknownVariables()
         let root: JSONValue
         do {
             root = try JSONDecoder().decode(JSONValue.self, from: data)
@@ -55,8 +56,7 @@ struct ConfigurationReader {
 
     private mutating func take(_ path: String, _ value: JSONValue) {
         guard let key = keys.first(where: { $0.path == path }) else {
-            let nearest = keys.map(\.path).min { distance($0, path) < distance($1, path) }
-            let hint = nearest.flatMap { distance($0, path) <= 3 ? "did you mean \($0)?" : nil }
+            let hint = key(like: path, by: \.path).map { "did you mean \($0.path)?" }
             problems.append("\(path) is not a key: \(hint ?? "take it out; model_config.json has them all")")
             return
         }
@@ -66,6 +66,24 @@ struct ConfigurationReader {
         case (.text, _): problems.append("\(path) is a text: \(key.fix), without quotes")
         default: problems.append("\(path) is no text: \(key.fix)")
         }
+    }
+
+    /// A variable that begins like those of the keys is meant for one.
+    private mutating func refuseUnknownVariables() {
+        let beginnings = Set(
+            keys.map { $0.regularVariable.split(separator: "_").prefix(2).joined(separator: "_") + "_" })
+        let known = Set(keys.map(\.variable))
+        for (name, value) in environment.sorted(by: { $0.key < $1.key })
+        where !value.isEmpty && !known.contains(name) && beginnings.contains(where: name.hasPrefix) {
+            let hint = key(like: name, by: \.regularVariable).map { "did you mean \($0.variable)?" }
+            problems.append("\(name) overrides no key: \(hint ?? "unset it; model_config.json has all keys")")
+        }
+    }
+
+    /// The key whose name is nearest to a text, at most three edits away.
+    private func key(like text: String, by name: (ConfigurationKey) -> String) -> ConfigurationKey? {
+        keys.min { distance(name($0), text) < distance(name($1), text) }
+            .flatMap { distance(name($0), text) <= 3 ? $0 : nil }
     }
 
     private mutating func check(_ key: ConfigurationKey, _ value: String, source: String) {

@@ -13,29 +13,44 @@ public struct Finding: Sendable, Equatable {
     public let remedy: String?
 }
 
+/// What keeps a check from being made; it has to be mended first.
+private struct Obstacle: Error, CustomStringConvertible {
+    let description: String
+    let remedy: String
+}
+
 /// Everything an instance needs, looked at one by one; nothing is changed.
 public struct Diagnosis {
     let project: Project
     let scope: String
+    /// That of the instance, which need not be the one asked about.
+    private let startedScope: String
+
+    private var up: String { project.upCommand(scope: startedScope) }
+    private var mendManifest: String { "mend the lines of functions.yml named above" }
+    private var mendBroker: String { "\(up); then taproom logs rabbitmq" }
 
     public init(project: Project, scope: String) {
         self.project = project
         self.scope = scope
+        startedScope = project.startedScope ?? scope
     }
 
     public func run() -> [Finding] {
         [
             look("packages", remedy: "scripts/install-packages", packages),
-            look("Swift toolchain", remedy: "install Swift 6.2 or later from swift.org", toolchain),
-            look("functions.yml", remedy: "mend the lines named above") { _ = try project.manifest() },
-            look("configuration of scope \(scope)", remedy: "mend the keys named above, or make up", configuration),
-            look("state folder \(project.state)", remedy: "make up, or another TAPROOM_STATE", stateFolder),
-            look("gateway", remedy: "make up", gateway),
-            look("functions", remedy: "make up; then taproom logs", functions),
-            look("RabbitMQ", remedy: "make up; then taproom logs rabbitmq", broker),
+            look("Swift toolchain", remedy: "install Swift 6.3 or later from swift.org", toolchain),
+            look("functions.yml", remedy: mendManifest) { _ = try project.manifest() },
+            look(
+                "configuration of scope \(scope)",
+                remedy: "mend the keys named above" + (scope == "local" ? ", or make up" : ""), configuration),
+            look("state folder \(project.state)", remedy: "\(up), or another TAPROOM_STATE", stateFolder),
+            look("gateway", remedy: up, gateway),
+            look("functions", remedy: "\(up); then taproom logs", functions),
+            look("RabbitMQ", remedy: mendBroker, broker),
             look("queues of former functions", remedy: "empty and delete them at the broker", formerQueues),
-            look("migrations", remedy: "taproom migrate -x scope=\(scope) upgrade head", migrations),
-            look("eligibility", remedy: "taproom rebuild-eligibility --scope \(scope)", eligibility),
+            look("migrations", remedy: "taproom migrate -x scope=\(startedScope) upgrade head", migrations),
+            look("eligibility", remedy: "taproom rebuild-eligibility --scope \(startedScope)", eligibility),
         ]
     }
 
@@ -44,7 +59,7 @@ public struct Diagnosis {
             try check()
             return Finding(subject: subject, problem: nil, remedy: nil)
         } catch {
-            return Finding(subject: subject, problem: "\(error)", remedy: remedy)
+            return Finding(subject: subject, problem: "\(error)", remedy: (error as? Obstacle)?.remedy ?? remedy)
         }
     }
 
@@ -61,7 +76,7 @@ public struct Diagnosis {
         guard let match = (result.output + result.errors).firstMatch(of: /Swift version ([0-9]+)\.([0-9]+)/),
             let major = Int(match.1), let minor = Int(match.2)
         else { throw InstanceError("swift is not in PATH") }
-        guard (major, minor) >= (6, 2) else { throw InstanceError("Swift \(major).\(minor) is too old") }
+        guard (major, minor) >= (6, 3) else { throw InstanceError("Swift \(major).\(minor) is too old") }
     }
 
     private func configuration() throws {
@@ -95,25 +110,25 @@ public struct Diagnosis {
     }
 
     private func functions() throws {
-        let stopped = try Instance.running(project).functions().filter { !$0.isInOrder }
+        let stopped = try running().functions().filter { !$0.isInOrder }
         guard stopped.isEmpty else {
             throw InstanceError("not running: \(stopped.map(\.name).joined(separator: ", "))")
         }
     }
 
     private func broker() throws {
-        let instance = try Instance.running(project)
-        let missing = try BrokerQueues(instance: instance).depths(instance.manifest.topology.queues.map(\.name))
+        let instance = try running()
+        let missing = try depths(of: instance.manifest.topology.queues.map(\.name), instance)
             .filter { $0.value == nil }.keys.sorted()
         guard missing.isEmpty else { throw InstanceError("it lacks queues: \(missing.joined(separator: ", "))") }
     }
 
     /// Nobody reads what comes into them any more; they may hold events, so nothing deletes them.
     private func formerQueues() throws {
-        let queues = BrokerQueues(instance: try Instance.running(project))
-        let former = queues.former()
+        let instance = try running()
+        let former = BrokerQueues(instance: instance).former()
         guard !former.isEmpty else { return }
-        let left = try queues.depths(former).compactMap { name, depth in
+        let left = try depths(of: former, instance).compactMap { name, depth in
             depth.map { "\(name) (\($0) events)" }
         }
         guard left.isEmpty else {
@@ -122,24 +137,55 @@ public struct Diagnosis {
     }
 
     private func migrations() throws {
-        let instance = try Instance.running(project)
+        let instance = try running()
         let schema = Schema(project: project, record: instance.record)
         let behind = try project.services.compactMap { service in
-            let (current, head) = try schema.revisions(of: service)
+            let (current, head) = try asking(service, instance) { try schema.revisions(of: service) }
             return current == head ? nil : "\(service) is at \(current ?? "base"), head is \(head ?? "base")"
         }
         guard behind.isEmpty else { throw InstanceError(behind.joined(separator: "; ")) }
     }
 
     private func eligibility() throws {
-        guard let url = try Instance.running(project).record.databases["subscriptions"] else { return }
-        let connection = try Connection(
-            url: url, application: "taproom doctor", deadline: .after(milliseconds: 5000))
+        let instance = try running()
+        guard let url = instance.record.databases["subscriptions"] else { return }
+        let connection = try asking("subscriptions", instance) {
+            try Connection(url: url, application: "taproom doctor", deadline: .after(milliseconds: 5000))
+        }
         let (count, example) = try EligibilityUpkeep(connection).wrong(deadline: .after(milliseconds: 300_000))
         guard count == 0 else {
             throw InstanceError(
                 "the intervals kept for \(count) subscriptions are not those of their history, such as \(example ?? "")"
             )
+        }
+    }
+
+    private func running() throws -> Instance {
+        do {
+            return try Instance.running(project)
+        } catch {
+            throw Obstacle(description: "\(error)", remedy: error is ManifestError ? mendManifest : up)
+        }
+    }
+
+    private func depths(of queues: [String], _ instance: Instance) throws -> [String: Int?] {
+        do {
+            return try BrokerQueues(instance: instance).depths(queues)
+        } catch {
+            throw Obstacle(description: "\(error)", remedy: mendBroker)
+        }
+    }
+
+    /// Runs `body`, which opens a session on the database of a service.
+    private func asking<Answer>(_ service: String, _ instance: Instance, _ body: () throws -> Answer) throws -> Answer {
+        do {
+            return try body()
+        } catch let error as PostgresError {
+            guard case .unavailable = error else { throw error }
+            let isEmbedded = instance.record.isEmbedded(service: service)
+            throw Obstacle(
+                description: "\(service): \(error)",
+                remedy: isEmbedded ? "\(up); then taproom logs postgres" : "start the server of databases.\(service)")
         }
     }
 }

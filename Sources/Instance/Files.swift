@@ -19,10 +19,16 @@ func writeFile(_ path: String, _ data: Data, mode: mode_t) throws -> Bool {
     let temporary = "\(path).new.\(getpid())"
     let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
     guard file >= 0 else { throw SystemError("cannot write \(path)") }
+    // After a success there is none of that name.
+    defer { unlink(temporary) }
     let handle = FileHandle(fileDescriptor: file, closeOnDealloc: true)
     fchmod(file, mode)
-    try handle.write(contentsOf: data)
-    try handle.close()
+    do {
+        try handle.write(contentsOf: data)
+        try handle.close()
+    } catch {
+        throw InstanceError("cannot write \(path): \(error.localizedDescription)")
+    }
     guard rename(temporary, path) == 0 else { throw SystemError("cannot write \(path)") }
     return changed
 }

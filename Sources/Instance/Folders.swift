@@ -11,8 +11,13 @@ extension Placement {
         } else {
             // Readable by all only where other users must get through it; secrets inside have modes of their own.
             let mode = accounts.switchesUser ? 0o755 : 0o700
-            try FileManager.default.createDirectory(
-                atPath: absolute, withIntermediateDirectories: true, attributes: [.posixPermissions: mode])
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: absolute, withIntermediateDirectories: true, attributes: [.posixPermissions: mode])
+            } catch {
+                throw InstanceError(
+                    "the state folder \(absolute) cannot be made: set TAPROOM_STATE to a folder that you may write to")
+            }
             chmod(absolute, mode_t(mode))
         }
         return resolve(absolute)
@@ -20,15 +25,24 @@ extension Placement {
 
     /// What an instance makes in its state folder; each for a moment with `.new.` and a pid at its end.
     private static let own: Set = [
-        "bin", "documents", "instance.json", "lock", "log", "nginx.conf", "postgres", "postgres.password",
-        "queues.json", "rabbitmq", "run", "supervisord.conf", "tmp",
+        "bin", "discarded-events.jsonl", "documents", "instance.json", "lock", "log", "nginx.conf", "postgres",
+        "postgres.new", "postgres.password", "queues.json", "rabbitmq", "run", "supervisord.conf", "tmp",
     ]
 
-    /// Throws for a folder without an instance's record that holds what no instance made, such as /var.
+    /// Throws for what is no folder, and for one without an instance's record that holds what no instance made, such as
+    /// /var, or lacks the lock that a start makes first, such as a folder with nothing but bin and log.
     static func refuseForeign(_ state: String) throws {
-        let entries = try FileManager.default.contentsOfDirectory(atPath: state)
-        let foreign = entries.sorted().first { !own.contains($0.components(separatedBy: ".new.")[0]) }
-        guard let foreign, !entries.contains("instance.json") else { return }
+        let entries: [String]
+        do {
+            entries = try FileManager.default.contentsOfDirectory(atPath: state).sorted()
+        } catch {
+            throw InstanceError(
+                "\(state) cannot be read as a folder: set TAPROOM_STATE to a folder that is empty or not there yet")
+        }
+        let foreign = entries.first { !own.contains($0.components(separatedBy: ".new.")[0]) }
+        guard !entries.contains("instance.json"),
+            let foreign = foreign ?? (entries.contains("lock") ? nil : entries.first)
+        else { return }
         throw InstanceError(
             "\(state) is no state folder: it holds \(foreign), which no instance made; "
                 + "set TAPROOM_STATE to a folder that is empty or not there yet")
@@ -97,12 +111,20 @@ extension Placement {
         }
     }
 
-    /// Forgets everything: the state folder and what lies elsewhere. The instance must be down.
-    public func remove() throws {
-        for folder in [run, data, state] where FileManager.default.fileExists(atPath: folder) {
+    /// Forgets everything: the state folder and what lies elsewhere. The instance must be down, and its lock the
+    /// caller's.
+    func remove() throws {
+        for folder in [run, data] where folder != state && FileManager.default.fileExists(atPath: folder) {
             try FileManager.default.removeItem(atPath: folder)
         }
-        // The folder that all placed instances share goes with the last one; rmdir(2) leaves it while it holds any.
+        // Last what tells the next attempt that this is an instance's, then the lock: whoever gets it starts anew.
+        let last = ["instance.json", "lock"]
+        let others = try FileManager.default.contentsOfDirectory(atPath: state).filter { !last.contains($0) }
+        for name in others { try FileManager.default.removeItem(atPath: "\(state)/\(name)") }
+        for name in last { unlink("\(state)/\(name)") }
+        // rmdir(2) leaves a folder that is not empty: the first when a start has begun anew, the second, which all placed
+        // instances share, until the last goes.
+        rmdir(state)
         if data != state { rmdir((data as NSString).deletingLastPathComponent) }
     }
 }

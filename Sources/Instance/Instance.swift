@@ -23,7 +23,8 @@ public struct Instance: Sendable {
     public static func running(_ project: Project) throws -> Instance {
         let instance = try started(project)
         guard instance.isRunning else {
-            throw InstanceError("the instance in \(project.state) is down: run make up first")
+            let up = project.upCommand(scope: instance.record.scope)
+            throw InstanceError("the instance in \(project.state) is down: run \(up) first")
         }
         return instance
     }

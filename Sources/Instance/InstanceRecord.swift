@@ -37,7 +37,9 @@ public struct InstanceRecord: Codable, Sendable, Equatable {
         do {
             return try JSONDecoder().decode(InstanceRecord.self, from: data)
         } catch {
-            throw InstanceError("\(path) is damaged: remove it and run make up again (\(error))")
+            throw InstanceError(
+                "\(path) is damaged (\(error)): run make down, which stops what runs there all the same, then remove "
+                    + "that file and run make up")
         }
     }
 

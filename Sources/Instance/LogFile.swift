@@ -14,14 +14,21 @@ public final class LogFile {
     public func lastLines(_ count: Int) -> [String] {
         guard let file = FileHandle(forReadingAtPath: path), let end = try? file.seekToEnd() else { return [] }
         defer { try? file.close() }
-        let window: UInt64 = 256 * 1024
-        try? file.seek(toOffset: end > window ? end - window : 0)
-        let data = (try? file.readToEnd()) ?? Data()
         offset = end
         inode = Self.identity(path)
-        var lines = data.split(separator: 0x0A).map { String(decoding: $0, as: UTF8.self) }
-        if end > window, !lines.isEmpty { lines.removeFirst() }
-        return Array(lines.suffix(count))
+        var window: UInt64 = 256 * 1024
+        while true {
+            let begin = end > window ? end - window : 0
+            try? file.seek(toOffset: begin)
+            let data = (try? file.read(upToCount: Int(end - begin))) ?? Data()
+            var lines = data.split(separator: 0x0A)
+            // The first may have begun before.
+            if begin > 0, !lines.isEmpty { lines.removeFirst() }
+            if begin == 0 || lines.count >= count {
+                return lines.suffix(count).map { String(decoding: $0, as: UTF8.self) }
+            }
+            window *= 4
+        }
     }
 
     /// Whole lines written since the last call.

@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
 
-/// Processes of an instance whose supervisord was killed: they hold ports and sockets, and nobody keeps them.
+/// Processes of an instance whose supervisord or nginx was killed: they hold ports and sockets, and nobody keeps them.
 struct Orphans {
     let placement: Placement
 
@@ -12,7 +12,9 @@ struct Orphans {
             if let executable = process.executable, executable.hasPrefix(placement.executables + "/") { return true }
             switch process.program.replacingOccurrences(of: " (deleted)", with: "") {
             // Its workers show no arguments, and outlive it when it is killed.
-            case "nginx": return process.hasOpen(placement.logs + "/nginx.log")
+            case "nginx":
+                return process.command.contains { $0.contains(placement.nginxConfiguration) }
+                    || process.hasOpen(placement.logs + "/nginx.log")
             // A function's holder: nothing but supervisord's own variable tells whose it is.
             case "sleep":
                 let control = "unix://\(placement.functionSockets)/supervisor.sock"
@@ -26,8 +28,15 @@ struct Orphans {
     }
 
     /// Stops them and waits until they are gone.
-    func stop() throws {
-        let found = find()
+    /// - Parameter supervisor: when one runs, only those workers of nginx are meant whose master is gone: they keep the
+    ///   port from the next one.
+    func stop(under supervisor: RunningProcess? = nil) throws {
+        var found = find()
+        if let supervisor {
+            found = found.filter { $0.program.hasPrefix("nginx") }
+            let kept = Set(found.map(\.pid) + [supervisor.pid])
+            found = found.filter { !kept.contains($0.parent) }
+        }
         guard !found.isEmpty else { return }
         for process in found { kill(process.pid, process.program.hasPrefix("postgres") ? SIGINT : SIGTERM) }
         if waitUntil(seconds: 20, condition: { !found.contains(where: \.isAlive) }) { return }

@@ -15,6 +15,8 @@ public struct Placement: Sendable, Equatable {
     public var executables: String { data + "/bin" }
     /// Of the executables.
     public var libraries: String { "\(executables)/\(Binaries.libraries)" }
+    /// The page that shows the API's description; absent until Swagger UI was fetched.
+    public var documentPage: String { documents + "/docs" }
     public var temporary: String { data + "/tmp" }
     public var cluster: String { data + "/postgres" }
     public var broker: String { data + "/rabbitmq" }
@@ -79,6 +81,17 @@ public struct Placement: Sendable, Equatable {
             state: state, switchesUser: accounts.switchesUser, uid: geteuid(),
             longestSocketName: sockets.map(\.utf8.count).max() ?? 0,
             runtimeFolder: environment["XDG_RUNTIME_DIR"], known: known?.data, isTraversable: isTraversable)
+    }
+
+    /// Where an instance lies whose record is lost: what is elsewhere is linked from the state folder, under a name that
+    /// only this folder's instance has.
+    static func found(in state: String) -> Placement {
+        func target(_ name: String) -> String {
+            let target = resolve("\(state)/\(name)")
+            return target.contains(digest(state)) ? target : "\(state)/\(name)"
+        }
+        return Placement(
+            state: state, data: (target("bin") as NSString).deletingLastPathComponent, run: target("run"))
     }
 
     /// Whether everybody may enter `path` and every folder above it.

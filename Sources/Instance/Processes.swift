@@ -45,12 +45,13 @@ struct RunningProcess: Equatable {
         return entry.map { String(decoding: $0.dropFirst(name.utf8.count + 1), as: UTF8.self) }
     }
 
-    /// Whether it has this file open; false also when that is not ours to see.
+    /// Whether it has this file open, or one that was there; false also when that is not ours to see.
     func hasOpen(_ path: String) -> Bool {
         let folder = "/proc/\(pid)/fd"
         let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         return files.contains {
-            (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")) == path
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")
+            return target == path || target == path + " (deleted)"
         }
     }
 

@@ -1,4 +1,4 @@
-import Foundation
+public import Foundation
 import Glibc
 
 /// Tells the person at the terminal what takes its time; in a log, one plain line per step.
@@ -24,5 +24,10 @@ public struct Progress: Sendable {
 
     public func say(_ text: String) { write(text + "\n") }
 
-    private func write(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+    private func write(_ text: String) { FileHandle.standardOutput.tell(text) }
+}
+
+extension FileHandle {
+    /// Writes what may get lost: the work that it tells of goes on also when the disk is full or the terminal gone.
+    public func tell(_ text: String) { try? write(contentsOf: Data(text.utf8)) }
 }

@@ -55,13 +55,22 @@ public struct Project: Sendable {
         return Placement.resolve(named ?? root + "/var")
     }
 
-    /// The scope to run: what was asked for, else TAPROOM_SCOPE, else `local`.
+    /// The scope to run: what was asked for, else TAPROOM_SCOPE, else `standard`.
     /// - Throws: `InstanceError` for a name that cannot be part of a file name.
-    public func scope(_ asked: String?) throws -> String {
-        let scope = asked ?? environment["TAPROOM_SCOPE"].flatMap { $0.isEmpty ? nil : $0 } ?? "local"
+    public func scope(_ asked: String?, else standard: String = "local") throws -> String {
+        let scope = asked ?? environment["TAPROOM_SCOPE"].flatMap { $0.isEmpty ? nil : $0 } ?? standard
         guard !scope.isEmpty, scope.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "_-".contains($0)) })
         else { throw InstanceError("the scope “\(scope)” must consist of letters, digits, _ and -") }
         return scope
+    }
+
+    /// The scope that the instance in the state folder was started with; `nil` when its record is absent or unreadable.
+    public var startedScope: String? { (try? InstanceRecord.load(state: state))?.scope }
+
+    /// The command that starts an instance of a scope, whatever TAPROOM_SCOPE says here.
+    public func upCommand(scope: String) -> String {
+        let isStandard = scope == "local" && (environment["TAPROOM_SCOPE"] ?? "").isEmpty
+        return isStandard ? "make up" : "taproom up --scope \(scope)"
     }
 
     /// The scope's file: TAPROOM_CONFIG, else `<scope>_config.json` in the project.
@@ -83,6 +92,15 @@ public struct Project: Sendable {
             needsBroker: needsBroker)
     }
 
+    /// The database that the environment gives a service; `nil` when the configuration says it.
+    /// - Throws: `InstanceError` for what the configuration would refuse.
+    public func databaseOverride(service: String) throws -> String? {
+        let key = ConfigurationKey.all(services: [service]).first { $0.path == "databases.\(service)" }
+        guard let key, let url = environment[key.variable], !url.isEmpty else { return nil }
+        guard key.accepts(url) else { throw InstanceError("\(key.variable) has no usable value: \(key.fix)") }
+        return url
+    }
+
     /// Where each service's database is in this scope, as libpq URIs that people and tools can use.
     /// - Throws: `ConfigurationError`; `InstanceError` when an embedded database was never started.
     public func databaseURLs(scope: String, file: String? = nil) throws -> [String: String] {
@@ -94,7 +112,8 @@ public struct Project: Sendable {
             case .embedded(let password):
                 guard let port = record?.databasePort else {
                     throw InstanceError(
-                        "the embedded database of \(entry.key) was never started in \(state): run make up first")
+                        "the embedded database of \(entry.key) was never started in \(state): "
+                            + "run \(upCommand(scope: scope)) first")
                 }
                 urls[entry.key] = Cluster.tcpURL(service: entry.key, password: password, port: port)
             }

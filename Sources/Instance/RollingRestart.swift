@@ -47,6 +47,7 @@ public struct RollingRestart {
         let running = round.filter { $0.pid != nil }
         // A worker that got SIGTERM finishes what it has in hand; supervisord starts the next when it is gone.
         if !running.isEmpty { try instance.supervisor.signal("TERM", running.map(\.address)) }
+        try instance.supervisor.restart(round.filter(\.isIdle))
         let old = Dictionary(uniqueKeysWithValues: running.map { ($0.address, $0.pid) })
         let longest = instance.manifest.functions.map(\.timeout).max() ?? 0
         var left = Set(round.map(\.address))

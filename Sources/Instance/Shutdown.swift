@@ -15,19 +15,39 @@ public struct Shutdown {
     /// - Returns: whether anything ran.
     @discardableResult
     public func run() throws -> Bool {
-        guard let record = try InstanceRecord.load(state: project.state) else { return false }
-        let lock = try StateLock(state: record.state) {
-            progress.say("  another taproom works on \(record.state): waiting for it to finish")
-        }
+        guard let lock = try lock() else { return false }
         defer { _ = lock }
-        let orphans = Orphans(placement: record.placement)
-        guard let supervisor = Supervisor(placement: record.placement).process else {
+        return try stop(placement)
+    }
+
+    /// Keeps others away from the state folder; `nil` where no instance was ever started.
+    private func lock() throws -> StateLock? {
+        let state = project.state
+        let isOurs = ["instance.json", "lock"].contains { FileManager.default.fileExists(atPath: "\(state)/\($0)") }
+        guard isOurs else { return nil }
+        return try StateLock(state: state) {
+            progress.say("  another taproom works on \(state): waiting for it to finish")
+        }
+    }
+
+    /// As remembered; without a record, or with one that is damaged or a copy of another folder's, as it is found.
+    private var placement: Placement {
+        let state = project.state
+        guard let record = try? InstanceRecord.load(state: state), record.state == state else {
+            return .found(in: state)
+        }
+        return record.placement
+    }
+
+    private func stop(_ placement: Placement) throws -> Bool {
+        let orphans = Orphans(placement: placement)
+        guard let supervisor = Supervisor(placement: placement).process else {
             let isAnyLeft = !orphans.find().isEmpty
             if isAnyLeft { try progress.step("Stopping what an earlier supervisord left") { try orphans.stop() } }
             return isAnyLeft
         }
         try progress.step("Stopping nginx, the functions, RabbitMQ and PostgreSQL") {
-            try stop(supervisor, logs: record.placement.logs)
+            try stop(supervisor, logs: placement.logs)
             try orphans.stop()
         }
         return true
@@ -58,16 +78,17 @@ public struct Shutdown {
     }
 
     /// Stops it and removes everything it ever wrote.
-    /// - Returns: whether there was anything.
+    /// - Returns: whether there was an instance, or what is left of a start that was cut short.
     /// - Throws: also for a folder that holds anything else than an instance; nothing is removed then.
     public func forget() throws -> Bool {
         let state = project.state
         guard FileManager.default.fileExists(atPath: state) else { return false }
         try Placement.refuseForeign(state)
-        try run()
-        // Without a record there is what a start left that was cut short before it wrote one.
-        let record = try InstanceRecord.load(state: state)
-        try (record?.placement ?? Placement(state: state, data: state, run: state + "/run")).remove()
+        guard let lock = try lock() else { return false }
+        defer { _ = lock }
+        let placement = self.placement
+        _ = try stop(placement)
+        try placement.remove()
         return true
     }
 }

@@ -30,23 +30,21 @@ public struct Startup {
         }
         let configuration = try project.configuration(scope: scope)
         let accounts = try Accounts.current()
-        let state = try Placement.makeState(project.state, accounts: accounts)
-        let lock = try StateLock(state: state) {
-            progress.say("  another taproom works on \(state): waiting for it to finish")
-        }
+        let lock = try lockState(accounts)
         defer { _ = lock }
-        let instance = try prepare(manifest, configuration, state, accounts)
+        let known = try InstanceRecord.load(state: project.state)
+        let instance = try prepare(manifest, configuration, known, accounts)
         let embedded = Embedded(instance, configuration, accounts)
         try progress.step("Installing the executables") { try installBinaries(instance, accounts) }
         try Documents(project: project.root, target: instance.placement.documents).install(progress)
         try embedded.prepare(progress)
         let queues = BrokerQueues(instance: instance)
-        // What works with the broker starts when its queues are there.
         let isDeclared = try declareEarly(queues)
-        // What runs already waits for a broker that is away by itself.
-        let ran = instance.isRunning
+        // What works with the broker starts when its queues are there: a relay would find nobody who wants its events.
+        // Those that run with this broker go on, and wait for it by themselves when it is away.
+        let goesOn = try known?.rabbitmq == instance.record.rabbitmq && runsBrokerFunctions(instance)
         try progress.step("Starting nginx and the functions") {
-            try startPrograms(instance, accounts, embedded, withoutBroker: !isDeclared && !ran)
+            try startPrograms(instance, accounts, embedded, withoutBroker: !isDeclared && !goesOn)
         }
         try embedded.waitForDatabases(progress)
         try Schema(project: project, record: instance.record).upgrade(progress)
@@ -64,11 +62,22 @@ public struct Startup {
         return instance
     }
 
+    /// Makes the state folder and keeps others away from it; makes it again when it was removed while this waited.
+    private func lockState(_ accounts: Accounts) throws -> StateLock {
+        while true {
+            let state = try Placement.makeState(project.state, accounts: accounts)
+            let lock = try StateLock(state: state) {
+                progress.say("  another taproom works on \(state): waiting for it to finish")
+            }
+            if let lock { return lock }
+        }
+    }
+
     /// Decides on folders and ports, and remembers them before anything starts.
     private func prepare(
-        _ manifest: Manifest, _ configuration: Configuration, _ state: String, _ accounts: Accounts
+        _ manifest: Manifest, _ configuration: Configuration, _ known: InstanceRecord?, _ accounts: Accounts
     ) throws -> Instance {
-        let known = try InstanceRecord.load(state: state)
+        let state = project.state
         let placement = Placement.current(
             state: state, accounts: accounts,
             sockets: manifest.functions.map { $0.name + ".sock" } + project.services.map { $0 + ".signal" },
@@ -81,8 +90,9 @@ public struct Startup {
         try placement.makeSignals(project.services, owner: accounts.server)
         if configuration.isEmbedded { try placement.makeLogs(["postgres"], owner: accounts.database) }
         if configuration.hasEmbeddedBroker { try placement.makeLogs([Broker.program], owner: accounts.broker) }
-        let isRunning = Supervisor(placement: placement).process != nil
-        if !isRunning { try Orphans(placement: placement).stop() }
+        let supervisor = Supervisor(placement: placement).process
+        try Orphans(placement: placement).stop(under: supervisor)
+        let isRunning = supervisor != nil
         let isOurs = isRunning && known?.gatewayPort == configuration.gatewayPort
         if !isOurs, let obstacle = Ports.obstacle(configuration.gatewayPort) {
             throw InstanceError(
@@ -120,6 +130,11 @@ public struct Startup {
         return true
     }
 
+    private func runsBrokerFunctions(_ instance: Instance) throws -> Bool {
+        let names = Set(instance.manifest.functions.filter(\.usesBroker).map(\.name))
+        return try instance.processes().contains { names.contains($0.group) }
+    }
+
     /// Renders what supervisord and nginx read, then starts them or makes them take it over.
     private func startPrograms(
         _ instance: Instance, _ accounts: Accounts, _ embedded: Embedded, withoutBroker: Bool
@@ -141,9 +156,10 @@ public struct Startup {
             return try instance.supervisor.start()
         }
         try instance.supervisor.update()
-        // Last, so that the next start finds it unchanged only when nginx was told to read it.
-        guard try writeFile(placement.nginxConfiguration, gateway, mode: 0o600) else { return }
-        let nginx = try instance.supervisor.status().first { $0.group == "nginx" }
-        if let pid = nginx?.pid { kill(pid_t(pid), SIGHUP) }
+        let processes = try instance.supervisor.status()
+        // As late as can be: the next start finds it changed unless nginx was told to read it.
+        let isChanged = try writeFile(placement.nginxConfiguration, gateway, mode: 0o600)
+        if isChanged, let pid = processes.first(where: { $0.group == "nginx" })?.pid { kill(pid_t(pid), SIGHUP) }
+        try instance.supervisor.restart(processes.filter(\.isIdle))
     }
 }

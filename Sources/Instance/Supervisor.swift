@@ -12,6 +12,10 @@ public struct SupervisedProcess: Sendable, Equatable {
 
     public var isRunning: Bool { state == "RUNNING" }
 
+    /// Whether it is down and not about to run. In BACKOFF supervisord puts off its next try, by a second more after
+    /// each that failed: after an outage of a night for minutes.
+    var isIdle: Bool { ["BACKOFF", "EXITED", "FATAL", "STOPPED"].contains(state) }
+
     /// What supervisorctl takes for it.
     var address: String { group == name ? name : "\(group):\(name)" }
 
@@ -72,9 +76,10 @@ struct Supervisor {
         guard result.status == 0 else { throw failure("signal", result) }
     }
 
-    func restart(_ addresses: [String]) throws {
-        let result = try control(["restart"] + addresses)
-        guard result.status == 0 else { throw failure("restart", result) }
+    /// Starts them at once, whatever they wait for. One that fails again is left to supervisord's next try.
+    func restart(_ processes: [SupervisedProcess]) throws {
+        guard !processes.isEmpty else { return }
+        _ = try control(["restart"] + processes.map(\.address))
     }
 
     private func control(_ arguments: [String]) throws -> Subprocess {

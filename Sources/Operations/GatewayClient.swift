@@ -17,7 +17,7 @@ public struct GatewayClient: Sendable {
     }
 
     /// The ids of all subscriptions that may be charged now, in order, at most `limit` of them.
-    /// - Throws: `OperationError` when a page does not come in three attempts.
+    /// - Throws: `OperationError` when a page does not come in three attempts, or what comes is none.
     public func eligible(limit: Int?) throws -> [String] {
         var ids: [String] = []
         while true {
@@ -35,7 +35,8 @@ public struct GatewayClient: Sendable {
         for attempt in 1...3 {
             switch client.get(url, headers: [("Accept", "application/json")], deadline: Self.deadline) {
             case .answered(let answer) where answer.status == 200:
-                return try JSONDecoder().decode([String].self, from: Data(answer.body))
+                if let ids = try? JSONDecoder().decode([String].self, from: Data(answer.body)) { return ids }
+                throw failure(url, "what answers at \(base) is not this shop's gateway")
             case .answered(let answer):
                 reason = "status \(answer.status): \(String(decoding: answer.body.prefix(400), as: UTF8.self))"
                 guard answer.status >= 500 || answer.status == 429 else { throw failure(url, reason) }

@@ -60,7 +60,9 @@ struct ChargesList: ParsableCommand {
         if let olderThan, Span(olderThan) == nil {
             throw ValidationError("--older-than \(olderThan): give a whole number and s, m, h or d, such as 90s or 1h")
         }
-        guard limit > 0 else { throw ValidationError("--limit \(limit): give a number from 1") }
+        guard (1...1_000_000).contains(limit) else {
+            throw ValidationError("--limit \(limit): give a number from 1 to 1000000")
+        }
     }
 
     func run() throws {

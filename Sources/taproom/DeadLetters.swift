@@ -183,22 +183,57 @@ struct DeadLettersDiscard: ParsableCommand {
         let letter: DeadLetter
     }
 
+    func validate() throws {
+        guard !why.trimmingCharacters(in: .whitespacesAndNewlines).isEmpty else {
+            throw ValidationError("--why must not be empty")
+        }
+    }
+
     func run() throws {
         let path = try Project.find().state + "/discarded-events.jsonl"
         let record = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
         guard record >= 0 else { throw InstanceError("\(path) cannot be written: \(String(cString: strerror(errno)))") }
         defer { close(record) }
-        let letters = try queues.collect { queue in
-            try queue.discard(which.selection, deadline: DeadLetterQueues.limit) { letter in
-                let entry = Record(
-                    at: Date.now.formatted(.iso8601), who: who ?? NSUserName(), why: why, letter: letter)
-                let line = try JSON.encode(entry) + [UInt8(ascii: "\n")]
-                guard write(record, line, line.count) == line.count, fsync(record) == 0 else {
-                    throw InstanceError("\(path) cannot be written: nothing was removed")
+        var recorded: [DeadLetter] = []
+        do {
+            _ = try queues.collect { queue in
+                try queue.discard(which.selection, deadline: DeadLetterQueues.limit) { letter in
+                    let entry = Record(
+                        at: Date.now.formatted(.iso8601), who: who ?? NSUserName(), why: why, letter: letter)
+                    if let reason = append(try JSON.encode(entry) + [UInt8(ascii: "\n")], to: record) {
+                        throw InstanceError(
+                            "\(path) cannot be written: \(reason); \(printable(letter.id)) and those after it were not "
+                                + "removed")
+                    }
+                    recorded.append(letter)
                 }
             }
+        } catch {
+            // Where the connection has broken, the broker may not have read every acknowledgement.
+            let what = error is BrokerError ? "recorded and perhaps discarded" : "discarded"
+            if !recorded.isEmpty { try which.report(recorded, what) }
+            throw error
         }
-        try which.report(letters, "discarded")
+        try which.report(recorded, "discarded")
+    }
+
+    /// Adds the whole line and waits for the disk, or adds nothing.
+    /// - Returns: why nothing was added.
+    private func append(_ line: [UInt8], to file: Int32) -> String? {
+        // Nobody else adds a line while this one may be taken back.
+        flock(file, LOCK_EX)
+        defer { flock(file, LOCK_UN) }
+        let size = lseek(file, 0, SEEK_END)
+        var rest = line[...]
+        while !rest.isEmpty {
+            let written = rest.withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+            guard written > 0 else { break }
+            rest = rest.dropFirst(written)
+        }
+        if rest.isEmpty, fsync(file) == 0 { return nil }
+        let reason = String(cString: strerror(errno))
+        ftruncate(file, size)
+        return reason
     }
 }
 

@@ -5,7 +5,8 @@ import Runtime
 
 struct Demo: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Fills the databases with a beer-club shop to try things on; twice changes nothing.")
+        abstract: "Fills the databases with a beer-club shop to try things on; twice changes nothing.",
+        discussion: "Only where database, broker and e-commerce platform are the instance's own.")
 
     func run() throws {
         let instance = try Instance.running(try Project.find())
@@ -15,6 +16,17 @@ struct Demo: ParsableCommand {
             throw InstanceError(
                 "scope \(instance.record.scope) keeps subscriptions in a server outside: demo rows go only into an "
                     + "embedded database")
+        }
+        // They are charged and announced as any others are.
+        guard instance.record.parameters["ecommerce.url"] == instance.record.gateway + "/ecommerce" else {
+            throw InstanceError(
+                "scope \(instance.record.scope) orders at a platform outside (ecommerce.url): demo rows go only where "
+                    + "the platform is the instance's own")
+        }
+        guard instance.record.brokerPort != nil else {
+            throw InstanceError(
+                "scope \(instance.record.scope) sends its events to a broker outside (rabbitmq.url): demo rows go only "
+                    + "where the broker is the instance's own")
         }
         let session = try Connection(
             url: url, application: "taproom demo", options: ["timezone": "UTC"], deadline: .after(milliseconds: 5000))

@@ -21,6 +21,6 @@ struct CleanState: ParsableCommand {
         let progress = Progress()
         let state = project.state
         let was = try Shutdown(project: project, progress: progress).forget()
-        progress.say(was ? "\(state) is forgotten." : "There is no \(state) to forget.")
+        progress.say(was ? "\(state) is forgotten." : "Nothing to forget in \(state).")
     }
 }

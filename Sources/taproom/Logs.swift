@@ -28,17 +28,19 @@ struct Logs: ParsableCommand {
         let logs = names.flatMap { name in instance.logFiles(of: name).map { (name, LogFile(path: $0)) } }
         let line = LogLine(isReadable: isatty(STDOUT_FILENO) == 1, isRaw: json, width: names.map(\.count).max() ?? 0)
         for (name, log) in logs {
-            for text in log.lastLines(lines) { write(line.render(name, text)) }
+            for text in log.lastLines(lines) { try write(line.render(name, text)) }
         }
         while follow {
             for (name, log) in logs {
-                for text in log.newLines() { write(line.render(name, text)) }
+                for text in log.newLines() { try write(line.render(name, text)) }
             }
             usleep(200_000)
         }
     }
 
-    private func write(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
+    private func write(_ text: String) throws {
+        try FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8))
+    }
 }
 
 /// How one line of a log is shown.

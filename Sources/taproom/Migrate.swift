@@ -17,23 +17,23 @@ struct Migrate: ParsableCommand {
 
     @Option(
         name: [.customShort("c"), .long],
-        help: "Configuration file; <scope>_config.json when absent.")
+        help: "Configuration file; TAPROOM_CONFIG for any scope, else <scope>_config.json, when absent.")
     var config: String?
 
     @Option(
         name: .customShort("x"),
-        help: ArgumentHelp("scope=<scope> chooses <scope>_config.json; local when absent.", valueName: "key=value"))
+        help: ArgumentHelp(
+            "scope=<scope> chooses <scope>_config.json; TAPROOM_SCOPE, else local, when absent.",
+            valueName: "key=value"))
     var settings: [String] = []
 
     @Option(help: "One service, a folder under migrations; all of them, by name, when absent.")
     var service: String?
 
-    var scope: String {
-        settings.last.map { String($0.dropFirst("scope=".count)) } ?? "local"
-    }
+    var scope: String? { settings.last.map { String($0.dropFirst("scope=".count)) } }
 
     func validate() throws {
-        for setting in settings where !setting.hasPrefix("scope=") || setting.contains("/") || setting == "scope=" {
+        for setting in settings where !setting.hasPrefix("scope=") {
             throw ValidationError("-x \(setting): the only key is scope, as in -x scope=local")
         }
     }

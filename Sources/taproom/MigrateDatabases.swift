@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Instance
 import Migrations
 import Postgres
 import Runtime
@@ -21,7 +22,7 @@ extension Migrate {
         } catch {
             // What was printed before the failure comes first also where both streams end in one file.
             fflush(nil)
-            FileHandle.standardError.write(Data("FAILED: \(error)\n".utf8))
+            FileHandle.standardError.tell("FAILED: \(error)\n")
             throw ExitCode(1)
         }
     }
@@ -47,7 +48,7 @@ extension Migrate {
                     url: url, application: "taproom migrate", options: ["statement_timeout": "0"],
                     deadline: .after(milliseconds: 5000))
                 let migrator = Migrator(connection: connection, folder: folder.migrations) { progress in
-                    FileHandle.standardError.write(Data("INFO  [\(folder.name)] \(progress)\n".utf8))
+                    FileHandle.standardError.tell("INFO  [\(folder.name)] \(progress)\n")
                 }
                 try body(folder, migrator)
             } catch let error as PostgresError {

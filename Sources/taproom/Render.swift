@@ -13,7 +13,7 @@ struct Render: ParsableCommand {
     func run() throws {
         let project = try Project.find()
         let manifest = try project.manifest()
-        for warning in manifest.warnings { FileHandle.standardError.write(Data("warning: \(warning)\n".utf8)) }
+        for warning in manifest.warnings { FileHandle.standardError.tell("warning: \(warning)\n") }
         var isUpToDate = true
         for (name, text) in [
             ("nginx.conf", manifest.nginxConfiguration(.host)), ("topology.json", manifest.topology.definitions),
@@ -24,7 +24,7 @@ struct Render: ParsableCommand {
                 continue
             }
             if check {
-                FileHandle.standardError.write(Data("\(drift)\nrun: taproom render\n".utf8))
+                FileHandle.standardError.tell("\(drift)\nrun: taproom render\n")
                 isUpToDate = false
             } else {
                 try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)

@@ -62,6 +62,8 @@ struct RunCharges: ParsableCommand {
                 period: month, eligible: eligible.count, declinedEarlier: eligible.count - wanted.count),
             concurrency: concurrency,
             progress: ProgressBar(isTerminal: isatty(STDERR_FILENO) == 1, write: say))
+        // A reader of the output that goes does not end the charges that are in hand.
+        signal(SIGPIPE, SIG_IGN)
         let interruption = Interruption {
             say("\nStopping when what is in hand has ended; once more ends at once\n")
             run.stop()
@@ -73,7 +75,7 @@ struct RunCharges: ParsableCommand {
 }
 
 /// Tells the operator how it goes; standard output is for the summary.
-private func say(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+private func say(_ text: String) { FileHandle.standardError.tell(text) }
 
 /// Runs `body` at the first SIGINT or SIGTERM; the second one ends the process at once.
 private final class Interruption {

@@ -24,7 +24,8 @@ struct Status: ParsableCommand {
     }
 
     func run() throws {
-        let instance = try Instance.started(try Project.find())
+        let project = try Project.find()
+        let instance = try Instance.started(project)
         let record = instance.record
         let functions = try instance.functions()
         if json {
@@ -35,12 +36,12 @@ struct Status: ParsableCommand {
                 queues: instance.queues(),
                 outboxes: instance.outboxes(), functions: functions,
                 circuits: instance.circuits(functions), state: record.state)
-            print(String(decoding: try encoder.encode(report), as: UTF8.self))
-        } else {
-            try show(instance, functions)
+            return print(String(decoding: try encoder.encode(report), as: UTF8.self))
         }
+        try show(instance, functions)
+        if !instance.isRunning { print("down: \(project.upCommand(scope: record.scope)) starts it") }
         let isInOrder = try functions.allSatisfy(\.isInOrder) && others(instance, functions).allSatisfy(\.isRunning)
-        guard json || isInOrder else { throw ExitCode(3) }
+        guard isInOrder else { throw ExitCode(3) }
     }
 
     /// nginx, and what is embedded.
@@ -69,7 +70,6 @@ struct Status: ParsableCommand {
         for circuit in instance.circuits(functions) {
             print("circuit  \(circuit.function) leaves \(circuit.host) alone: \(circuit.state) since \(circuit.since)")
         }
-        if !instance.isRunning { print("down: make up starts it") }
     }
 
     private func showEvents(_ instance: Instance) {

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Postgres
 import Runtime
@@ -187,10 +188,53 @@ import Testing
         #expect(try refusal(who: 128, why: 1026).contains("--why has 1026 characters; shorten it to at most 1024"))
     }
 
+    @Test("a full disk under the output loses words and no charge")
+    func fullDisk() throws {
+        let all = try subscribe(5, customer: "silent")
+        func taproom(_ command: String) throws -> Subprocess {
+            try Subprocess.run(
+                "/bin/sh", ["-c", #"exec "$0" \#(command)"#, Subprocess.product("taproom")],
+                environment: ["TAPROOM_STATE": shop.scratch("state")], folder: PrivateInstance.root)
+        }
+        let run = try taproom("charge-run --json 2>/dev/full")
+        #expect(run.status == 0 && run.output.contains(#""charged" : 5"#), "\(run.output)")
+        try audit(all)
+        for command in ["charge-run --json", "charges list", "logs charge"] {
+            let lost = try taproom("\(command) >/dev/full")
+            #expect(lost.status == 1 && lost.errors.contains("Error: "), "\(command): \(lost.status) \(lost.errors)")
+        }
+    }
+
+    @Test func demoRowsGoNowhereOutside() throws {
+        let outside = try shop.run(["demo"])
+        #expect(outside.status == 1 && outside.errors.contains("(ecommerce.url)"), "\(outside.errors)")
+        // What is recorded of this instance, but for where the platform and perhaps the broker are.
+        let record = URL(filePath: shop.scratch("state/instance.json"))
+        var known = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: record)) as? [String: Any])
+        var parameters = try #require(known["parameters"] as? [String: String])
+        parameters["ecommerce.url"] = "http://127.0.0.1:\(shop.port)/ecommerce"
+        known["parameters"] = parameters
+        let folder = try TemporaryFolder()
+        func demo() throws -> Subprocess {
+            let text = try JSONSerialization.data(withJSONObject: known)
+            try folder.write("instance.json", String(decoding: text, as: UTF8.self))
+            return try shop.run(["demo"], settings: ["TAPROOM_STATE": folder.path])
+        }
+        let port = known.removeValue(forKey: "brokerPort")
+        #expect(try demo().errors.contains("(rabbitmq.url)"))
+        let rows: SQL = "SELECT count(*) FROM subscription WHERE customer_store_id LIKE 'demo-%'"
+        #expect(try database.execute(rows, deadline: soon)[0].decode(Int.self) == 0)
+        known["brokerPort"] = port
+        let own = try demo()
+        #expect(own.status == 0, "\(own.errors)")
+        #expect(try database.execute(rows, deadline: soon)[0].decode(Int.self) > 0)
+    }
+
     @Test func onlyTheCurrentMonthIsCharged() throws {
         let run = try shop.run(["charge-run", "--period", "1999-12"])
         #expect(run.status != 0 && run.errors.contains("only the current month can be charged"), "\(run.errors)")
         #expect(try shop.run(["charges", "list", "--period", "2026-13"]).errors.contains("give a month"))
         #expect(try shop.run(["charges", "list", "--older-than", "soon"]).errors.contains("such as 90s or 1h"))
+        #expect(try shop.run(["charges", "list", "--limit", "\(Int.max)"]).errors.contains("give a number from 1 to"))
     }
 }

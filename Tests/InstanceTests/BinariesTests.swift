@@ -69,6 +69,16 @@ import class TestSupport.TemporaryFolder
         #expect(try FileManager.default.contentsOfDirectory(atPath: target.path) == [])
     }
 
+    @Test func whatFailsLeavesNothing() throws {
+        let (source, target) = (try TemporaryFolder(), try TemporaryFolder())
+        try source.write("libraries/libswift.so", "")
+        // A folder that holds something cannot be replaced by a file.
+        try target.write("libraries/libswift.so/x", "")
+        #expect(throws: SystemError.self) { try Binaries(source: source.path, target: target.path).install([]) }
+        #expect(throws: SystemError.self) { try writeFile(target.path + "/libraries", Data(), mode: 0o600) }
+        #expect(try FileManager.default.subpathsOfDirectory(atPath: target.path).count == 3)
+    }
+
     @Test func whatDiffersIsReplacedAndLinksStayLinks() throws {
         let (source, target) = (try TemporaryFolder(), try TemporaryFolder())
         try FileManager.default.createDirectory(atPath: source.path + "/libraries", withIntermediateDirectories: true)

@@ -6,6 +6,7 @@ import Runtime
 import Testing
 
 import enum TestSupport.Eventually
+import enum TestSupport.Loopback
 import class TestSupport.TemporaryFolder
 
 @testable import Instance
@@ -54,6 +55,8 @@ struct BrokerCycleTests {
 
     @Test func `up, a crash, another password, a queue that goes, an outside broker, down`() throws {
         let output = try up()
+        // This project has no Swagger UI.
+        #expect(output.contains("described at http://127.0.0.1:\(instance.port)/openapi.yml"))
         #expect(output.contains("shop.paid  shop.events order.*  consumer"))
         #expect(!output.contains(try #require(URLComponents(string: instance.report().rabbitmq ?? "")?.password)))
         try processesHaveWhatTheyNeed()
@@ -251,6 +254,18 @@ struct BrokerCycleTests {
         #expect(try guest.report().rabbitmq == url)
         let record = try #require(try InstanceRecord.load(state: guest.state))
         #expect(record.brokerPort == nil && !FileManager.default.fileExists(atPath: record.placement.broker))
+        var database = try #require(URLComponents(string: instance.report().databases["shop"] ?? ""))
+        let password = try #require(database.password)
+        database.password = nil
+        database.queryItems = [("password", password), ("application_name", "shop")].map(URLQueryItem.init)
+        let output = try up(
+            guest, variables: ["TAPROOM_RABBITMQ_URL": url, "TAPROOM_DATABASES_SHOP": try #require(database.string)])
+        #expect(!output.contains(password) && output.contains("/shop?application_name=shop\n"))
+        // At another broker a relay would find no queues: neither it nor the consumer starts before they are there.
+        let absent = "amqp://shop:secret@127.0.0.1:\(try Loopback.freePort())"
+        #expect(try guest.run("up", variables: ["TAPROOM_RABBITMQ_URL": absent]).errors.contains("127.0.0.1"))
+        let workers = try guest.report().functions.filter { ["rabbitmq", "outbox"].contains($0.kind) }
+        #expect(workers.map(\.state) == ["stopped", "stopped"])
         #expect(try guest.run("clean-state").status == 0)
         #expect(try depths("other.paid", url: url) == ["other.paid": 0])
     }

@@ -45,7 +45,7 @@ struct ConfigurationTests {
         #expect(configuration.gatewayPort == 9100)
         #expect(configuration.ecommerceURL == "http://127.0.0.1:9/shop")
         #expect(configuration.billingTimeZone == "America/Sao_Paulo")
-        for zone in ["UTC", "Etc/UTC", "Asia/Kolkata", "America/Argentina/Buenos_Aires"] {
+        for zone in ["UTC", "GMT", "Etc/UTC", "Asia/Kolkata", "America/Argentina/Buenos_Aires"] {
             let configuration = try read(Self.complete, environment: ["TAPROOM_BILLING_TIME_ZONE": zone])
             #expect(configuration.billingTimeZone == zone)
         }
@@ -77,6 +77,28 @@ struct ConfigurationTests {
             #expect(error.problems.contains { $0.hasPrefix(problem) }, "\(problem)\nnot in\n\(error)")
         }
         #expect(error.description.contains(folder.path + "/local_config.json"))
+    }
+
+    @Test func `a variable that is meant for a key and names none is refused`() throws {
+        for (name, hint) in [
+            ("TAPROOM_ECOMMERCE_RESEN", "did you mean TAPROOM_ECOMMERCE_RESEND?"),
+            ("TAPROOM_EMBEDDED_PASSWORD_ORDERS", "did you mean TAPROOM_EMBEDDED_PASSWORDS_ORDERS?"),
+            ("TAPROOM_GATEWAY_PORT", "did you mean TAPROOM_PORT?"), ("TAPROOM_DATABASES_INVENTORY", "unset it"),
+        ] {
+            let error = #expect(throws: ConfigurationError.self) {
+                try read(Self.complete, environment: [name: "manual"])
+            }
+            let problems = error?.problems ?? []
+            #expect(problems.count == 1 && problems[0].hasPrefix("\(name) overrides no key: \(hint)"), "\(problems)")
+            _ = try read(Self.complete, environment: [name: "", "TAPROOM_TIMEOUT": "6"])
+        }
+    }
+
+    @Test(arguments: ["?to=orders", "#orders", "#"])
+    func `the path of an order can follow the platform's base URL`(rest: String) throws {
+        #expect(throws: ConfigurationError.self) {
+            try read(Self.complete, environment: ["TAPROOM_ECOMMERCE_URL": "https://shop.example.com/api\(rest)"])
+        }
     }
 
     @Test func `an embedded database needs a password`() throws {

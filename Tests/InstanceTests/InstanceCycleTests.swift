@@ -74,17 +74,23 @@ struct InstanceCycleTests {
     /// Neither what only holds a socket nor nginx's workers, whom their master does not stop when it is killed, too.
     private func nothingOutlivesSupervisord(_ instance: PrivateInstance, _ placement: Placement) throws {
         let supervisor = Supervisor(placement: placement)
-        let processes = try supervisor.status().compactMap { process in
-            process.pid.flatMap { RunningProcess(pid: pid_t($0)) }
+        func processes() throws -> [RunningProcess] {
+            try supervisor.status().compactMap { $0.pid }.compactMap { RunningProcess(pid: pid_t($0)) }
         }
-        let nginx = try #require(processes.first { $0.program == "nginx" })
-        let workers = RunningProcess.all().filter { $0.parent == nginx.pid }
-        #expect(!workers.isEmpty)
-        for process in [try #require(supervisor.process), nginx] { kill(process.pid, SIGKILL) }
-        let up = try instance.run("up")
-        #expect(up.status == 0, "\(up.output)\(up.errors)")
-        #expect(instance.gateway.get("/readyz")?.status == 200)
-        #expect((processes + workers).filter(\.isAlive).map(\.command) == [])
+        for isSupervisorKilled in [false, true] {
+            var gone = try processes()
+            let nginx = try #require(gone.first { $0.program == "nginx" })
+            let workers = RunningProcess.all().filter { $0.parent == nginx.pid }
+            #expect(!workers.isEmpty)
+            // Its master is known by its arguments, too, and the workers by a log that was moved away.
+            unlink(placement.logs + "/nginx.log")
+            if isSupervisorKilled { kill(try #require(supervisor.process).pid, SIGKILL) } else { gone = [nginx] }
+            kill(nginx.pid, SIGKILL)
+            let up = try instance.run("up")
+            #expect(up.status == 0, "\(up.output)\(up.errors)")
+            #expect(instance.gateway.get("/readyz")?.status == 200)
+            #expect((gone + workers).filter(\.isAlive).map(\.command) == [])
+        }
     }
 
     /// Each role reads and writes its own tables, empties them, and cannot even connect to the others'.
@@ -152,6 +158,54 @@ struct InstanceCycleTests {
         }
     }
 
+    @Test func `after an outage of a night everything starts at once, and clean-state needs no record`() throws {
+        let instance = try PrivateInstance(folder: .closed())
+        let first = try instance.run("up")
+        try #require(first.status == 0, "\(first.output)\(first.errors)")
+        let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
+        let supervisor = Supervisor(placement: placement)
+        /// Runs a script that calls `supervisorctl` as `"$@"`.
+        func control(_ script: String) throws {
+            let command = [try Subprocess.find("supervisorctl"), "-c", placement.supervisorConfiguration]
+            _ = try Subprocess.run(["/bin/sh", "-c", script, "sh"] + command)
+        }
+        func state() throws -> String? { try supervisor.status().first { $0.name == "clubs_1" }?.state }
+
+        // Each start that fails puts off the next by a second more. supervisord looks after its processes once a second,
+        // and whenever it is asked something.
+        let executable = placement.executables + "/ClubsFunction"
+        unlink(executable)
+        try Data("#!/bin/sh\nexit 1\n".utf8).write(to: URL(filePath: executable))
+        chmod(executable, 0o755)
+        try control(
+            """
+            yes pid | "$@" >/dev/null & asks=$!
+            yes 'restart clubs:clubs_1' | head -n 100 | "$@" >/dev/null
+            kill $asks
+            """)
+        #expect(try state() == "BACKOFF")
+        let up = try instance.run("up")
+        try #require(up.status == 0, "\(up.output)\(up.errors)")
+
+        try control("\"$@\" stop clubs:clubs_1")
+        let restart = try instance.run("restart", "clubs")
+        #expect(try restart.status == 0 && state() == "RUNNING", "\(restart.output)\(restart.errors)")
+
+        let lock = try HeldLock(state: instance.state)
+        let child = try instance.start("restart", "clubs")
+        try lock.isAwaited(by: child)
+        lock.release()
+        #expect(try child.waitForEnd() == .exited(0))
+
+        let processes = try supervisor.status().compactMap { $0.pid.flatMap { RunningProcess(pid: pid_t($0)) } }
+        unlink(instance.state + "/instance.json")
+        #expect(try instance.run("clean-state").status == 0)
+        #expect(!processes.isEmpty && !processes.contains(where: \.isAlive))
+        for folder in [placement.state, placement.data, placement.run] {
+            #expect(!FileManager.default.fileExists(atPath: folder))
+        }
+    }
+
     @Test func `a folder of somebody else's is no state folder`() throws {
         let instance = try PrivateInstance(folder: TemporaryFolder())
         try instance.folder.write("other/lock", "")
@@ -170,7 +224,7 @@ struct InstanceCycleTests {
         #expect(try instance.run("clean-state", variables: ["TAPROOM_STATE": other]).status == 0)
         #expect(!FileManager.default.fileExists(atPath: other))
         let nothing = try instance.run("clean-state", variables: ["TAPROOM_STATE": other])
-        #expect(nothing.output == "There is no \(other) to forget.\n")
+        #expect(nothing.output == "Nothing to forget in \(other).\n")
     }
 
     @Test func `a taken port is named with the way out`() throws {

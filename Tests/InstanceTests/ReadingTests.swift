@@ -44,6 +44,34 @@ struct ReadingTests {
         #expect(log.newLines() == ["seven"])
     }
 
+    @Test func `as many lines of a log are shown as were asked for`() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("x.log", (1...100_000).map { "line \($0)\n" }.joined())
+        let lines = LogFile(path: folder.path + "/x.log").lastLines(99_999)
+        #expect(lines.count == 99_999 && lines.first == "line 2" && lines.last == "line 100000")
+    }
+
+    @Test func `scripts/install-packages takes no option for a package`() throws {
+        let folder = try TemporaryFolder()
+        // Whatever it thinks of its arguments, it must install nothing here.
+        for (name, text) in [("id", "echo 1000"), ("sudo", "exit 1"), ("apt-get", "exit 1")] {
+            try folder.write(name, "#!/bin/sh\n\(text)\n")
+            chmod("\(folder.path)/\(name)", 0o755)
+        }
+        func install(_ arguments: String...) throws -> Subprocess {
+            try Subprocess.run(
+                [TestProject.root + "/scripts/install-packages"] + arguments,
+                environment: ["PATH": "\(folder.path):\(Subprocess.searchPath)"])
+        }
+        let help = try install("--help")
+        #expect(help.status == 0 && help.output.hasPrefix("usage: scripts/install-packages"), "\(help.errors)")
+        let wrong = try install("--check", "--purge")
+        #expect(wrong.status == 2 && wrong.errors.contains("--purge: no such option"), "\(wrong.errors)")
+        let check = try install("no-such-package", "--check")
+        #expect(check.status == 1 && check.errors.contains("missing or too old: "), "\(check.errors)")
+        #expect(check.errors.contains("no-such-package") && !check.errors.contains("--check"))
+    }
+
     @Test func `a program's output, status and signal come back`() throws {
         let said = try Subprocess.run(
             ["/bin/sh", "-c", "read x; echo got $x; echo no >&2; exit 3"], input: Data("a\n".utf8))

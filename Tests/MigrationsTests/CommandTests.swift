@@ -61,6 +61,21 @@ import Testing
         #expect(try fixture.schema() == [])
     }
 
+    @Test("a full disk under the progress stops nothing; a script that it cuts off is an error")
+    func fullDisk() throws {
+        let fixture = try Fixture()
+        func migrate(_ rest: String) throws -> Subprocess {
+            try Subprocess.run(
+                "/bin/sh", ["-c", #"exec "$0" migrate \#(rest)"#, Subprocess.product("taproom")],
+                environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": fixture.url], folder: fixture.project.path)
+        }
+        #expect(try migrate("upgrade head 2>/dev/full").status == 0)
+        #expect(try fixture.versions() == [Fixture.third])
+        #expect(try migrate("upgrade zz 2>/dev/full").status == 1)
+        let script = try migrate("upgrade --sql head >/dev/full")
+        #expect(script.status == 1 && script.errors.contains("standard output cannot be written"), "\(script.errors)")
+    }
+
     @Test func theScopeChoosesTheConfiguration() throws {
         let fixture = try Fixture()
         let unset = ["TAPROOM_DATABASES_SUBSCRIPTIONS": ""]
@@ -72,9 +87,37 @@ import Testing
         #expect(empty.status == 1)
         #expect(empty.errors.contains("the embedded database of subscriptions was never started"))
         #expect(empty.errors.contains("make up"))
+        func other(_ arguments: String..., scope: String) throws -> Subprocess {
+            try Subprocess.run(
+                Subprocess.product("taproom"), ["migrate"] + arguments + ["current"],
+                environment: unset.merging(["TAPROOM_SCOPE": scope]) { $1 }, folder: fixture.project.path)
+        }
+        #expect(try other(scope: "stage").output == "\(Fixture.first)\n")
+        #expect(try other("-x", "scope=stage", scope: "prod").output == "\(Fixture.first)\n")
+        #expect(try other(scope: "../stage").errors.contains("must consist of letters"))
+        try fixture.configure("prod_config.json", subscriptions: "")
+        #expect(try other(scope: "prod").errors.contains("run taproom up --scope prod first"))
+        try fixture.project.remove("prod_config.json")
         let absent = try fixture.taproom("-x", "scope=prod", "current", environment: unset)
         #expect(absent.errors.contains("prod_config.json"))
         #expect(try fixture.taproom("-x", "region=local", "current").status != 0)
+    }
+
+    @Test func anAddressInTheEnvironmentIsCheckedAsInTheConfiguration() throws {
+        let wrong = try Fixture().taproom("current", environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": "localhost"])
+        #expect(wrong.status == 1)
+        #expect(wrong.errors.contains("TAPROOM_DATABASES_SUBSCRIPTIONS has no usable value: give a libpq URI"))
+    }
+
+    @Test func anUnmigratedDatabaseIsNotReady() throws {
+        let run = try FunctionRun(
+            "ReadyzFunction", arguments: ["--event"],
+            environment: FunctionProcess.environment("ReadyzFunction", routes: ["GET /readyz"])
+                .merging(["DATABASE_URL": try Fixture().url, "MIGRATION_HEAD": Fixture.first]) { $1 },
+            input: Array(#"{"rawPath": "/readyz", "requestContext": {"http": {"method": "GET"}}}"#.utf8))
+        let answer = String(decoding: run.output, as: UTF8.self)
+        #expect(answer.contains("no migration has run"), "\(answer) \(run.lines)")
+        #expect(answer.contains("taproom doctor"), "the scope is not this function's to know: \(answer)")
     }
 
     @Test func severalServicesGoInNameOrderAndRevisionsFindTheirOwn() throws {

@@ -121,6 +121,9 @@ import Testing
         #expect(try client.eligible(limit: 6000) == Array(all.prefix(6000)))
         gateway.behave { _ in .answer(404, "nothing here") }
         #expect(throws: OperationError.self) { try client.eligible(limit: nil) }
+        gateway.behave { _ in .answer(200, "<!doctype html>") }
+        let other = #expect(throws: OperationError.self) { try client.eligible(limit: nil) }
+        #expect(other?.description.contains("http://127.0.0.1:\(gateway.port) is not this shop's gateway") == true)
         #expect(throws: OperationError.self) { try GatewayClient(base: "ftp://x") }
     }
 }

@@ -41,7 +41,7 @@ struct Readyz: HTTPFunction {
     private func notMigrated(_ reason: String) -> Problem {
         Problem(
             "not-ready", status: 503, title: "Not ready",
-            detail: "The database is not migrated: \(reason). Run “taproom migrate upgrade head”."
+            detail: "The database is not migrated: \(reason). “taproom doctor” names the command that migrates it."
         ).retryAfter(seconds: 5)
     }
 }

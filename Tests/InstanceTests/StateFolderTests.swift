@@ -1,0 +1,170 @@
+import Foundation
+import Glibc
+import Testing
+
+import class TestSupport.ChildProcess
+import enum TestSupport.Eventually
+import class TestSupport.TemporaryFolder
+
+@testable import Instance
+
+/// What the commands do with a state folder: whose it is, who works on it, what they find there.
+struct StateFolderTests {
+    private let instance: PrivateInstance
+
+    init() throws { instance = try PrivateInstance(folder: TemporaryFolder()) }
+
+    private func exists(_ name: String) -> Bool {
+        FileManager.default.fileExists(atPath: "\(instance.folder.path)/\(name)")
+    }
+
+    // MARK: The lock
+
+    @Test func `clean-state removes nothing while another command works there`() throws {
+        let lock = try HeldLock(state: instance.state)
+        try instance.folder.write("state/log/x.log", "")
+        let child = try instance.start("clean-state")
+        try lock.isAwaited(by: child)
+        #expect(exists("state/log/x.log"))
+        lock.release()
+        #expect(try child.waitForEnd() == .exited(0))
+        #expect(!exists("state"))
+    }
+
+    @Test func `up that waited for clean-state starts anew, with a lock that counts`() throws {
+        let project = try EventProject()
+        let instance = try PrivateInstance(folder: project.folder, tool: project.tool)
+        // So that it goes no further than it must here.
+        try project.folder.remove("bin/ProbeFunction")
+        let first = try HeldLock(state: instance.state)
+        let child = try instance.start("up")
+        try first.isAwaited(by: child)
+        try project.folder.remove("state")
+        let second = try HeldLock(state: instance.state)
+        first.release()
+        try second.isAwaited(by: child)
+        try project.folder.remove("state")
+        second.release()
+        #expect(try child.waitForEnd() == .exited(1))
+        #expect(child.lines.contains { $0.contains("not built: ProbeFunction") }, "\(child.lines)")
+    }
+
+    // MARK: Whose it is
+
+    @Test func `what an instance made is its own, also without its record`() throws {
+        for name in ["lock", "discarded-events.jsonl", "postgres.new/x"] {
+            try instance.folder.write("state/\(name)", "")
+        }
+        let run = try instance.run("clean-state")
+        #expect(run.status == 0 && !exists("state"), "\(run.errors)")
+    }
+
+    @Test func `names that fit make no state folder of somebody's tools`() throws {
+        for name in ["bin/tool", "log/x", "tmp/x"] { try instance.folder.write("state/\(name)", "") }
+        for command in ["clean-state", "up"] {
+            let refused = try instance.run(command)
+            #expect(refused.status != 0 && refused.errors.contains("no state folder: it holds bin"), "\(refused)")
+            #expect(exists("state/bin/tool") && !exists("state/lock"))
+        }
+        #expect(try instance.run("down").output.hasPrefix("Nothing runs"))
+        #expect(!exists("state/lock"))
+    }
+
+    @Test func `an empty folder stays`() throws {
+        mkdir(instance.state, 0o755)
+        #expect(try instance.run("clean-state").status == 0)
+        #expect(exists("state"))
+    }
+
+    @Test func `what cannot be a state folder is said with the way out`() throws {
+        try instance.folder.write("file", "")
+        for (name, command) in [("file", "up"), ("file", "clean-state"), ("file/state", "up")] {
+            let path = "\(instance.folder.path)/\(name)"
+            let refused = try instance.run(command, variables: ["TAPROOM_STATE": path])
+            #expect(refused.status != 0 && refused.errors.contains(path), "\(refused.errors)")
+            #expect(refused.errors.contains("set TAPROOM_STATE to a folder that"), "\(refused.errors)")
+        }
+    }
+
+    // MARK: What it remembers
+
+    private func record(scope: String) throws {
+        try instance.folder.write(
+            "state/instance.json",
+            """
+            {"state": "\(instance.state)", "data": "\(instance.state)", "run": "\(instance.state)/run",
+             "scope": "\(scope)", "gatewayPort": 1, "configurationFile": "", "databases": {}, "parameters": {}}
+            """)
+    }
+
+    @Test func `up changes the scope only for who names one`() throws {
+        try record(scope: "staging")
+        let refused = try instance.run("up")
+        #expect(refused.status != 0)
+        for scope in ["staging", "local"] {
+            #expect(refused.errors.contains("taproom up --scope \(scope)"), "\(refused.errors)")
+        }
+        #expect(!exists("config.json"))
+        // Who names one gets further: to the file that such a scope must bring.
+        for named in [
+            try instance.run("up", "--scope", "other"), try instance.run("up", variables: ["TAPROOM_SCOPE": "other"]),
+        ] {
+            #expect(named.status != 0 && named.errors.contains("config.json"), "\(named.errors)")
+        }
+    }
+
+    /// A process that passes for the instance's supervisord.
+    private func supervisor() throws -> ChildProcess {
+        let process = try ChildProcess(
+            "/bin/sh",
+            arguments: ["-c", "while :; do sleep 0.1; done", "supervisord", instance.state + "/supervisord.conf"],
+            environment: [:])
+        try instance.folder.write("state/run/supervisord.pid", "\(process.pid)\n")
+        return process
+    }
+
+    @Test(arguments: ["down", "clean-state"])
+    func `a lost or damaged record hides nothing that runs`(command: String) throws {
+        for damaged in [true, false] {
+            try instance.folder.write("state/lock", "")
+            if damaged { try instance.folder.write("state/instance.json", "{") }
+            let process = try supervisor()
+            if damaged {
+                let refused = try instance.run("up")
+                #expect(refused.errors.contains("is damaged") && refused.errors.contains("run make down"))
+            }
+            let run = try instance.run(command)
+            #expect(run.status == 0 && !run.output.contains("Nothing"), "\(run)")
+            #expect(process.end == .killed(signal: SIGTERM))
+            #expect(exists("state") == (command == "down"))
+            if damaged, command == "down" { try instance.folder.remove("state/instance.json") }
+        }
+    }
+}
+
+/// The lock of a state folder, as a command holds it that works there. Makes the folder.
+struct HeldLock {
+    private let file: Int32
+    private let inode: UInt64
+
+    init(state: String) throws {
+        mkdir(state, 0o755)
+        file = open(state + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        try #require(flock(file, LOCK_EX | LOCK_NB) == 0)
+        var status = stat()
+        fstat(file, &status)
+        inode = UInt64(status.st_ino)
+    }
+
+    /// Waits until the process waits for this very lock.
+    func isAwaited(by child: ChildProcess) throws {
+        try Eventually.happens("it waits for the lock") {
+            try #require(child.end == nil, "\(child.lines)")
+            return try String(contentsOfFile: "/proc/locks", encoding: .utf8).split(separator: "\n").contains {
+                $0.contains("-> FLOCK") && $0.contains(" \(child.pid) ") && $0.contains(":\(inode) ")
+            }
+        }
+    }
+
+    func release() { close(file) }
+}
