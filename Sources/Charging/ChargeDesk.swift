@@ -63,18 +63,20 @@ public struct ChargeDesk: Sendable {
         let remaining = deadline.remainingMilliseconds - Self.recordMilliseconds
         let verdict = try platform.order(attempt, context, deadline: .after(milliseconds: remaining))
         FaultPoint.beforeFinish.reach()
+        // Also when beginning took all the time: the lease and the gateway wait longer than that.
+        let recording = max(deadline, .after(milliseconds: Self.leastRecordMilliseconds))
         while true {
             do {
                 let standing = try ledger.finish(
-                    attempt, verdict, cause: EventCause(context), deadline: deadline)
+                    attempt, verdict, cause: EventCause(context), deadline: recording)
                 FaultPoint.afterFinish.reach()
                 if case .charged = verdict { standing.reportSecondOrder(of: attempt, context) }
                 return (verdict, standing)
             } catch let error as PostgresError {
                 // Whatever the database says: what is known now is lost with this process, so try until time is up;
                 // after that the lease ends and the same request id is sent again.
-                guard !deadline.hasPassed else {
-                    var problem = ChargeProblem.of(.unanswered(reason: ""), ledger.resend, doubt: attempt.period)
+                guard !recording.hasPassed else {
+                    var problem = ChargeProblem.unrecorded(ledger.resend)
                     problem.debug = "outcome \(verdict.outcome) could not be recorded: \(error)"
                     throw problem.about(attempt)
                 }
@@ -89,6 +91,8 @@ public struct ChargeDesk: Sendable {
     static let leaseMarginMilliseconds = 5000
     /// What is kept of the time limit for recording the outcome.
     static let recordMilliseconds = 3000
+    /// What recording gets when nothing is left of it: less than the gateway waits beyond the time limit, 2 s.
+    static let leastRecordMilliseconds = 1500
 }
 
 extension ChargeLedger.Standing {

@@ -34,6 +34,11 @@ enum ChargeProblem {
             .retryAfter(seconds: 3600)
     }
 
+    /// What came of the attempt could not be written down, so nobody knows it after this answer.
+    static func unrecorded(_ resend: ResendPolicy) -> Problem {
+        outcomeUnknown("What came of the order could not be recorded. \(next(resend))").retryAfter(seconds: 30)
+    }
+
     private static func outcomeUnknown(_ detail: String) -> Problem {
         Problem("charge-outcome-unknown", status: 504, title: "Charge outcome unknown", detail: detail)
     }

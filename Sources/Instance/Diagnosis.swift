@@ -98,6 +98,7 @@ public struct Diagnosis {
     }
 
     private func gateway() throws {
+        try recordIsReadable()
         guard let instance = try? Instance.started(project), instance.isRunning else {
             let port = try project.configuration(scope: scope).gatewayPort
             if let obstacle = Ports.obstacle(port) { throw InstanceError("the instance is down, and \(obstacle)") }
@@ -160,7 +161,17 @@ public struct Diagnosis {
         }
     }
 
+    /// Without it nobody knows what runs, and nothing can be started.
+    private func recordIsReadable() throws {
+        do {
+            _ = try InstanceRecord.load(state: project.state)
+        } catch {
+            throw Obstacle(description: "\(error)", remedy: "what stands above")
+        }
+    }
+
     private func running() throws -> Instance {
+        try recordIsReadable()
         do {
             return try Instance.running(project)
         } catch {

@@ -45,7 +45,8 @@ struct Schema {
         }
         return Migrator(
             connection: try Connection(
-                url: url, application: "taproom migrate", deadline: .after(milliseconds: 5000)),
+                url: url, application: "taproom migrate", options: ["statement_timeout": "0"],
+                deadline: .after(milliseconds: 5000)),
             folder: try Self.folder(project, service))
     }
 

@@ -32,8 +32,7 @@ public struct Startup {
         let accounts = try Accounts.current()
         let lock = try lockState(accounts)
         defer { _ = lock }
-        let known = try InstanceRecord.load(state: project.state)
-        let instance = try prepare(manifest, configuration, known, accounts)
+        let instance = try prepare(manifest, configuration, accounts)
         let embedded = Embedded(instance, configuration, accounts)
         try progress.step("Installing the executables") { try installBinaries(instance, accounts) }
         try Documents(project: project.root, target: instance.placement.documents).install(progress)
@@ -42,7 +41,7 @@ public struct Startup {
         let isDeclared = try declareEarly(queues)
         // What works with the broker starts when its queues are there: a relay would find nobody who wants its events.
         // Those that run with this broker go on, and wait for it by themselves when it is away.
-        let goesOn = try known?.rabbitmq == instance.record.rabbitmq && runsBrokerFunctions(instance)
+        let goesOn = try worksWithThisBroker(instance)
         try progress.step("Starting nginx and the functions") {
             try startPrograms(instance, accounts, embedded, withoutBroker: !isDeclared && !goesOn)
         }
@@ -75,9 +74,10 @@ public struct Startup {
 
     /// Decides on folders and ports, and remembers them before anything starts.
     private func prepare(
-        _ manifest: Manifest, _ configuration: Configuration, _ known: InstanceRecord?, _ accounts: Accounts
+        _ manifest: Manifest, _ configuration: Configuration, _ accounts: Accounts
     ) throws -> Instance {
         let state = project.state
+        let known = try InstanceRecord.load(state: state)
         let placement = Placement.current(
             state: state, accounts: accounts,
             sockets: manifest.functions.map { $0.name + ".sock" } + project.services.map { $0 + ".signal" },
@@ -130,9 +130,13 @@ public struct Startup {
         return true
     }
 
-    private func runsBrokerFunctions(_ instance: Instance) throws -> Bool {
+    /// Whether consumers and relays run, and all of them with the broker that the record names now. The record says so
+    /// too early: a start may have been cut short after writing it.
+    private func worksWithThisBroker(_ instance: Instance) throws -> Bool {
         let names = Set(instance.manifest.functions.filter(\.usesBroker).map(\.name))
-        return try instance.processes().contains { names.contains($0.group) }
+        let running = try instance.processes().filter { names.contains($0.group) }
+            .compactMap { $0.pid.flatMap { RunningProcess(pid: pid_t($0)) } }
+        return !running.isEmpty && running.allSatisfy { $0.environment("AMQP_URL") == instance.record.rabbitmq }
     }
 
     /// Renders what supervisord and nginx read, then starts them or makes them take it over.

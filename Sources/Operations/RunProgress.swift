@@ -21,8 +21,9 @@ public final class ProgressBar: RunProgress {
     }
 
     public func update(_ summary: RunSummary) {
-        let now = Clock.monotonicNanoseconds()
         shown.withLock { shown in
+            // Read in here, or a thread that had to wait would bring an instant before the last one shown.
+            let now = Clock.monotonicNanoseconds()
             if let shown, now - shown < (isTerminal ? 100_000_000 : 10_000_000_000) { return }
             shown = now
             show(summary, now)

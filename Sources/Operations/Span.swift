@@ -2,13 +2,13 @@
 public struct Span: Sendable, Equatable {
     public let seconds: Int
 
-    /// `90s`, `15m`, `1h`, `7d`; `nil` for anything else.
+    /// `90s`, `15m`, `1h`, `7d`, at most a hundred years; `nil` for anything else.
     public init?(_ text: String) {
         let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
         let digits = text.dropLast()
         guard let unit = text.last.flatMap({ units[$0] }), !digits.isEmpty,
             digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-            let number = Int(digits), number <= 100_000_000
+            let number = Int(digits), number <= 36_500 * 86_400 / unit
         else { return nil }
         seconds = number * unit
     }

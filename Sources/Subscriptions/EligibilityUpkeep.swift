@@ -25,11 +25,13 @@ public struct EligibilityUpkeep {
         try connection.execute("INSERT INTO unsettled_subscription VALUES (NULL)", deadline: deadline)
         var patience = Self.patience
         while true {
-            let settled = try connection.execute("SELECT settle_subscriptions(20000)", deadline: deadline)[0]
-            if try settled.decode(Int.self) > 0 {
-                patience = Self.patience
-                continue
-            }
+            let settled = try connection.execute("SELECT settle_subscriptions(\(Self.batch)::int)", deadline: deadline)[
+                0
+            ]
+            .decode(Int.self)
+            // Fewer than a batch are what is written meanwhile, and that need not end.
+            if settled == Self.batch { patience = Self.patience }
+            if settled > 0, !patience.hasPassed { continue }
             // None: nobody is left, or somebody writes those who are, or another session is settling.
             let (left, isAll) = try connection.execute(
                 """
@@ -45,7 +47,10 @@ public struct EligibilityUpkeep {
         }
     }
 
-    /// How long to try again without any progress.
+    /// How many subscriptions one transaction settles.
+    private static let batch = 20_000
+
+    /// How long to try again once there is no whole batch.
     private static var patience: Deadline { .after(milliseconds: 10_000) }
 }
 

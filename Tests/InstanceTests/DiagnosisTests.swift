@@ -61,6 +61,15 @@ struct DiagnosisTests {
         #expect(chosen["configuration of scope testing"] != nil && chosen["gateway"] == start, "\(chosen)")
     }
 
+    @Test func `a record that cannot be read is mended before anything is started`() throws {
+        try Data("{".utf8).write(to: URL(filePath: instance.state + "/instance.json"))
+        let found = try remedies("doctor")
+        for check in ["gateway", "functions", "RabbitMQ", "migrations", "eligibility"] {
+            #expect(found[check] == "what stands above", "\(check)")
+        }
+        #expect(try instance.run("doctor").output.contains("is damaged"))
+    }
+
     @Test func `what cannot be reached is mended before what is in it`() throws {
         let process = try supervisor()
         let away = try remedies("doctor")

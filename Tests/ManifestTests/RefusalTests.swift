@@ -92,6 +92,11 @@ import Testing
 
     @Test(arguments: [
         ("timeout: 901", "timeout: must be a whole number of seconds from 1 to 900, not 901"),
+        ("timeout: 1:30", "timeout: must be a whole number of seconds from 1 to 900, not 1:30"),
+        (
+            "timeout: 1000000000000000000:30",
+            "timeout: must be a whole number of seconds from 1 to 900, not 1000000000000000000:30"
+        ),
         ("timeout: 1.5", "timeout: must be a whole number of seconds from 1 to 900, not 1.5"),
         ("timeout:", "timeout: must be a whole number of seconds from 1 to 900, not nothing"),
         ("reservedConcurrency: 257", "reservedConcurrency: must be a whole number of workers from 1 to 256, not 257"),

@@ -108,7 +108,7 @@ import Testing
         let long = "/" + String(repeating: "x", count: 110)
         let deployment = Deployment(
             gatewayPort: 1, socketFolder: long, executableFolder: "relative", logFolder: "/a ;b",
-            temporaryFolder: "/t", pidFolder: "/p",
+            temporaryFolder: "/t$host", pidFolder: "/p",
             parameters: ["databases.subscriptions": "", "nul": "a\0b", "fine": "x"])
         let error = #expect(throws: ManifestError.self) {
             try manifest.supervisordConfiguration(
@@ -123,6 +123,7 @@ import Testing
                 "functions.yml: executableFolder \"relative\" is not an absolute path",
                 "functions.yml: logFolder \"/a ;b\" cannot be written into supervisord's configuration: "
                     + "no control characters, no ; or # after a space",
+                "functions.yml: temporaryFolder \"/t$host\" cannot be written into nginx's configuration: no $",
                 "functions.yml:2: functions.f: socket path \(long)/f.sock is over 107 bytes; use a shorter folder",
                 "functions.yml: program \"f\" has a line end in its command",
                 "functions.yml: two programs are called \"f\"",

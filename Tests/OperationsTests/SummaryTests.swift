@@ -1,3 +1,5 @@
+import Glibc
+import Runtime
 import TestSupport
 import Testing
 
@@ -50,12 +52,27 @@ import Testing
         #expect(ProgressBar.line(summary([]), seconds: 0, hasBar: false) == "0 of 0")
     }
 
-    @Test("spans of time", arguments: [("90s", 90), ("15m", 900), ("1h", 3600), ("7d", 604_800)])
+    @Test func progressIsTakenFromAllThreads() throws {
+        let lines = Lock(0)
+        // A terminal that stands still for longer than a bar does.
+        let bar = ProgressBar(isTerminal: true) { _ in
+            lines.withLock { $0 += 1 }
+            usleep(105_000)
+        }
+        let half = summary([.declined], eligible: 2)
+        let end = Deadline.after(milliseconds: 1500)
+        _ = try concurrently(16) { _ in while !end.hasPassed { bar.update(half) } }
+        #expect(lines.withLock { $0 } > 3)
+    }
+
+    @Test(
+        "spans of time",
+        arguments: [("90s", 90), ("15m", 900), ("1h", 3600), ("7d", 604_800), ("36500d", 3_153_600_000)])
     func spans(text: String, seconds: Int) {
         #expect(Span(text)?.seconds == seconds)
     }
 
-    @Test("no spans of time", arguments: ["", "h", "1", "-1h", "1.5h", "1w", "99999999999999999999h", "١h"])
+    @Test("no spans of time", arguments: ["", "h", "1", "-1h", "1.5h", "1w", "99999999999999999999h", "36501d", "١h"])
     func noSpans(text: String) {
         #expect(Span(text) == nil)
     }

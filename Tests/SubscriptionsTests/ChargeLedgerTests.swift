@@ -1,10 +1,11 @@
-import Charging
 import Migrations
 import Postgres
 import Runtime
 import Subscriptions
 import TestSupport
 import Testing
+
+@testable import Charging
 
 /// The ledger at the instants at which a process may die or come late.
 @Suite struct ChargeLedgerTests {
@@ -52,6 +53,13 @@ import Testing
         #expect(second.requestID == "r-1" && second.sku == 1 && second.number == first.number + 1)
         #expect(try shop.count("SELECT count(*) FROM charge") == 1)
         #expect(try shop.count("SELECT count(*) FROM charge_request WHERE request_id = 'r-2'") == 0)
+    }
+
+    @Test func anOutcomeThatComesAfterTheTimeLimitIsRecorded() throws {
+        let late = Deadline.after(milliseconds: 0)
+        let (_, standing) = try shop.desk(platform).send(try attempt("r-1"), .test(milliseconds: 0), deadline: late)
+        #expect(standing.receipt == nil && !standing.isInDoubt, "nothing was sent")
+        #expect(try shop.run("SELECT state FROM charge")[0].decode(String.self) == "released")
     }
 
     @Test func theOutcomeOfASupersededAttemptCountsOnlyWhenItIsACharge() throws {

@@ -64,7 +64,8 @@ struct Section {
             report("\(whole), not \(node.kind)", name)
             return nil
         }
-        guard let number = Int.construct(from: scalar), range.contains(number) else {
+        // Numbers to the base of 60, as 1:30, would be computed without regard to their size.
+        guard !scalar.string.contains(":"), let number = Int.construct(from: scalar), range.contains(number) else {
             report("\(whole), not \(scalar.string)", name)
             return nil
         }

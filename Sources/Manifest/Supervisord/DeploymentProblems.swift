@@ -15,6 +15,14 @@ extension Manifest {
             }
             return nil
         }
+        let served = [
+            ("logFolder", deployment.logFolder), ("temporaryFolder", deployment.temporaryFolder),
+            ("socketFolder", deployment.socketFolder), ("pidFolder", deployment.pidFolder),
+            ("documentsFolder", deployment.documentsFolder ?? ""),
+        ]
+        for (name, path) in served where path.contains("$") {
+            problems.append(problem("\(name) \"\(path)\" cannot be written into nginx's configuration: no $"))
+        }
         for function in functions where function.source == nil {
             let socket = deployment.socket(of: function)
             if socket.utf8.count > 107 {
