@@ -14,9 +14,8 @@ struct Orphans {
             // Its workers show no arguments, and outlive it when it is killed.
             case "nginx":
                 // Its master's arguments are one text.
-                return process.command.joined(separator: " ").split(separator: " ").contains {
-                    $0 == placement.nginxConfiguration
-                } || process.hasOpen(placement.logs + "/nginx.log")
+                return " \(process.command.joined(separator: " ")) ".contains(" \(placement.nginxConfiguration) ")
+                    || process.hasOpen(placement.logs + "/nginx.log")
             // A function's holder: nothing but supervisord's own variable tells whose it is.
             case "sleep":
                 let control = "unix://\(placement.functionSockets)/supervisor.sock"

@@ -25,12 +25,9 @@ public struct EligibilityUpkeep {
         try connection.execute("INSERT INTO unsettled_subscription VALUES (NULL)", deadline: deadline)
         var patience = Self.patience
         while true {
-            let settled = try connection.execute("SELECT settle_subscriptions(\(Self.batch)::int)", deadline: deadline)[
-                0
-            ]
-            .decode(Int.self)
-            // Fewer than a batch are what is written meanwhile, and that need not end.
-            if settled == Self.batch { patience = Self.patience }
+            let settled = try count("SELECT settle_subscriptions(\(Self.batch)::int)", deadline: deadline)
+            // Much less than a batch is what is written meanwhile, and that need not end.
+            if settled > Self.batch / 2 { patience = Self.patience }
             if settled > 0, !patience.hasPassed { continue }
             // None: nobody is left, or somebody writes those who are, or another session is settling.
             let (left, isAll) = try connection.execute(
@@ -47,10 +44,14 @@ public struct EligibilityUpkeep {
         }
     }
 
-    /// How many subscriptions one transaction settles.
+    private func count(_ sql: SQL, deadline: Deadline) throws -> Int {
+        try connection.execute(sql, deadline: deadline)[0].decode(Int.self)
+    }
+
+    /// How many subscriptions one transaction settles at most. It leaves out those whom somebody is writing.
     private static let batch = 20_000
 
-    /// How long to try again once there is no whole batch.
+    /// How long to try again once there is little to settle.
     private static var patience: Deadline { .after(milliseconds: 10_000) }
 }
 

@@ -53,11 +53,8 @@ extension MessagingTests {
             let lab = try Lab(retry: [1])
             let person = try Operator(lab)
             #expect(try person.dlq("list").output == "No dead letters.\n")
-            try lab.breakMode("give-up")
-            let (relay, consumer) = (try lab.relay.start(), try lab.consumer.start())
-            defer { for process in [relay, consumer] { process.terminate() } }
-            try lab.write(3, mode: "give-up")
-            try lab.waitForDeadLetters(3)
+            let processes = try lab.makeDeadLetters(3)
+            defer { for process in processes { process.terminate() } }
             let ids = try person.ids()
             #expect(ids.count == 3)
             let shown = try person.dlq("show", ids[0])
@@ -82,11 +79,8 @@ extension MessagingTests {
         func noRoomForTheRecord() throws {
             let lab = try Lab(retry: [1])
             let person = try Operator(lab)
-            try lab.breakMode("give-up")
-            let (relay, consumer) = (try lab.relay.start(), try lab.consumer.start())
-            defer { for process in [relay, consumer] { process.terminate() } }
-            try lab.write(3, mode: "give-up")
-            try lab.waitForDeadLetters(3)
+            let processes = try lab.makeDeadLetters(3)
+            defer { for process in processes { process.terminate() } }
             let ids = try person.ids()
             #expect(try person.dlq("discard", ids[0], "--why", " ").errors.contains("--why must not be empty"))
             #expect(try person.dlq("discard", ids[0], "--why", "x").status == 0)
@@ -112,11 +106,8 @@ extension MessagingTests {
         @Test func aRedriveThatIsKilledMidwayLosesNothing() throws {
             let lab = try Lab(retry: [1])
             let person = try Operator(lab)
-            try lab.breakMode("give-up")
-            let (relay, consumer) = (try lab.relay.start(), try lab.consumer.start())
-            defer { for process in [relay, consumer] { process.terminate() } }
-            try lab.write(4, mode: "give-up")
-            try lab.waitForDeadLetters(4)
+            let processes = try lab.makeDeadLetters(4)
+            defer { for process in processes { process.terminate() } }
             try lab.mend()
             try person.tool.kill(at: "redrive.before-acknowledge")
             #expect(try person.dlq("redrive", "--all").status == 128 + SIGKILL)

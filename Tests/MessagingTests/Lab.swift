@@ -131,6 +131,16 @@ final class Lab: Sendable {
             """)
     }
 
+    /// Runs relay and consumer until so many events were given up.
+    /// - Returns: both, which run on.
+    func makeDeadLetters(_ count: Int) throws -> [ChildProcess] {
+        try breakMode("give-up")
+        let processes = [try relay.start(), try consumer.start()]
+        try write(count, mode: "give-up")
+        try waitForDeadLetters(count)
+        return processes
+    }
+
     func waitForDeadLetters(_ count: Int) throws {
         let queue = topology.deadLetter
         try Eventually.happens("\(count) dead letters of \(number)") {
