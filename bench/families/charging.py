@@ -23,18 +23,23 @@ def measure(workspace, instance, platform):
     def replaying(base):
         return lambda: answers(base, workspace.seconds, "charge", last=half(workspace))
 
-    # No row for the gate: behind the gateway even what asks nothing is answered no more often than pgbench replays.
+    # No row for the gate: behind this gateway not even a bare loop in C replays that often.
     if not workspace.is_short:
         what = "`charge` replay, %d connections" % CONNECTIONS
         c = replaying(peers.c_statement(workspace, instance, "charge", 32))
+        bare = replaying(peers.c_bare(workspace, instance, "charge", keeps=False))
+        keeping = replaying(peers.c_bare(workspace, instance, "charge", keeps=True))
 
         def replay_rows():
             figures = in_turns(
-                workspace.turns, ours=replaying(instance.gateway), pgbench=lambda: beside("replay"), c=c,
-                livez=lambda: answers(instance.gateway + "/livez", workspace.seconds))
+                workspace.turns, ours=replaying(instance.gateway), pgbench=lambda: beside("replay"), c=c, bare=bare,
+                keeping=keeping, livez=lambda: answers(instance.gateway + "/livez", workspace.seconds))
+            others = {"bare": "… bare C: epoll, all that wait in one statement, same nginx",
+                      "keeping": "… the same, and nginx keeps its connections",
+                      "livez": "… livez, which asks nothing, same nginx"}
             return [*beside_limits(what, figures, TARGET_REPLAY),
-                    Row("… livez, which asks nothing, same nginx", figures["livez"], "pgbench, same statement",
-                        figures["pgbench"])]
+                    *(Row(name, figures[key], "pgbench, same statement", figures["pgbench"])
+                      for key, name in others.items())]
 
         workspace.table.add(replay_rows)
 

@@ -11,10 +11,12 @@ import subprocess
 import sys
 from urllib.parse import unquote, urlsplit
 
-from measuring.statements import IN_C, ROOT
+from measuring.statements import BARE_IN_C, IN_C, ROOT
 from measuring.workspace import answers_http, compiler, free_port, listening, wait_until
 
 WORKERS = 4
+# Connections to a program that a worker of nginx keeps, where it keeps any: more than the load has.
+KEPT = 32
 # What its manual recommends: twice the processors and one.
 FLASK_WORKERS = 2 * (os.cpu_count() or 1) + 1
 PACKAGES = {
@@ -137,19 +139,34 @@ def php_answer(workspace):
 @functools.cache
 def c_statement(workspace, instance, function, workers):
     """A function's statement in C, with as many workers, behind the instance's own nginx.conf; started once."""
-    path = workspace.path("c-%s.sock" % function)
-    workspace.start(c_statement_command(workspace, function, workers), listening(path),
-                    {**os.environ, "DATABASE_URL": instance.database})
+    return behind_gateway(workspace, instance, function, c_statement_command(workspace, function, workers))
+
+
+def c_bare(workspace, instance, function, keeps):
+    """A function's statement with as little as FastCGI can do, in connections that nginx closes or keeps."""
+    program = workspace.compile("peers/c-bare/bare.c", "pq")
+    return behind_gateway(workspace, instance, function, [program, *BARE_IN_C[function]], keeps)
+
+
+def behind_gateway(workspace, instance, function, command, keeps=False):
+    """A FastCGI program in a function's place behind the instance's own nginx.conf, in which nothing else changes but,
+    when asked for, that connections to the program are kept."""
+    path = workspace.path("%s-%d.sock" % (function, free_port()))
+    workspace.start(command, listening(path), {**os.environ, "DATABASE_URL": instance.database})
     with open(os.path.join(instance.state, "nginx.conf")) as file:
         text = file.read()
     port = free_port()
-    for pattern, other in (("(?m)^pid .*;", "pid %s/c-%s.pid;" % (workspace.folder, function)),
-                           (r"listen 127\.0\.0\.1:\d+", "listen 127.0.0.1:%d" % port),
-                           (r"unix:\S*/%s\.sock" % function, "unix:" + path)):
+    changes = [("(?m)^pid .*;", "pid %s/nginx-%d.pid;" % (workspace.folder, port)),
+               (r"listen 127\.0\.0\.1:\d+", "listen 127.0.0.1:%d" % port),
+               (r"unix:\S*/%s\.sock" % function, "unix:" + path)]
+    if keeps:
+        changes += [(r"(server unix:%s[^;]*;)" % re.escape(path), r"\1 keepalive %d;" % KEPT),
+                    ("fastcgi_keep_conn off;", "fastcgi_keep_conn on;")]
+    for pattern, other in changes:
         text, count = re.subn(pattern, other, text)
         if count != 1:
             sys.exit("bench: %s/nginx.conf has %d times “%s”, not once" % (instance.state, count, pattern))
-    configuration = workspace.path("c-%s.conf" % function)
+    configuration = workspace.path("gateway-%d.conf" % port)
     with open(configuration, "w") as file:
         file.write(text)
     return nginx(workspace, configuration, port)

@@ -116,3 +116,9 @@ IN_C = {
         BEGIN_CHARGE, {0: array("$1", "varchar"), 1: array("$2", "varchar")}, "charged", "1", "3"),
     "clubs": in_c(CLUBS, {}, ""),
 }
+# As the bare one runs it: for all who wait. In place of each other array stands one as long.
+BARE_IN_C = {
+    "charge": in_c(
+        BEGIN_CHARGE, {0: "$1::varchar[]", 1: "$2::varchar[]", 3: "array_fill(25000, ARRAY[cardinality($1)])",
+                       4: "array_fill(false, ARRAY[cardinality($1)])"}, "charged"),
+}
