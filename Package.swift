@@ -41,7 +41,7 @@ let foundation: [Target] = [
     library("Events", ["Postgres", "Runtime"]),
     library("Messaging", ["CRabbitMQ", "Events", "Postgres", "Runtime", crypto, log]),
     library("Migrations", ["Postgres", crypto]),
-    library("Manifest", [yaml]),
+    library("Manifest", ["Messaging", yaml]),
 ]
 
 // MARK: Domains
@@ -113,8 +113,8 @@ let testTargets: [Target] = [
     tests("Postgres", ["Postgres", "Runtime"]),
     tests("Outbound", ["Outbound", "Runtime"]),
     tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),
-    tests("Manifest", ["Manifest"]),
-    tests("Documents", ["Customers", "Events", "Manifest", "Messaging", yaml]),
+    tests("Manifest", ["Manifest", "Messaging"]),
+    tests("Documents", ["Customers", "Events", "Manifest", "Messaging", "Postgres", "Runtime", yaml]),
     tests("Instance", ["Instance", "Manifest", "Messaging", "Postgres", "Runtime", "taproom"]),
     tests("EndToEnd", ["Postgres", "Runtime", "taproom", yaml] + functionTargets.map { .byName(name: $0.name) }),
     tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),

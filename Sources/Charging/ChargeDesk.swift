@@ -8,10 +8,14 @@ public import Runtime
 public struct ChargeDesk: Sendable {
     let ledger: ChargeLedger
     let platform: Platform
+    private let timeLimitMilliseconds: Int?
 
-    public init(ledger: ChargeLedger, platform: Platform) {
+    /// - Parameter timeLimitMilliseconds: the function's own, of which the wait for a worker has taken a part when a
+    ///   charge begins; `nil` where nothing waits.
+    public init(ledger: ChargeLedger, platform: Platform, timeLimitMilliseconds: Int? = nil) {
         self.ledger = ledger
         self.platform = platform
+        self.timeLimitMilliseconds = timeLimitMilliseconds
     }
 
     public struct Charged: Sendable {
@@ -24,6 +28,7 @@ public struct ChargeDesk: Sendable {
     /// - Parameter request: 1 to 128 of `A–Z a–z 0–9 . _ : -`; the caller has checked.
     /// - Throws: the refusals and doubts of `ChargeProblem`.
     public func charge(subscription: String, request: String, _ context: Context) throws -> Charged {
+        let timeLimit = timeLimitMilliseconds ?? context.deadline.remainingMilliseconds
         let patience = context.deadline.atMost(milliseconds: Self.patienceMilliseconds)
         var pause: UInt32 = 5000
         var hasWaited = false
@@ -36,7 +41,8 @@ public struct ChargeDesk: Sendable {
             switch beginning {
             case .alreadyCharged(let receipt): return Charged(receipt: receipt, isReplay: true)
             case .begun(let attempt):
-                let (verdict, standing) = try send(attempt, context, deadline: context.deadline)
+                let (verdict, standing) = try send(
+                    attempt, context, deadline: context.deadline, timeLimitMilliseconds: timeLimit)
                 guard let receipt = standing.receipt else {
                     throw ChargeProblem.of(
                         verdict, ledger.resend, doubt: standing.isInDoubt ? attempt.period : nil
@@ -53,15 +59,24 @@ public struct ChargeDesk: Sendable {
         }
     }
 
-    /// Sends the attempt's order once and records what came of it.
+    /// Sends the attempt's order once and records what came of it; sends nothing when waiting has left too little time.
+    /// - Parameter timeLimitMilliseconds: what there is until the deadline when nothing waits.
     /// - Throws: 504 when the outcome could not be recorded by the deadline.
     func send(
-        _ attempt: ChargeLedger.Attempt, _ context: Context, deadline: Deadline
+        _ attempt: ChargeLedger.Attempt, _ context: Context, deadline: Deadline, timeLimitMilliseconds: Int = 0
     ) throws -> (verdict: Verdict, standing: ChargeLedger.Standing) {
-        FaultPoint.afterBegin.reach()
         // Some time must be left to write down the outcome.
-        let remaining = deadline.remainingMilliseconds - Self.recordMilliseconds
-        let verdict = try platform.order(attempt, context, deadline: .after(milliseconds: remaining))
+        func remainingMilliseconds() -> Int { deadline.remainingMilliseconds - Self.recordMilliseconds }
+        let whole = timeLimitMilliseconds - Self.recordMilliseconds
+        // Before the fault point: who is held there by a test has not waited.
+        let remaining = remainingMilliseconds()
+        FaultPoint.afterBegin.reach()
+        let verdict =
+            remaining < Self.leastCallMilliseconds(of: whole)
+            ? .unreachable(reason: "waiting left \(max(0, remaining)) ms of its time")
+            : try platform.order(
+                attempt, context, deadline: .after(milliseconds: remainingMilliseconds()),
+                countsSilence: remaining >= whole - Self.beginMilliseconds)
         FaultPoint.beforeFinish.reach()
         // Also when beginning took all the time: the lease and the gateway wait longer than that.
         let recording = max(deadline, .after(milliseconds: Self.leastRecordMilliseconds))
@@ -91,6 +106,11 @@ public struct ChargeDesk: Sendable {
     static let leaseMarginMilliseconds = 5000
     /// What is kept of the time limit for recording the outcome.
     static let recordMilliseconds = 3000
+    /// What must be left of the platform's time for an order to go out: half. When all workers wait for the platform, a
+    /// request has waited for about as long as a call takes; once that is more than half, the rest would not do.
+    static func leastCallMilliseconds(of whole: Int) -> Int { whole / 2 }
+    /// What beginning may take of the platform's time; where more is gone, silence is not held against the platform.
+    static let beginMilliseconds = 1000
     /// What recording gets when nothing is left of it: less than the gateway waits beyond the time limit, 2 s.
     static let leastRecordMilliseconds = 1500
 }

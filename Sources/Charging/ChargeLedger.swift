@@ -70,7 +70,12 @@ public struct ChargeLedger: Sendable {
     ) throws -> Beginning {
         let request = BeginRequest(
             subscription: subscription, request: request, leaseMilliseconds: leaseMilliseconds, onlyWatch: onlyWatch)
-        return try beginning.answer(request, deadline: deadline).get()
+        do {
+            return try beginning.answer(request, deadline: deadline).get()
+        } catch let error as PostgresError where error.isRetryable {
+            // The subscription was deleted at this moment, and perhaps inserted again: nothing has been sent yet.
+            return try beginning.answer(request, deadline: deadline).get()
+        }
     }
 
     /// How a charge stands once an attempt is recorded.

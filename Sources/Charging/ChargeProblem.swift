@@ -24,7 +24,7 @@ enum ChargeProblem {
     static var inProgress: Problem {
         Problem(
             "charge-in-progress", status: 409, title: "Charge in progress",
-            detail: "Another request charges this subscription for this month. Ask again for its outcome."
+            detail: "Another request charges this subscription, or has just tried to. Ask again for its outcome."
         ).retryAfter(seconds: 2)
     }
 
@@ -85,7 +85,7 @@ enum ChargeProblem {
         case .unreachable(let reason, let retryAfter):
             var problem = Problem(
                 "platform-unreachable", status: 503, title: "Platform unreachable",
-                detail: "The platform cannot be reached. " + (doubt.map(sentBefore) ?? "Nothing was sent.")
+                detail: "The platform cannot be reached in time. " + (doubt.map(sentBefore) ?? "Nothing was sent.")
             ).inDoubt(doubt).with("executed", executed).retryAfter(seconds: retryAfter ?? 5)
             problem.debug = "platform: \(reason)"
             return problem

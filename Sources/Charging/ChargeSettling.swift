@@ -21,12 +21,13 @@ public struct SettlingReport: Encodable, Sendable {
 
 extension ChargeDesk {
     /// Sends every doubt that is due again with its pinned request id, several at a time, until none is left, there is
-    /// no time for another, or the platform cannot be reached. With `ResendPolicy.manual` it sends nothing and counts.
+    /// no time for another, or the platform cannot be reached or does not answer. With `ResendPolicy.manual` it sends
+    /// nothing and counts.
     /// - Throws: `PostgresError`; 504 `charge-outcome-unknown` when an outcome could not be recorded. What was settled
     ///   beside it stays settled, and the rest comes with the next run.
     public func settle(_ context: Context) throws -> SettlingReport {
         let report = Lock(SettlingReport())
-        // One goes first: a try that finds nobody is used up all the same, and the others keep theirs.
+        // One goes first: a try that gets no answer is used up all the same, and the others keep theirs.
         if let first = try claim(1, context).first, try settle(first, report, context) {
             try claim(Self.settlingConcurrency, context).inParallel { claim in
                 var next: Claim? = claim
@@ -49,12 +50,15 @@ extension ChargeDesk {
         let deadline: Deadline
     }
 
-    /// - Returns: whether anything was sent.
+    /// - Returns: whether the platform answered.
     private func settle(_ claim: Claim, _ report: Lock<SettlingReport>, _ context: Context) throws -> Bool {
-        let (verdict, standing) = try send(claim.attempt, context, deadline: claim.deadline)
+        let (verdict, standing) = try send(
+            claim.attempt, context, deadline: claim.deadline, timeLimitMilliseconds: Self.settlingMilliseconds)
         report.withLock { $0.add(standing) }
-        if case .unreachable = verdict { return false }
-        return true
+        switch verdict {
+        case .unreachable, .unanswered: return false
+        case .charged, .declined, .refusedUs, .busy, .senseless: return true
+        }
     }
 
     private func claim(_ limit: Int, _ context: Context) throws -> [Claim] {
@@ -67,8 +71,9 @@ extension ChargeDesk {
         ).map { Claim(attempt: $0, deadline: deadline) }
     }
 
-    /// How long one doubt may take, recording included.
-    static let settlingMilliseconds = 15_000
+    /// How long one doubt may take, recording included: the charge function's time limit, so that a platform which is
+    /// slow in making orders is as slow here.
+    static let settlingMilliseconds = 20_000
     /// How many are sent at the same time: a quarter of what the charge function may send.
     static let settlingConcurrency = 8
 }

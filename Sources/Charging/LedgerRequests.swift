@@ -16,14 +16,14 @@ struct BeginRequest: Sendable {
         _ batch: StatementBatcher<BeginRequest, Answer>.Batch, _ database: Database, zone: String, resend: ResendPolicy
     ) throws -> [Answer] {
         let asked = batch.requests
-        let rows = try database.execute(
+        let rows = try batch.execute(
             """
             SELECT outcome, reason, charge_id, charge_period, charge_attempt, sent_request, customer, sku,
                    charge_state, charged, recorded_order
             FROM begin_charges(\(asked.map { $0.subscription }), \(asked.map { $0.request }), \(zone),
                                \(asked.map { $0.leaseMilliseconds }), \(asked.map { $0.onlyWatch }),
                                \(resend == .manual), \(batch.othersWait))
-            """, deadline: batch.deadline)
+            """, in: database)
         return try zip(asked, rows).map { try $0.answer($1) }
     }
 
@@ -69,7 +69,7 @@ struct FinishRequest: Sendable {
         _ batch: StatementBatcher<FinishRequest, ChargeLedger.Standing>.Batch, _ database: Database
     ) throws -> [ChargeLedger.Standing] {
         let asked = batch.requests
-        let rows = try database.execute(
+        let rows = try batch.execute(
             """
             SELECT charge_state, sent_request, charged, recorded_order
             FROM finish_charges(\(asked.map { $0.attempt.charge }), \(asked.map { $0.attempt.number }),
@@ -78,7 +78,7 @@ struct FinishRequest: Sendable {
                                 \(asked.map { $0.verdict.excerpt }), \(asked.map { $0.attempt.subscription }),
                                 \(asked.map { $0.cause.traceparent }), \(asked.map { $0.cause.correlationID }),
                                 \(batch.othersWait))
-            """, deadline: batch.deadline)
+            """, in: database)
         return try zip(asked, rows).map { try $0.standing($1) }
     }
 

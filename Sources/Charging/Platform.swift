@@ -33,8 +33,12 @@ public struct Platform: Sendable {
     var isLeftAlone: Bool { client.refuses(base) }
 
     /// Sends the attempt's order, once; again only where nothing of it went out.
-    /// - Parameter deadline: when to give up waiting; the outcome is unknown then.
-    func order(_ attempt: ChargeLedger.Attempt, _ context: Context, deadline: Deadline) throws -> Verdict {
+    /// - Parameters:
+    ///   - deadline: when to give up waiting; the outcome is unknown then.
+    ///   - countsSilence: whether that is held against the platform.
+    func order(
+        _ attempt: ChargeLedger.Attempt, _ context: Context, deadline: Deadline, countsSilence: Bool
+    ) throws -> Verdict {
         let outcome = client.post(
             "\(base)/order/\(attempt.requestID)",
             headers: [
@@ -43,7 +47,7 @@ public struct Platform: Sendable {
                 ("X-Request-Id", context.requestID), ("traceparent", context.traceparent),
             ],
             body: try JSON.encode(Order(customer: attempt.customer, sku: attempt.sku)), deadline: deadline,
-            logger: context.logger)
+            countsSilence: countsSilence, logger: context.logger)
         return Verdict(outcome)
     }
 }

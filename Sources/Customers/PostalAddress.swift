@@ -9,4 +9,10 @@ public struct PostalAddress: Sendable, Equatable, Codable {
         self.city = city
         self.country = country
     }
+
+    /// Equal byte for byte: an address that differs in nothing but its normalisation is another one.
+    public static func == (left: PostalAddress, right: PostalAddress) -> Bool {
+        left.street.utf8.elementsEqual(right.street.utf8) && left.city.utf8.elementsEqual(right.city.utf8)
+            && left.country.utf8.elementsEqual(right.country.utf8)
+    }
 }

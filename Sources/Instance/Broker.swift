@@ -37,7 +37,13 @@ struct Broker {
     }
 
     /// Writes what the node reads at its start, and gives it a home with a cookie of its own unless it has one.
+    /// - Throws: `InstanceError` for a path that its start script cannot pass on; `SystemError`.
     func prepare() throws {
+        guard !folder.contains(where: { "'\"".contains($0) }) else {
+            throw InstanceError(
+                "RabbitMQ does not start in \(folder), for the quote in the path: set TAPROOM_STATE to a folder without "
+                    + "' and \" in its path, or rabbitmq.url to a broker of your own")
+        }
         try ensureFolder(folder, mode: 0o750, owner: nil)
         try give(folder, owner: geteuid())
         if !FileManager.default.fileExists(atPath: home) { try makeHome() }

@@ -30,17 +30,17 @@ struct BrokerQueues {
     /// - Throws: `InstanceError` with what the broker said.
     func declare() throws {
         let address = try address()
-        let consumed = instance.manifest.functions.compactMap(\.queue)
+        let consumed = instance.manifest.functions.compactMap(\.queue?.topology)
         let known = DeclaredQueues.load(instance.placement)
         let wanted = DeclaredQueues(instance.manifest.topology)
         try known.union(wanted).save(instance.placement)
         do {
             // Says what is wrong with the broker even when there is nothing to declare.
             _ = try QueueDepth.messages(in: [], at: address, deadline: Self.limit)
-            for queue in consumed { try queue.topology.declare(at: address, deadline: Self.limit) }
+            for topology in consumed { try topology.declare(at: address, deadline: Self.limit) }
             for binding in known.bindings where !wanted.bindings.contains(binding) {
-                guard let queue = consumed.first(where: { $0.queue == binding.queue }) else { continue }
-                try queue.topology.unbind(
+                guard let topology = consumed.first(where: { $0.queue == binding.queue }) else { continue }
+                try topology.unbind(
                     exchange: binding.exchange, routingKey: binding.routingKey, at: address, deadline: Self.limit)
             }
         } catch {
@@ -71,12 +71,4 @@ struct BrokerQueues {
     }
 
     static var limit: Deadline { .after(milliseconds: 10_000) }
-}
-
-extension QueueTrigger {
-    fileprivate var topology: Topology {
-        Topology(
-            queue: queue, exchange: exchange, routingKeys: routingKeys, retry: retry.map(\.seconds),
-            deadLetter: deadLetter)
-    }
 }

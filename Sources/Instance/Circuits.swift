@@ -12,10 +12,11 @@ extension Instance {
         public let since: String
     }
 
-    /// What the running workers last logged of their circuits, but for the closed ones.
+    /// What the running workers last logged of their circuits, but for the closed ones; older than the last 2 MB of a
+    /// function's log is not looked at.
     public func circuits(_ functions: [FunctionStatus]) -> [CircuitStatus] {
         functions.flatMap { function in
-            let lines = logFiles(of: function.name).flatMap { LogFile(path: $0).lastLines(.max) }
+            let lines = logFiles(of: function.name).flatMap { LogFile(path: $0).lastLines(.max, within: 2 << 20) }
             var latest: [String: CircuitStatus] = [:]
             for line in lines where line.contains("\"circuit\":") {
                 guard let entry = try? JSONDecoder().decode(CircuitLine.self, from: Data(line.utf8)),

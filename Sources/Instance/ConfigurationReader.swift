@@ -1,4 +1,5 @@
 import Foundation
+internal import Manifest
 
 /// Collects the values of all keys from the file and the environment, and every problem on the way.
 struct ConfigurationReader {
@@ -64,6 +65,7 @@ struct ConfigurationReader {
         case (.number(let number), "gateway.port"): check(key, number, source: path)
         case (.text(let text), _) where path != "gateway.port": check(key, text, source: path)
         case (.text, _): problems.append("\(path) is a text: \(key.fix), without quotes")
+        case (.other(let what), "gateway.port"): problems.append("\(path) is \(what): \(key.fix)")
         default: problems.append("\(path) is no text: \(key.fix)")
         }
     }
@@ -82,8 +84,8 @@ struct ConfigurationReader {
 
     /// The key whose name is nearest to a text, at most three edits away.
     private func key(like text: String, by name: (ConfigurationKey) -> String) -> ConfigurationKey? {
-        keys.min { distance(name($0), text) < distance(name($1), text) }
-            .flatMap { distance(name($0), text) <= 3 ? $0 : nil }
+        keys.min { editDistance(name($0), text) < editDistance(name($1), text) }
+            .flatMap { editDistance(name($0), text) <= 3 ? $0 : nil }
     }
 
     private mutating func check(_ key: ConfigurationKey, _ value: String, source: String) {
@@ -122,7 +124,8 @@ enum JSONValue: Decodable {
     case text(String)
     /// A whole number's digits.
     case number(String)
-    case other
+    /// In words.
+    case other(String)
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
@@ -130,24 +133,14 @@ enum JSONValue: Decodable {
             self = .object(object)
         } else if let text = try? container.decode(String.self) {
             self = .text(text)
-        } else if (try? container.decode(Bool.self)) == nil, let number = try? container.decode(Int.self) {
+        } else if let truth = try? container.decode(Bool.self) {
+            self = .other("\(truth)")
+        } else if let number = try? container.decode(Int.self) {
             self = .number("\(number)")
+        } else if let number = try? container.decode(Double.self) {
+            self = .other("\(number)")
         } else {
-            self = .other
+            self = .other(container.decodeNil() ? "null" : "a list")
         }
     }
-}
-
-/// How many characters must be inserted, deleted or replaced to make one text the other (Levenshtein).
-func distance(_ left: String, _ right: String) -> Int {
-    let right = Array(right)
-    var row = Array(0...right.count)
-    for (i, character) in left.enumerated() {
-        var next = [i + 1]
-        for j in right.indices {
-            next.append(min(row[j + 1] + 1, next[j] + 1, row[j] + (character == right[j] ? 0 : 1)))
-        }
-        row = next
-    }
-    return row[right.count]
 }

@@ -1,5 +1,6 @@
 import Foundation
 internal import Manifest
+internal import Messaging
 
 /// What an instance has declared at its broker, whichever that was: a broker does not tell whose its queues are.
 struct DeclaredQueues: Codable {

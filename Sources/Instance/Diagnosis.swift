@@ -1,5 +1,6 @@
 import Foundation
 import Manifest
+internal import Messaging
 internal import Postgres
 internal import Runtime
 internal import Subscriptions
@@ -84,7 +85,9 @@ public struct Diagnosis {
         let attributes = try FileManager.default.attributesOfItem(atPath: configuration.file)
         let mode = (attributes[.posixPermissions] as? NSNumber)?.intValue ?? 0
         guard mode & 0o077 == 0 else {
-            throw InstanceError("\(configuration.file) holds secrets and others may read it: chmod 600 it")
+            throw Obstacle(
+                description: "\(configuration.file) holds secrets and others may read it",
+                remedy: "chmod 600 \(configuration.file)")
         }
     }
 
@@ -100,6 +103,9 @@ public struct Diagnosis {
     private func gateway() throws {
         try recordIsReadable()
         guard let instance = try? Instance.started(project), instance.isRunning else {
+            if let instance = try? Instance.started(project), !Orphans(placement: instance.placement).find().isEmpty {
+                throw InstanceError("supervisord is gone, and what it ran still runs: up stops that and starts anew")
+            }
             let port = try project.configuration(scope: scope).gatewayPort
             if let obstacle = Ports.obstacle(port) { throw InstanceError("the instance is down, and \(obstacle)") }
             throw InstanceError("the instance is down")
@@ -140,9 +146,15 @@ public struct Diagnosis {
     private func migrations() throws {
         let instance = try running()
         let schema = Schema(project: project, record: instance.record)
+        let heads = try Schema.heads(project)
         let behind = try project.services.compactMap { service in
-            let (current, head) = try asking(service, instance) { try schema.revisions(of: service) }
-            return current == head ? nil : "\(service) is at \(current ?? "base"), head is \(head ?? "base")"
+            switch try asking(service, instance, { try schema.place(of: service) }) {
+            case .ready: return String?.none
+            case .behind(let current):
+                return "\(service) is at \(current ?? "base"), head is \(heads[service] ?? "base")"
+            case .ahead(let current):
+                throw Obstacle(description: "\(service) \(Schema.ahead(current))", remedy: Schema.wayOut)
+            }
         }
         guard behind.isEmpty else { throw InstanceError(behind.joined(separator: "; ")) }
     }

@@ -1,4 +1,5 @@
 import Manifest
+internal import Messaging
 internal import Postgres
 internal import Runtime
 
@@ -29,7 +30,7 @@ extension Instance {
 
     /// Every queue that a function consumes, in the order of functions.yml.
     public func queues() -> [QueueStatus] {
-        let consumed = manifest.functions.compactMap { function in function.queue.map { (function.name, $0) } }
+        let consumed = manifest.functions.compactMap { function in function.queue.map { (function.name, $0.topology) } }
         let names = manifest.topology.queues.map(\.name)
         let depths =
             (try? BrokerQueues(instance: self).depths(names, deadline: .after(milliseconds: 3000))) ?? [:]
@@ -40,7 +41,7 @@ extension Instance {
         return consumed.map { name, queue in
             QueueStatus(
                 queue: queue.queue, function: name, waiting: sum([queue.queue]),
-                retrying: sum(queue.retry.map(queue.retryQueue)), dead: sum([queue.deadLetter]))
+                retrying: sum(queue.retryQueues), dead: sum([queue.deadLetter]))
         }
     }
 

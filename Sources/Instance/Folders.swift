@@ -58,6 +58,18 @@ extension Placement {
 
     /// Makes every folder with the modes that let each part reach what it needs and nothing more.
     func makeFolders(_ accounts: Accounts) throws {
+        let links = [
+            ("bin", executables), ("log", logs), ("postgres", cluster), ("rabbitmq", broker), ("tmp", temporary),
+            ("run", run),
+        ].map { (link: "\(state)/\($0)", target: $1) }.filter { $0.link != $0.target }
+        for (link, _) in links {
+            let isLink = (try? FileManager.default.destinationOfSymbolicLink(atPath: link)) != nil
+            guard isLink || !FileManager.default.fileExists(atPath: link) else {
+                throw InstanceError(
+                    "\(link) was made when other users could enter \(state), and now they cannot: "
+                        + "give the folders above it mode 0755 again, or choose another TAPROOM_STATE")
+            }
+        }
         if data != state {
             try FileManager.default.createDirectory(
                 atPath: (data as NSString).deletingLastPathComponent, withIntermediateDirectories: true,
@@ -71,18 +83,7 @@ extension Placement {
         // The permissions of the socket folders are the security border: no other user talks to a function directly.
         try ensureFolder(functionSockets, mode: 0o750, owner: accounts.server)
         try ensureFolder(databaseSocket, mode: 0o750, owner: accounts.database, group: accounts.server)
-        for (name, target) in [
-            ("bin", executables), ("log", logs), ("postgres", cluster), ("rabbitmq", broker), ("tmp", temporary),
-            ("run", run),
-        ] {
-            let link = "\(state)/\(name)"
-            guard link != target else { continue }
-            let isLink = (try? FileManager.default.destinationOfSymbolicLink(atPath: link)) != nil
-            guard isLink || !FileManager.default.fileExists(atPath: link) else {
-                throw InstanceError(
-                    "\(link) was made when other users could enter \(state), and now they cannot: "
-                        + "give the folders above it mode 0755 again, or choose another TAPROOM_STATE")
-            }
+        for (link, target) in links {
             unlink(link)
             guard symlink(target, link) == 0 else { throw SystemError("cannot link \(link) to \(target)") }
         }

@@ -1,5 +1,6 @@
 import Foundation
 public import Manifest
+internal import Messaging
 
 /// One running or stopped instance: what a state folder, a configuration and functions.yml make together.
 public struct Instance: Sendable {
@@ -100,7 +101,8 @@ public struct Instance: Sendable {
                 }
             return FunctionStatus(
                 name: function.name, kind: function.kind, state: state, schedule: function.schedule?.rate,
-                queue: function.queue?.queue, outbox: function.outbox?.service, pids: running.compactMap(\.pid))
+                queue: function.queue?.topology.queue, outbox: function.outbox?.service, pids: running.compactMap(\.pid)
+            )
         }
     }
 }

@@ -28,7 +28,16 @@ public struct InstanceRecord: Codable, Sendable, Equatable {
     private static func file(_ state: String) -> String { state + "/instance.json" }
 
     /// - Returns: `nil` when no instance was ever started with this state folder.
+    /// - Throws: `InstanceError`, also for a record that was made in another folder, of which this one is a copy or
+    ///   which it was before it was moved: what it names may be the other's.
     public static func load(state: String) throws -> InstanceRecord? {
+        guard let record = try read(state: state) else { return nil }
+        guard record.isMade(in: state) else { throw record.refusal(in: state) }
+        return record
+    }
+
+    /// The same, wherever the record was made.
+    static func read(state: String) throws -> InstanceRecord? {
         let path = file(state)
         guard let data = FileManager.default.contents(atPath: path) else {
             guard FileManager.default.fileExists(atPath: path) else { return nil }
@@ -41,6 +50,33 @@ public struct InstanceRecord: Codable, Sendable, Equatable {
                 "\(path) is damaged (\(error)): run make down, which stops what runs there all the same, then remove "
                     + "that file and run make up")
         }
+    }
+
+    /// Whether this is its folder, under whatever name.
+    func isMade(in state: String) -> Bool { Placement.resolve(self.state) == Placement.resolve(state) }
+
+    /// Whether its folder is gone, moved or lost.
+    var isLeft: Bool { !FileManager.default.fileExists(atPath: Self.file(state)) }
+
+    /// Where `data` lies when it is not in the state folder.
+    var dataElsewhere: String? { data == state ? nil : data }
+
+    /// Why nothing may be done with it in another folder than its own, and the way out.
+    func refusal(in folder: String) -> InstanceError {
+        let start = "taproom up --scope \(scope)"
+        let text =
+            switch (isLeft, dataElsewhere) {
+            case (true, nil): "was moved here from \(state): \(start) starts it here"
+            case (true, let data?):
+                "was moved here from \(state), and its data stayed in \(data), which belongs to that path: "
+                    + "move the folder back there"
+            case (false, nil):
+                "is a copy of \(state): \(start) starts the copy, and TAPROOM_STATE=\(state) means the original"
+            case (false, let data?):
+                "is a copy of \(state), whose data lies in \(data) and was not copied: "
+                    + "TAPROOM_STATE=\(state) means the original, and taproom clean-state removes the copy alone"
+            }
+        return InstanceError("\(folder) \(text)")
     }
 
     func save() throws {

@@ -11,12 +11,13 @@ public final class LogFile {
     public init(path: String) { self.path = path }
 
     /// The last lines, and the place from which `newLines` goes on.
-    public func lastLines(_ count: Int) -> [String] {
+    /// - Parameter limit: how many bytes at the end to read at most; a line that begins before them is left out.
+    public func lastLines(_ count: Int, within limit: UInt64 = .max) -> [String] {
         guard let file = FileHandle(forReadingAtPath: path), let end = try? file.seekToEnd() else { return [] }
         defer { try? file.close() }
         offset = end
         inode = Self.identity(path)
-        var window: UInt64 = 256 * 1024
+        var window = min(256 * 1024, limit)
         while true {
             let begin = end > window ? end - window : 0
             try? file.seek(toOffset: begin)
@@ -24,10 +25,10 @@ public final class LogFile {
             var lines = data.split(separator: 0x0A)
             // The first may have begun before.
             if begin > 0, !lines.isEmpty { lines.removeFirst() }
-            if begin == 0 || lines.count >= count {
+            if begin == 0 || window == limit || lines.count >= count {
                 return lines.suffix(count).map { String(decoding: $0, as: UTF8.self) }
             }
-            window *= 4
+            window = window > limit / 4 ? limit : window * 4
         }
     }
 

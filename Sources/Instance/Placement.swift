@@ -46,7 +46,7 @@ public struct Placement: Sendable, Equatable {
     ///   - uid: the user who runs this.
     ///   - longestSocketName: length in bytes of the longest file name in `functionSockets`.
     ///   - runtimeFolder: XDG_RUNTIME_DIR, when there is one.
-    ///   - known: where an earlier start put `data`. If that was elsewhere it stays there, whatever changed since.
+    ///   - known: where an earlier start put `data` when that was elsewhere. It stays there, whatever changed since.
     ///   - isTraversable: whether everybody may enter this folder and all above it.
     init(
         state: String, switchesUser: Bool, uid: uid_t, longestSocketName: Int, runtimeFolder: String?,
@@ -54,8 +54,7 @@ public struct Placement: Sendable, Equatable {
     ) {
         let name = "taproom-" + Self.digest(state)
         self.state = state
-        let elsewhere = known.flatMap { $0 == state ? nil : $0 }
-        data = elsewhere ?? (!switchesUser || isTraversable(state) ? state : "/var/lib/taproom/\(name)")
+        data = known ?? (!switchesUser || isTraversable(state) ? state : "/var/lib/taproom/\(name)")
         let near = data + "/run"
         // supervisord binds its own socket, beside the functions', under a temporary name that ends in its pid.
         let longest = "/functions/".utf8.count + max(longestSocketName, "supervisor.sock.4194304".utf8.count)
@@ -80,7 +79,7 @@ public struct Placement: Sendable, Equatable {
         Placement(
             state: state, switchesUser: accounts.switchesUser, uid: geteuid(),
             longestSocketName: sockets.map(\.utf8.count).max() ?? 0,
-            runtimeFolder: environment["XDG_RUNTIME_DIR"], known: known?.data, isTraversable: isTraversable)
+            runtimeFolder: environment["XDG_RUNTIME_DIR"], known: known?.dataElsewhere, isTraversable: isTraversable)
     }
 
     /// Where an instance lies whose record is lost: what is elsewhere is linked from the state folder, under a name that

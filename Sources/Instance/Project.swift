@@ -65,7 +65,7 @@ public struct Project: Sendable {
     }
 
     /// The scope that the instance in the state folder was started with; `nil` when its record is absent or unreadable.
-    public var startedScope: String? { (try? InstanceRecord.load(state: state))?.scope }
+    public var startedScope: String? { (try? InstanceRecord.read(state: state))?.scope }
 
     /// The command that starts an instance of a scope, whatever TAPROOM_SCOPE says here.
     public func upCommand(scope: String) -> String {
@@ -101,22 +101,21 @@ public struct Project: Sendable {
         return url
     }
 
-    /// Where each service's database is in this scope, as libpq URIs that people and tools can use.
-    /// - Throws: `ConfigurationError`; `InstanceError` when an embedded database was never started.
-    public func databaseURLs(scope: String, file: String? = nil) throws -> [String: String] {
+    /// Where a service's database is in this scope, as a libpq URI that people and tools can use.
+    /// - Throws: `ConfigurationError`; `InstanceError` when there is no such service, or its database is embedded and was
+    ///   never started.
+    public func databaseURL(service: String, scope: String, file: String? = nil) throws -> String {
         let record = try InstanceRecord.load(state: state)
-        let databases = try configuration(scope: scope, file: file, needsBroker: false).databases
-        return try databases.reduce(into: [:]) { urls, entry in
-            switch entry.value {
-            case .outside(let url): urls[entry.key] = url
-            case .embedded(let password):
-                guard let port = record?.databasePort else {
-                    throw InstanceError(
-                        "the embedded database of \(entry.key) was never started in \(state): "
-                            + "run \(upCommand(scope: scope)) first")
-                }
-                urls[entry.key] = Cluster.tcpURL(service: entry.key, password: password, port: port)
+        switch try configuration(scope: scope, file: file, needsBroker: false).databases[service] {
+        case .outside(let url): return url
+        case .embedded(let password):
+            guard let port = record?.databasePort else {
+                throw InstanceError(
+                    "the embedded database of \(service) was never started in \(state): "
+                        + "run \(upCommand(scope: scope)) first")
             }
+            return Cluster.tcpURL(service: service, password: password, port: port)
+        case nil: throw InstanceError("\(service) has no folder under migrations")
         }
     }
 }

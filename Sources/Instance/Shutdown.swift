@@ -33,10 +33,7 @@ public struct Shutdown {
     /// As remembered; without a record, or with one that is damaged or a copy of another folder's, as it is found.
     private var placement: Placement {
         let state = project.state
-        guard let record = try? InstanceRecord.load(state: state), record.state == state else {
-            return .found(in: state)
-        }
-        return record.placement
+        return (try? InstanceRecord.load(state: state))?.placement ?? .found(in: state)
     }
 
     private func stop(_ placement: Placement) throws -> Bool {

@@ -33,12 +33,16 @@ public struct Startup {
         let lock = try lockState(accounts)
         defer { _ = lock }
         let instance = try prepare(manifest, configuration, accounts)
+        let queues = BrokerQueues(instance: instance)
+        // A release that its database or broker is not ready for must leave the one that runs as it is.
+        try Schema(project: project, record: instance.record).checkOutside()
+        if !configuration.hasEmbeddedBroker { try progress.step("Declaring queues") { try queues.declare() } }
+        try instance.record.save()
         let embedded = Embedded(instance, configuration, accounts)
         try progress.step("Installing the executables") { try installBinaries(instance, accounts) }
         try Documents(project: project.root, target: instance.placement.documents).install(progress)
         try embedded.prepare(progress)
-        let queues = BrokerQueues(instance: instance)
-        let isDeclared = try declareEarly(queues)
+        let isDeclared = try !configuration.hasEmbeddedBroker || declareEarly(queues)
         // What works with the broker starts when its queues are there: a relay would find nobody who wants its events.
         // Those that run with this broker go on, and wait for it by themselves when it is away.
         let goesOn = try worksWithThisBroker(instance)
@@ -72,17 +76,21 @@ public struct Startup {
         }
     }
 
-    /// Decides on folders and ports, and remembers them before anything starts.
+    /// Decides on folders and ports; its caller saves the record before anything starts.
     private func prepare(
         _ manifest: Manifest, _ configuration: Configuration, _ accounts: Accounts
     ) throws -> Instance {
         let state = project.state
-        let known = try InstanceRecord.load(state: state)
+        let known = try InstanceRecord.read(state: state)
+        let isMoved = known.map { $0.state != state && $0.dataElsewhere == nil } ?? false
+        if let known, !isMoved, !known.isMade(in: state) { throw known.refusal(in: state) }
         let placement = Placement.current(
             state: state, accounts: accounts,
             sockets: manifest.functions.map { $0.name + ".sock" } + project.services.map { $0 + ".signal" },
             environment: project.environment, known: known)
-        if let known, known.placement != placement, Supervisor(placement: known.placement).process != nil {
+        if let known, isMoved {
+            try Relocation(record: known, state: state).run()
+        } else if let known, known.placement != placement, Supervisor(placement: known.placement).process != nil {
             throw InstanceError("the folders above \(state) changed since the start: run make down, then make up")
         }
         try placement.makeFolders(accounts)
@@ -96,7 +104,8 @@ public struct Startup {
         let isOurs = isRunning && known?.gatewayPort == configuration.gatewayPort
         if !isOurs, let obstacle = Ports.obstacle(configuration.gatewayPort) {
             throw InstanceError(
-                "\(obstacle), for example TAPROOM_PORT=\(max(configuration.gatewayPort + 1, 8081)) make up")
+                "\(obstacle), for example TAPROOM_PORT=\(max(configuration.gatewayPort + 1, 8081)) "
+                    + project.upCommand(scope: scope))
         }
         func port(_ known: Int?, _ program: String, above distance: Int, taken: [Int]) throws -> Int {
             if let known, isRunning || Ports.isFree(known) && known != configuration.gatewayPort { return known }
@@ -111,7 +120,6 @@ public struct Startup {
         let record = try InstanceRecord(
             placement: placement, scope: scope, configuration: configuration, databasePort: databasePort,
             brokerPort: brokerPort, migrationHeads: Schema.heads(project))
-        try record.save()
         return Instance(record: record, manifest: manifest)
     }
 

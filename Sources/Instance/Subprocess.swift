@@ -11,8 +11,11 @@ struct Subprocess {
     /// - Parameters:
     ///   - account: the user to become first, through setpriv; `nil` = nobody else.
     ///   - input: what it reads; `nil` = an empty file.
+    ///   - seconds: longest wait; `nil` = for ever.
+    /// - Throws: `Overdue` when the wait was too long; the program is killed then.
     static func run(
-        _ arguments: [String], as account: Account? = nil, environment: [String: String] = [:], input: Data? = nil
+        _ arguments: [String], as account: Account? = nil, environment: [String: String] = [:], input: Data? = nil,
+        within seconds: Double? = nil
     ) throws -> Subprocess {
         let command = try Self.command(arguments, as: account)
         // Files, not pipes: a daemon that keeps its standard error open must not keep us waiting for its end.
@@ -24,15 +27,29 @@ struct Subprocess {
         let pid = try spawn(
             command, environment: baseEnvironment.merging(environment) { _, new in new },
             streams: [source, output, errors].map(\.handle.fileDescriptor))
+        let isOverdue = try seconds.map { try !waitUntil(seconds: $0, every: 5) { try hasEnded(pid) } } ?? false
+        if isOverdue { kill(pid, SIGKILL) }
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0 {
             guard errno == EINTR else { throw SystemError("cannot wait for \(command[0])") }
         }
+        if isOverdue { throw Overdue() }
         // As the shell tells it: exit status, or 128 and the signal.
         let signal = status & 0x7F
         return Subprocess(
             status: signal == 0 ? status >> 8 & 0xFF : 128 + signal, output: try output.text(),
             errors: try errors.text())
+    }
+
+    struct Overdue: Error {}
+
+    /// Whether a child has ended; it remains to be waited for.
+    private static func hasEnded(_ pid: pid_t) throws -> Bool {
+        var info = siginfo_t()
+        guard waitid(P_PID, id_t(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 else {
+            throw SystemError("cannot wait for process \(pid)")
+        }
+        return info.si_signo == SIGCHLD
     }
 
     /// posix_spawn(3), not Foundation's Process: that one hands a socket to its child and waits until all who
@@ -108,9 +125,10 @@ private struct TemporaryFile {
     let handle: FileHandle
 
     init() throws {
-        var template = Array((NSTemporaryDirectory() + "/taproom.XXXXXX").utf8CString)
+        let folder = NSTemporaryDirectory()
+        var template = Array((folder + "/taproom.XXXXXX").utf8CString)
         let descriptor = mkstemp(&template)
-        guard descriptor >= 0 else { throw SystemError("cannot make a temporary file") }
+        guard descriptor >= 0 else { throw SystemError("cannot make a temporary file in \(folder) (TMPDIR)") }
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         unlink(template)
         handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)

@@ -59,7 +59,7 @@ struct Supervisor {
 
     /// - Throws: `InstanceError` when it does not answer.
     func status() throws -> [SupervisedProcess] {
-        let result = try control(["status"])
+        let result = try control(["status"], seconds: Self.secondsToAnswer)
         // 3 says that something is not running, which the lines say too.
         guard [0, 3].contains(result.status) else { throw failure("status", result) }
         return result.output.split(separator: "\n").compactMap { SupervisedProcess(line: $0) }
@@ -72,7 +72,7 @@ struct Supervisor {
     }
 
     func signal(_ signal: String, _ addresses: [String]) throws {
-        let result = try control(["signal", signal] + addresses)
+        let result = try control(["signal", signal] + addresses, seconds: Self.secondsToAnswer)
         guard result.status == 0 else { throw failure("signal", result) }
     }
 
@@ -82,9 +82,19 @@ struct Supervisor {
         _ = try control(["restart"] + processes.map(\.address))
     }
 
-    private func control(_ arguments: [String]) throws -> Subprocess {
-        try Subprocess.run(
-            [try Subprocess.find("supervisorctl"), "-c", placement.supervisorConfiguration] + arguments)
+    private static let secondsToAnswer = 20.0
+
+    /// - Parameter seconds: longest wait; the default leaves time for the longest stop of a program.
+    private func control(_ arguments: [String], seconds: Double = 600) throws -> Subprocess {
+        let command = [try Subprocess.find("supervisorctl"), "-c", placement.supervisorConfiguration] + arguments
+        do {
+            return try Subprocess.run(command, within: seconds)
+        } catch is Subprocess.Overdue {
+            let pid = process.map { "\($0.pid)" } ?? "its pid"
+            throw InstanceError(
+                "supervisord has not answered supervisorctl \(arguments[0]) for \(Int(seconds)) s: kill -CONT \(pid) "
+                    + "when it was stopped, else kill -KILL \(pid), then taproom up")
+        }
     }
 
     private func failure(_ verb: String, _ result: Subprocess) -> InstanceError {

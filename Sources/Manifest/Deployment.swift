@@ -1,7 +1,6 @@
 /// Where and as whom one instance runs. All folders are absolute paths without a trailing slash; whoever renders
 /// makes them, with the owners and modes that the sockets need (0750, group of the gateway).
 public struct Deployment: Sendable {
-    public var gatewayAddress: String
     public var gatewayPort: Int
     /// One socket per function, and supervisord's own.
     public var socketFolder: String
@@ -24,11 +23,10 @@ public struct Deployment: Sendable {
     public var parameters: [String: String]
 
     public init(
-        gatewayAddress: String = "127.0.0.1", gatewayPort: Int, socketFolder: String, executableFolder: String,
+        gatewayPort: Int, socketFolder: String, executableFolder: String,
         libraryFolder: String? = nil, logFolder: String, temporaryFolder: String, pidFolder: String,
         documentsFolder: String? = nil, user: String? = nil, group: String? = nil, parameters: [String: String] = [:]
     ) {
-        self.gatewayAddress = gatewayAddress
         self.gatewayPort = gatewayPort
         self.socketFolder = socketFolder
         self.executableFolder = executableFolder

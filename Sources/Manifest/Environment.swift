@@ -1,3 +1,5 @@
+internal import Messaging
+
 extension Manifest {
     /// What the process of `function` finds in its environment: the variables that tell it who it is and where its
     /// libraries are, then its own entries with parameters filled in. No name occurs twice; an own entry counts.
@@ -33,16 +35,16 @@ extension EventSource {
         case .schedule(let schedule): [("TAPROOM_SCHEDULE", "\(schedule.seconds)")]
         case .queue(let queue):
             [
-                ("TAPROOM_QUEUE", queue.queue), ("TAPROOM_EXCHANGE", queue.exchange),
-                ("TAPROOM_ROUTING_KEYS", queue.routingKeys.joined(separator: ",")),
+                ("TAPROOM_QUEUE", queue.topology.queue), ("TAPROOM_EXCHANGE", queue.topology.exchange),
+                ("TAPROOM_ROUTING_KEYS", queue.topology.routingKeys.joined(separator: ",")),
                 ("TAPROOM_PREFETCH", "\(queue.prefetch)"),
                 ("TAPROOM_BATCH", "\(queue.batchSize)"),
                 // An empty variable counts as an absent one.
                 (
                     "TAPROOM_RETRY",
-                    queue.retry.isEmpty ? "none" : queue.retry.map { "\($0.seconds)" }.joined(separator: ",")
+                    queue.topology.retry.isEmpty ? "none" : queue.topology.retry.map { "\($0)" }.joined(separator: ",")
                 ),
-                ("TAPROOM_DEAD_LETTER", queue.deadLetter),
+                ("TAPROOM_DEAD_LETTER", queue.topology.deadLetter),
             ]
         case .outbox(let outbox):
             [

@@ -1,4 +1,5 @@
 internal import FoundationEssentials
+public import Messaging
 
 extension QueueTopology {
     /// RabbitMQ's format of definitions, for `rabbitmqctl import_definitions` or the management plugin; ends with a
@@ -18,7 +19,7 @@ extension QueueTopology {
     }
 }
 
-extension QueueTopology.Argument: Encodable {
+extension Topology.Argument: Encodable {
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
@@ -45,7 +46,7 @@ private struct Definitions: Encodable {
         var vhost = "/"
         var durable = true
         var auto_delete = false
-        let arguments: [String: QueueTopology.Argument]
+        let arguments: [String: Topology.Argument]
     }
 
     struct Binding: Encodable {

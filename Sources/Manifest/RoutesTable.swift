@@ -1,3 +1,5 @@
+internal import Messaging
+
 extension Manifest {
     /// Every path once per function that answers it, as a table of aligned columns with a heading; `base` is the
     /// gateway's URL without a trailing slash. Ends with a newline.
@@ -32,7 +34,8 @@ extension Manifest {
         let rows = functions.compactMap { function in
             function.queue.map { queue in
                 [
-                    queue.queue, "\(queue.exchange) \(queue.routingKeys.joined(separator: ","))", function.name,
+                    queue.topology.queue,
+                    "\(queue.topology.exchange) \(queue.topology.routingKeys.joined(separator: ","))", function.name,
                     Self.summary(function),
                 ]
             }

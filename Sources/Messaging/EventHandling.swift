@@ -68,7 +68,7 @@ struct EventHandling<F: EventFunction>: Sendable {
                 events.map { $0.1.id }, consumer: process.function, in: session, deadline: deadline)
             var fates: [Fate] = []
             for ((_, event), context) in zip(events, contexts) {
-                let isNew = unseen.remove(event.id) != nil
+                let isNew = unseen.remove(Array(event.id.utf8)) != nil
                 if isNew { try function.handle(event, in: session, context) }
                 fates.append(isNew ? .done : .repeated)
             }

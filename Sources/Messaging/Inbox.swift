@@ -4,10 +4,11 @@ internal import Runtime
 /// The record of what a consumer has done, in the database that its effects are in.
 enum Inbox {
     /// Marks events as done in the transaction that `session` has open, and waits for others that are at the same ones.
-    /// - Returns: those that were not done before.
+    /// - Returns: those that were not done before, in UTF-8: a set of `String` takes canonically equivalent texts for one,
+    ///   the database does not.
     static func claim(
         _ ids: [String], consumer: String, in session: Connection, deadline: Deadline
-    ) throws -> Set<String> {
+    ) throws -> Set<[UInt8]> {
         // In one order for all, so that two who bring the same events do not wait for each other.
         let rows = try session.execute(
             """
@@ -15,6 +16,6 @@ enum Inbox {
             SELECT \(consumer), id FROM unnest(\(ids)::text[]) AS came (id) ORDER BY id
             ON CONFLICT DO NOTHING RETURNING event_id
             """, deadline: deadline)
-        return Set(try rows.map { try $0.decode(String.self) })
+        return Set(try rows.map { Array(try $0.decode(String.self).utf8) })
     }
 }

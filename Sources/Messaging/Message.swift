@@ -60,6 +60,6 @@ enum Incoming {
     /// The queue we consume from is gone.
     case cancelled
     /// It reads nothing that is published, for want of memory or disk.
-    case blocked(reason: String)
+    case blocked
     case unblocked
 }

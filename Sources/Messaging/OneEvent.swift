@@ -48,6 +48,20 @@ struct OneEvent<F: EventFunction>: Sendable {
         return (try? report?.withUnsafeBytes(StandardOutput.write)) == nil ? 1 : 0
     }
 
+    /// CloudEvents has a text there; a whole number is taken too. Another text is no number, as in a message.
+    private struct SequenceNumber: Decodable {
+        let number: Int?
+
+        init(from decoder: any Decoder) throws {
+            let value = try decoder.singleValueContainer()
+            if let number = try? value.decode(Int.self) {
+                self.number = number
+            } else {
+                number = Int(try value.decode(String.self))
+            }
+        }
+    }
+
     /// Structured mode.
     private struct Event: Decodable {
         let specversion: String
@@ -56,7 +70,7 @@ struct OneEvent<F: EventFunction>: Sendable {
         let source: String
         let subject: String?
         let time: String?
-        let sequence: Int?
+        let sequence: SequenceNumber?
         let traceparent: String?
         let correlationid: String?
         let causationid: String?
@@ -75,7 +89,7 @@ struct OneEvent<F: EventFunction>: Sendable {
         let received = ReceivedEvent(
             envelope: Envelope(
                 id: event.id, type: event.type, source: event.source, subject: event.subject,
-                time: event.time, sequence: event.sequence,
+                time: event.time, sequence: event.sequence?.number,
                 cause: EventCause(
                     checking: event.traceparent, correlationID: event.correlationid,
                     causationID: event.causationid)),

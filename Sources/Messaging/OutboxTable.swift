@@ -22,9 +22,10 @@ struct OutboxTable {
 
     static let leaseSeconds = 3
 
-    /// Takes every lane that nobody else holds, and holds on to those it has.
+    /// Takes every lane that nobody else holds, and holds on to those it has. Where somebody has emptied the table, the
+    /// lanes are there for the next call.
     func claimLanes(in session: Connection, deadline: Deadline) throws -> [Int] {
-        try session.execute(
+        let lanes = try session.execute(
             """
             UPDATE outbox_lane SET held_by = \(holder), held_until = clock_timestamp() + \(Self.leaseSeconds) * interval '1 s'
             WHERE lane IN (SELECT lane FROM outbox_lane WHERE held_by = \(holder) OR held_until < clock_timestamp()
@@ -32,6 +33,12 @@ struct OutboxTable {
             RETURNING lane
             """, deadline: deadline
         ).map { try $0.decode(Int.self) }
+        if lanes.isEmpty {
+            try session.execute(
+                "INSERT INTO outbox_lane (lane) SELECT generate_series(0, 7) ON CONFLICT DO NOTHING", deadline: deadline
+            )
+        }
+        return lanes
     }
 
     func releaseLanes(in session: Connection, deadline: Deadline) throws {

@@ -37,9 +37,8 @@ extension Session {
         case AMQP_BASIC_RETURN_METHOD: return .returned(try content())
         case AMQP_BASIC_CANCEL_METHOD: return .cancelled
         case AMQP_CONNECTION_BLOCKED_METHOD:
-            let reason = String(decoded(amqp_connection_blocked_t.self).reason)
-            blockedReason = reason
-            return .blocked(reason: reason)
+            blockedReason = String(decoded(amqp_connection_blocked_t.self).reason)
+            return .blocked
         case AMQP_CONNECTION_UNBLOCKED_METHOD:
             blockedReason = nil
             return .unblocked

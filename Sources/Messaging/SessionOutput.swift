@@ -120,14 +120,18 @@ extension Session {
         }
     }
 
-    /// Makes a quorum queue, unless it is there.
+    /// Makes a queue, unless it is there.
     /// - Throws: `refused` with 406 when it is there with other arguments.
-    func declareQueue(
-        _ name: String, _ arguments: [(String, Scratch.Value)], deadline: Deadline
-    ) throws(BrokerError) {
-        let arguments = scratch.table([("x-queue-type", .text("quorum"))] + arguments)
-        try call("declaring queue \(name)", deadline: deadline) {
-            amqp_queue_declare($0, Self.channel, scratch.bytes(name), 0, 1, 0, 0, arguments)
+    func declareQueue(_ queue: Topology.Queue, deadline: Deadline) throws(BrokerError) {
+        let arguments = scratch.table(
+            queue.arguments.map { name, argument in
+                switch argument {
+                case .text(let text): (name, .text(text))
+                case .integer(let number): (name, .integer(number))
+                }
+            })
+        try call("declaring queue \(queue.name)", deadline: deadline) {
+            amqp_queue_declare($0, Self.channel, scratch.bytes(queue.name), 0, 1, 0, 0, arguments)
         }
     }
 

@@ -30,19 +30,50 @@ public struct Topology: Sendable, Equatable {
         self.deadLetter = deadLetter ?? queue + ".dead"
     }
 
+    /// A queue and the arguments that it is declared with.
+    public struct Queue: Sendable, Equatable {
+        public let name: String
+        public let arguments: [String: Argument]
+
+        /// A quorum queue.
+        init(_ name: String, _ arguments: [String: Argument] = [:]) {
+            self.name = name
+            self.arguments = arguments.merging(["x-queue-type": .text("quorum")]) { $1 }
+        }
+    }
+
+    public enum Argument: Sendable, Equatable {
+        case text(String)
+        case integer(Int)
+    }
+
     /// The queue for what has failed so often, from 1; `nil` when it was the last time.
     public func retryQueue(attempt: Int) -> String? {
         retry.indices.contains(attempt - 1) ? retryQueue(seconds: retry[attempt - 1]) : nil
     }
 
-    /// The name ends with the delay in its largest whole unit, such as `.retry.2m`.
-    func retryQueue(seconds: Int) -> String {
+    /// Those in which events wait for their next attempt, one for each delay.
+    public var retryQueues: [String] { Set(retry).sorted().map(retryQueue) }
+
+    private func retryQueue(seconds: Int) -> String { "\(queue).retry.\(Self.delay(seconds: seconds))" }
+
+    /// A delay in its largest whole unit: `5s`, `90s`, `2m`, `1h`.
+    public static func delay(seconds: Int) -> String {
         let unit = [(3600, "h"), (60, "m")].first { seconds % $0.0 == 0 } ?? (1, "s")
-        return "\(queue).retry.\(seconds / unit.0)\(unit.1)"
+        return "\(seconds / unit.0)\(unit.1)"
     }
 
-    /// Every queue, the work queue first.
-    public var queues: [String] { [queue] + Set(retry).sorted().map(retryQueue) + [deadLetter] }
+    /// Every queue after those that its dead letters go to.
+    public var queues: [Queue] {
+        [
+            Queue(deadLetter),
+            Queue(queue, passing(to: deadLetter, ["x-delivery-limit": .integer(Self.deliveryLimit)])),
+        ]
+            + Set(retry).sorted().map { seconds in
+                Queue(
+                    retryQueue(seconds: seconds), passing(to: queue, ["x-message-ttl": .integer(seconds * 1000)]))
+            }
+    }
 
     /// Declares everything.
     /// - Throws: `BrokerError`; `refused` with 406 for a queue that is there with other arguments: remove it when it is
@@ -53,14 +84,7 @@ public struct Topology: Sendable, Equatable {
 
     func declare(in session: Session, deadline: Deadline) throws(BrokerError) {
         try session.declareExchange(exchange, deadline: deadline)
-        try session.declareQueue(deadLetter, [], deadline: deadline)
-        try session.declareQueue(
-            queue, [("x-delivery-limit", .integer(Self.deliveryLimit))] + passing(to: deadLetter), deadline: deadline)
-        for seconds in Set(retry).sorted() {
-            try session.declareQueue(
-                retryQueue(seconds: seconds), [("x-message-ttl", .integer(seconds * 1000))] + passing(to: queue),
-                deadline: deadline)
-        }
+        for queue in queues { try session.declareQueue(queue, deadline: deadline) }
         for key in routingKeys {
             try session.bind(queue, to: exchange, routingKey: key, deadline: deadline)
         }
@@ -68,11 +92,11 @@ public struct Topology: Sendable, Equatable {
 
     /// By the default exchange, which knows every queue by its name. The strategy needs the overflow rule: without it the
     /// broker falls back to passing on at most once, and says so nowhere.
-    private func passing(to target: String) -> [(String, Scratch.Value)] {
-        [
-            ("x-dead-letter-exchange", .text("")), ("x-dead-letter-routing-key", .text(target)),
-            ("x-dead-letter-strategy", .text("at-least-once")), ("x-overflow", .text("reject-publish")),
-        ]
+    private func passing(to target: String, _ more: [String: Argument]) -> [String: Argument] {
+        more.merging([
+            "x-dead-letter-exchange": .text(""), "x-dead-letter-routing-key": .text(target),
+            "x-dead-letter-strategy": .text("at-least-once"), "x-overflow": .text("reject-publish"),
+        ]) { $1 }
     }
 
     /// How often a message may come back unsettled before the broker itself sets it aside.

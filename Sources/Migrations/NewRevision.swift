@@ -1,4 +1,5 @@
 internal import FoundationEssentials
+import Glibc
 
 extension MigrationFolder {
     /// Writes an empty revision that follows the head.
@@ -32,7 +33,9 @@ extension MigrationFolder {
         do {
             try Data(text.utf8).write(to: URL(filePath: path), options: .withoutOverwriting)
         } catch {
-            throw .unreadable(path: path, reason: "cannot be written: \(error)")
+            let code = ((error as? CocoaError)?.underlying as? POSIXError)?.code.rawValue
+            throw .unreadable(
+                path: path, reason: "cannot be written: \(code.map { String(cString: strerror($0)) } ?? "\(error)")")
         }
         return path
     }

@@ -1,4 +1,4 @@
-/// One revision to apply or to take back, or a stamp; online and offline runs are made of the same steps.
+/// One revision to apply or to take back; online and offline runs are made of the same steps.
 public struct Step: Sendable {
     enum Kind { case upgrade, downgrade }
 

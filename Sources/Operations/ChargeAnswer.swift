@@ -9,11 +9,12 @@ public enum ChargeAnswer: Sendable, Equatable {
     case replayed(period: String)
     /// The platform refused the order.
     case declined
-    /// It may not be charged: paused since it was listed, cancelled, unknown, its request id used elsewhere.
+    /// It may not be charged: paused since it was listed, cancelled, unknown.
     case refused(reason: String)
     /// It may have been charged, and nobody knows.
     case unknown(reason: String)
-    /// This request charged nothing because the gateway, the database or the platform took nothing.
+    /// This request charged nothing because the gateway, the database or the platform took nothing, or because its id
+    /// is another charge's.
     case unreachable(reason: String)
 
     public init(_ outcome: HTTPClient.Outcome) {
@@ -50,7 +51,7 @@ public enum ChargeAnswer: Sendable, Equatable {
         // Another request charges it at this moment: what becomes of that one, this run cannot say.
         case (409, "charge-in-progress"): self = .unknown(reason: reason)
         // Our credentials: nothing was charged, and nothing will be until they are mended.
-        case (502, "platform-refused-us"), (429, _): self = .unreachable(reason: reason)
+        case (502, "platform-refused-us"), (429, _), (422, Self.requestIDReused): self = .unreachable(reason: reason)
         case (500..., _) where problem?.executed == "no": self = .unreachable(reason: reason)
         case (400..<500, _): self = .refused(reason: reason)
         default: self = .unknown(reason: reason)
@@ -67,11 +68,16 @@ public enum ChargeAnswer: Sendable, Equatable {
         let outcome: String?
     }
 
+    private static let requestIDReused = "request-id-reused"
+
+    /// Whether the request id is another charge's: that of the month before, once the month has turned.
+    var hasUsedRequestID: Bool { self == .unreachable(reason: Self.requestIDReused) }
+
     /// Whether nobody took this request; an order sent before may be in doubt all the same.
     var isUntaken: Bool {
         switch self {
         case .unknown(let reason): ["platform-busy", "platform-unreachable", "platform-refused-us"].contains(reason)
-        case .unreachable: true
+        case .unreachable: !hasUsedRequestID
         default: false
         }
     }

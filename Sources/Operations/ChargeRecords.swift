@@ -102,16 +102,19 @@ public struct ChargeRecords: Sendable {
             .decode(String.self)
     }
 
-    /// Subscriptions whose charge of this month the platform declined, unless an operator has settled it since.
-    public func declined(period: String) throws -> Set<String> {
+    /// Subscriptions whose charge of this month the platform declined with 402, unless an operator has settled it
+    /// since. Its other refusals may be of our making, such as a 404 for a mistyped address.
+    public func declined(period: String) throws -> SubscriptionIDs {
         let rows = try database.execute(
             """
             SELECT c.subscription_id FROM charge c
             WHERE c.period = \(period) AND c.state = 'declined' AND c.retired_at IS NULL
+                AND 402 = (SELECT e.platform_status FROM charge_event e
+                    WHERE e.charge_id = c.id AND e.what <> 'begun' ORDER BY e.id DESC LIMIT 1)
                 AND NOT EXISTS (SELECT FROM charge_settlement s WHERE s.charge_id = c.id
                     AND s.at > (SELECT max(e.at) FROM charge_event e WHERE e.charge_id = c.id))
             """, deadline: Self.deadline)
-        return Set(try rows.map { try $0.decode(String.self) })
+        return SubscriptionIDs(try rows.map { try $0.decode(String.self) })
     }
 
     static var deadline: Deadline { .after(milliseconds: 60_000) }

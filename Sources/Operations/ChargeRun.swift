@@ -7,6 +7,7 @@ public final class ChargeRun: Sendable {
     private let gateway: GatewayClient
     private let period: String
     private let concurrency: Int
+    private let currentPeriod: @Sendable () throws -> String
     private let progress: any RunProgress
     private let state: Lock<State>
 
@@ -14,19 +15,22 @@ public final class ChargeRun: Sendable {
         var waiting: ArraySlice<String>
         var summary: RunSummary
         var unreachableInARow = 0
+        var nextLook = Deadline.after(milliseconds: 0)
     }
 
     /// - Parameters:
     ///   - period: the current month, which the request ids are made of.
     ///   - subscriptions: whom to charge.
     ///   - summary: what is known before the first request.
+    ///   - currentPeriod: the ledger's month at this moment; the run stops when it is another one.
     public init(
         gateway: GatewayClient, period: String, subscriptions: [String], summary: RunSummary, concurrency: Int,
-        progress: any RunProgress
+        currentPeriod: @escaping @Sendable () throws -> String, progress: any RunProgress
     ) {
         self.gateway = gateway
         self.period = period
         self.concurrency = concurrency
+        self.currentPeriod = currentPeriod
         self.progress = progress
         state = Lock(State(waiting: subscriptions[...], summary: summary))
     }
@@ -41,6 +45,7 @@ public final class ChargeRun: Sendable {
     /// Charges all of them and blocks until that is done.
     public func run() -> RunSummary {
         progress.update(state.withLock { $0.summary })
+        lookNowAndThen()
         let isOver = DispatchGroup()
         for _ in 0..<min(concurrency, state.withLock { $0.waiting.count }) {
             isOver.enter()
@@ -57,7 +62,8 @@ public final class ChargeRun: Sendable {
     }
 
     private func next() -> String? {
-        state.withLock { $0.summary.stopped == nil ? $0.waiting.popFirst() : nil }
+        lookNowAndThen()
+        return state.withLock { $0.summary.stopped == nil ? $0.waiting.popFirst() : nil }
     }
 
     private func charge(_ subscription: String) {
@@ -65,9 +71,11 @@ public final class ChargeRun: Sendable {
         var answer = gateway.charge(subscription: subscription, request: request)
         for repetition in 1...Self.repetitions where answer.answer.isWorthRepeating {
             pause(seconds: answer.retryAfter ?? repetition)
+            lookNowAndThen()
             if isStopped { break }
             answer = gateway.charge(subscription: subscription, request: request)
         }
+        if answer.answer.hasUsedRequestID { look() }
         let summary = state.withLock { state in
             state.summary.add(answer.answer, for: subscription)
             switch answer.answer {
@@ -82,6 +90,22 @@ public final class ChargeRun: Sendable {
         progress.update(summary)
     }
 
+    /// Looks whether the month is over, unless somebody did a moment ago.
+    private func lookNowAndThen() {
+        let isDue = state.withLock { state in
+            guard state.nextLook.hasPassed else { return false }
+            state.nextLook = .after(milliseconds: Self.lookMilliseconds)
+            return true
+        }
+        if isDue { look() }
+    }
+
+    /// A look that fails says nothing: the answers and the next look do.
+    private func look() {
+        guard let current = try? currentPeriod(), current != period else { return }
+        stop(.monthEnded)
+    }
+
     /// Waits as long as the answer asked for, within reason, or until the run is stopped.
     private func pause(seconds: Int) {
         let end = Deadline.after(milliseconds: 1000 * min(seconds, Self.longestPause))
@@ -92,6 +116,8 @@ public final class ChargeRun: Sendable {
     private static let repetitions = 3
     /// Seconds.
     private static let longestPause = 30
+    /// How long a look at the month is good for.
+    private static let lookMilliseconds = 1000
     /// How many charges per worker may fail to get through in a row before the run gives up.
     private static let unreachableLimit = 3
 }

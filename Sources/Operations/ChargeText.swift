@@ -11,7 +11,7 @@ public enum ChargeText {
                 entry.state + (entry.retiredAt == nil ? "" : " (subscription deleted)")
                     + (entry.otherOrders.isEmpty ? "" : " (ordered twice)"), entry.requestID,
                 String(entry.attempts), age(entry.ageSeconds), entry.chargedAt?.text ?? "-",
-            ].map(printable)
+            ].map(\.printable)
         }
         let widths = heading.indices.map { column in ([heading] + rows).map { $0[column].count }.max() ?? 0 }
         return ([heading] + rows).map { row in
@@ -26,8 +26,8 @@ public enum ChargeText {
         let charge = history.charge
         var lines = [
             "charge \(charge.id): \(charge.state)\(history.isAnOperatorsWord ? ", by an operator's word" : "")",
-            "  subscription  \(printable(charge.subscription))",
-            "  period        \(charge.period)", "  request id    \(charge.requestID)",
+            "  subscription  \(charge.subscription.printable)",
+            "  period        \(charge.period)", "  request id    \(charge.requestID.printable)",
             "  begun         \(charge.createdAt.text), \(age(charge.ageSeconds)) ago",
         ]
         if let at = charge.chargedAt { lines.append("  charged       \(at.text)") }
@@ -40,21 +40,23 @@ public enum ChargeText {
             )
         }
         for other in charge.otherOrders {
-            lines.append("  SECOND ORDER  \(other): the platform made it as well; cancel one there")
+            lines.append("  SECOND ORDER  \(other.printable): the platform made it as well; cancel one there")
         }
-        if let order = history.order { lines.append("  order         \(printable(order))") }
+        if let order = history.order { lines.append("  order         \(order.printable)") }
         lines.append("  attempts")
         for event in history.events {
             let status = event.platformStatus.map { ", platform status \($0)" } ?? ""
-            let excerpt = event.excerpt.map { $0.isEmpty ? "" : ": \(printable($0))" } ?? ""
-            lines.append("    \(event.at.text)  \(event.attempt)  \(event.requestID)  \(event.what)\(status)\(excerpt)")
+            let excerpt = event.excerpt.map { $0.isEmpty ? "" : ": \($0.printable)" } ?? ""
+            lines.append(
+                "    \(event.at.text)  \(event.attempt)  \(event.requestID.printable)  \(event.what)\(status)\(excerpt)"
+            )
         }
         if !history.settlements.isEmpty { lines.append("  settlements") }
         for settlement in history.settlements {
-            let order = settlement.order.map { ", order \(printable($0))" } ?? ""
+            let order = settlement.order.map { ", order \($0.printable)" } ?? ""
             lines.append(
-                "    \(settlement.at.text)  \(settlement.outcome)\(order), by \(printable(settlement.who)): "
-                    + printable(settlement.why))
+                "    \(settlement.at.text)  \(settlement.outcome)\(order), by \(settlement.who.printable): "
+                    + settlement.why.printable)
         }
         return lines.joined(separator: "\n")
     }
@@ -68,16 +70,15 @@ public enum ChargeText {
         default: "\(seconds / 86_400)d"
         }
     }
-
-    /// Without control characters: what a platform or an outsider wrote must not steer the terminal.
-    private static func printable(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
-    }
 }
 
 extension String {
+    /// Text from outside, fit for a terminal: no control character reaches it.
+    package var printable: String {
+        String(
+            UnicodeScalarView(unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
+    }
+
     fileprivate var trimmingTrailingSpaces: String {
         var text = Substring(self)
         while text.last == " " { text.removeLast() }

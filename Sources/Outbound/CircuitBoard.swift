@@ -36,7 +36,7 @@ final class CircuitBoard: Sendable {
             switch finding {
             case .reached: "\(host) answers again"
             case .late, .unreached: "calls to \(host) are refused: it cannot be reached or does not answer in time"
-            case .nothing: "the call to \(host) failed on our side: the next one goes out to see"
+            case .nothing: "the call to \(host) says nothing about it: the next one goes out to see"
             }
         logger?.warning("\(reason)", metadata: Self.facts(host, word))
     }

@@ -16,7 +16,7 @@ struct Exchange {
         case late
         /// There was no connection, or no TLS.
         case unreached
-        /// The failure is our own.
+        /// The failure is our own, or it had little time.
         case nothing
     }
 

@@ -43,23 +43,30 @@ public struct HTTPClient: Sendable {
     public init() { Self.initialise }
 
     /// Sends a POST and waits for its answer until the deadline at the latest.
-    /// - Parameter logger: is told when the host's circuit changes.
+    /// - Parameters:
+    ///   - countsSilence: whether no answer by the deadline is held against the host; not where it has less time than
+    ///     it is usually given.
+    ///   - logger: is told when the host's circuit changes.
     public func post(
         _ url: String, headers: [(name: String, value: String)], body: [UInt8], deadline: Deadline,
-        logger: Logger? = nil
+        countsSilence: Bool = true, logger: Logger? = nil
     ) -> Outcome {
-        request(Exchange(url: url, headers: headers, body: body), deadline: deadline, logger: logger)
+        request(
+            Exchange(url: url, headers: headers, body: body), deadline: deadline, countsSilence: countsSilence,
+            logger: logger)
     }
 
     /// Sends a GET and waits for its answer until the deadline at the latest.
     public func get(_ url: String, headers: [(name: String, value: String)], deadline: Deadline) -> Outcome {
-        request(Exchange(url: url, headers: headers, body: nil), deadline: deadline, logger: nil)
+        request(Exchange(url: url, headers: headers, body: nil), deadline: deadline, countsSilence: true, logger: nil)
     }
 
     /// Whether a request to the URL's host would be refused at this moment, because too many in a row failed.
     public func refuses(_ url: String) -> Bool { circuits.refuses(CircuitBoard.host(of: url)) }
 
-    private func request(_ exchange: Exchange, deadline: Deadline, logger: Logger?) -> Outcome {
+    private func request(
+        _ exchange: Exchange, deadline: Deadline, countsSilence: Bool, logger: Logger?
+    ) -> Outcome {
         guard !deadline.hasPassed else { return .notSent(reason: "no time was left") }
         let host = CircuitBoard.host(of: exchange.url)
         if case .refused(let seconds) = circuits.admit(host, logger) { return .refused(retryAfter: seconds) }
@@ -71,7 +78,7 @@ public struct HTTPClient: Sendable {
             guard case .notSent = outcome, finding == .unreached, tries < Backoff.tries,
                 pause < deadline.remainingMilliseconds
             else {
-                circuits.note(host, finding, logger)
+                circuits.note(host, finding == .late && !countsSilence ? .nothing : finding, logger)
                 return outcome
             }
             tries += 1

@@ -17,19 +17,24 @@ public final class Connection {
     ///   - url: a libpq connection URI or keyword string.
     ///   - application: `application_name`, shown in `pg_stat_activity`.
     ///   - options: server settings for the session, such as `statement_timeout`; no value with a backslash. Transactions
-    ///     are READ COMMITTED unless it says otherwise.
+    ///     are READ COMMITTED and dates ISO 8601 unless it says otherwise. Texts are UTF-8 always.
     /// - Throws: `PostgresError.unavailable` when there is no session by the deadline.
     public init(
         url: String, application: String, options: [String: String] = [:], deadline: Deadline
     ) throws(PostgresError) {
-        // Who has waited for a lock must see what was committed meanwhile, whatever the server's default.
-        let settings = options.merging(["default_transaction_isolation": "read committed"]) { asked, _ in asked }
+        // Whatever the defaults of server, database and role: who has waited for a lock must see what was committed
+        // meanwhile, and dates and texts must be those that are read here.
+        let settings = options.merging(["default_transaction_isolation": "read committed", "datestyle": "ISO"]) {
+            asked, _ in asked
+        }
         // The server splits them at spaces that have no backslash before them.
         let flags = settings.sorted { $0.key < $1.key }.map { key, value in
             "-c \(key)=" + value.split(separator: " ", omittingEmptySubsequences: false).joined(separator: "\\ ")
         }.joined(separator: " ")
-        let names = ["dbname", "application_name", "options", "keepalives_idle", "tcp_user_timeout"]
-        let values = [url, application, flags, "30", "15000"]
+        let names = [
+            "dbname", "application_name", "options", "client_encoding", "keepalives_idle", "tcp_user_timeout",
+        ]
+        let values = [url, application, flags, "UTF8", "30", "15000"]
         handle = withCStrings(names) { names in
             withCStrings(values) { values in PQconnectStartParams(names, values, 1) }
         }

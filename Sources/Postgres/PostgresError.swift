@@ -71,18 +71,23 @@ extension PostgresError: ProblemConvertible {
             return busy(
                 "The database did not answer in time: the request may or may not have taken effect.",
                 executed: "unknown")
-        case .refused(let refusal) where Self.passingFaults.contains(refusal.sqlState):
+        case .refused(let refusal) where Self.refusedWrites.contains(refusal.sqlState):
             return busy("Nothing was done: the database takes no writes at the moment.", executed: "no")
+        case .refused(let refusal) where Self.passingFaults.contains(refusal.sqlState):
+            return busy(
+                "Nothing was done: the database could not carry it out just now. It may be sent again.", executed: "no")
         case .refused, .unexpectedResult:
             return .internalError(debug: description)
         }
     }
 
-    /// Read-only server, disk full, out of memory, too many connections, lock or statement time-out, cancelled by an
-    /// operator, serialization failure and deadlock after every retry.
-    private static let passingFaults: Set<String> = [
-        "25006", "53100", "53200", "53300", "53400", "55P03", "57014", "40001", "40P01",
-    ]
+    /// Read-only server, disk full.
+    private static let refusedWrites: Set<String> = ["25006", "53100"]
+
+    /// Out of memory, too many connections, a limit of the configuration reached, lock or statement time-out, cancelled
+    /// by an operator, serialization failure, deadlock; in `Database.transaction` the last two only after its last
+    /// attempt.
+    private static let passingFaults: Set<String> = ["53200", "53300", "53400", "55P03", "57014", "40001", "40P01"]
 
     private func busy(_ detail: String, executed: String) -> Problem {
         var problem = Problem("database-unavailable", status: 503, title: "Database unavailable", detail: detail)

@@ -1,6 +1,7 @@
 /// A naive UTC timestamp as the data model keeps it: a column of type `timestamp`, shown as RFC 3339 with `Z`.
 public struct Timestamp: Sendable, Equatable, Encodable {
-    /// RFC 3339 in UTC, with as many digits of the fraction as PostgreSQL keeps, at most six.
+    /// RFC 3339 in UTC, with as many digits of the fraction as PostgreSQL keeps, at most six; what RFC 3339 has no form
+    /// for as PostgreSQL writes it.
     public let text: String
 
     public func encode(to encoder: any Encoder) throws {
@@ -10,9 +11,9 @@ public struct Timestamp: Sendable, Equatable, Encodable {
 }
 
 extension Timestamp: PostgresValue, PostgresColumn {
-    /// PostgreSQL's ISO style, `2026-11-21 03:04:05.678`; `infinity` and years before 1 stay as they are.
+    /// PostgreSQL's ISO style, `2026-11-21 03:04:05.678`; `infinity` and what ends in ` BC` stay as they are.
     public init?(postgresText: String) {
-        guard let space = postgresText.firstIndex(of: " ") else {
+        guard !postgresText.hasSuffix(" BC"), let space = postgresText.firstIndex(of: " ") else {
             text = postgresText
             return
         }

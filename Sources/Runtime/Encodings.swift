@@ -39,10 +39,25 @@ public enum PercentEncoding {
         return String(decoding: result, as: UTF8.self)
     }
 
+    /// The bytes with all but ASCII encoded: decoding gives them back, and tells that they are no UTF-8.
+    static func ascii(_ bytes: UnsafePointer<UInt8>) -> String {
+        var result = ""
+        var position = bytes
+        while position.pointee != 0 {
+            if position.pointee < 0x80 {
+                result.unicodeScalars.append(Unicode.Scalar(position.pointee))
+            } else {
+                result += "%" + String(position.pointee, radix: 16)
+            }
+            position += 1
+        }
+        return result
+    }
+
     private static let hexDigits = Array("0123456789ABCDEF".utf8)
 
-    /// The parameters of a query string; a repeated one has its values joined with commas, as in payload 2.0. What
-    /// cannot be decoded stays as it was sent, so that the check of the value names it.
+    /// The parameters of a query string; a repeated one has its values joined with commas, as in payload 2.0. A value
+    /// that cannot be decoded becomes a NUL: every check of a text refuses that, and who reads no query minds none.
     static func query(_ raw: String) -> [String: String] {
         guard !raw.isEmpty else { return [:] }
         var parameters: [String: String] = [:]
@@ -50,7 +65,7 @@ public enum PercentEncoding {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let name = decode(parts[0], plusIsSpace: true) ?? String(parts[0])
             let raw = parts.count > 1 ? parts[1] : ""
-            let value = decode(raw, plusIsSpace: true) ?? String(raw)
+            let value = decode(raw, plusIsSpace: true) ?? "\0"
             parameters[name] = parameters[name].map { $0 + "," + value } ?? value
         }
         return parameters

@@ -33,20 +33,20 @@ public struct HTTPEvent: Sendable {
         return value
     }
 
-    /// The value of a query parameter; `nil` when absent.
+    /// The value of a query parameter; `nil` when absent, with a NUL when it cannot be decoded.
     public func query(_ name: String) -> String? { queryStringParameters[name] }
 
     /// The value of a header, by its lower-case name.
     public func header(_ name: String) -> String? { headers[name] }
 }
 
-extension HTTPEvent: Codable {
+extension HTTPEvent: Decodable {
     private enum CodingKeys: String, CodingKey {
-        case version, routeKey, rawPath, rawQueryString, headers, queryStringParameters, pathParameters
+        case routeKey, rawPath, rawQueryString, headers, queryStringParameters, pathParameters
         case requestContext, body, isBase64Encoded
     }
 
-    private enum ContextKeys: String, CodingKey { case http, requestId, routeKey, stage, timeEpoch }
+    private enum ContextKeys: String, CodingKey { case http, requestId, timeEpoch }
     private enum HTTPKeys: String, CodingKey { case method, path, `protocol`, sourceIp, userAgent }
 
     /// Reads an event file. Whatever payload 2.0 lets be absent may be absent; the path parameters are taken as given.
@@ -82,30 +82,5 @@ extension HTTPEvent: Codable {
             requestID: try context.decodeIfPresent(String.self, forKey: .requestId) ?? "",
             timeEpoch: try context.decodeIfPresent(Int.self, forKey: .timeEpoch) ?? Clock.epochMilliseconds())
         routeKey = try event.decodeIfPresent(String.self, forKey: .routeKey) ?? "\(method) \(rawPath)"
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var event = encoder.container(keyedBy: CodingKeys.self)
-        try event.encode("2.0", forKey: .version)
-        try event.encode(routeKey, forKey: .routeKey)
-        try event.encode(rawPath, forKey: .rawPath)
-        try event.encode(rawQueryString, forKey: .rawQueryString)
-        try event.encode(headers, forKey: .headers)
-        try event.encode(queryStringParameters, forKey: .queryStringParameters)
-        try event.encode(pathParameters, forKey: .pathParameters)
-        let text = String(validating: body, as: UTF8.self)
-        try event.encode(text ?? Base64.encode(body), forKey: .body)
-        try event.encode(text == nil, forKey: .isBase64Encoded)
-        var context = event.nestedContainer(keyedBy: ContextKeys.self, forKey: .requestContext)
-        try context.encode(requestContext.requestID, forKey: .requestId)
-        try context.encode(routeKey, forKey: .routeKey)
-        try context.encode("$default", forKey: .stage)
-        try context.encode(requestContext.timeEpoch, forKey: .timeEpoch)
-        var http = context.nestedContainer(keyedBy: HTTPKeys.self, forKey: .http)
-        try http.encode(requestContext.method, forKey: .method)
-        try http.encode(requestContext.path, forKey: .path)
-        try http.encode(requestContext.protocol, forKey: .protocol)
-        try http.encode(requestContext.sourceIP, forKey: .sourceIp)
-        try http.encode(requestContext.userAgent, forKey: .userAgent)
     }
 }

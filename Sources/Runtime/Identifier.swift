@@ -21,13 +21,24 @@ public enum Identifier {
         }
     }
 
-    /// Whether a request id from outside may be used as it is.
+    /// Whether a request id from outside may be used as it is: 1 to 128 of `A–Z a–z 0–9 . _ -`.
     package static func isSaneRequestID(_ text: String) -> Bool {
+        hasFormOfRequestID(text) && !text.utf8.contains(UInt8(ascii: ":"))
+    }
+
+    /// Whether a text may be the request id of an order: 1 to 128 of `A–Z a–z 0–9 . _ : -`, and neither `.` nor `..`,
+    /// which are no segment of their own in the path of a URL.
+    package static func isPlatformRequestID(_ text: String) -> Bool {
+        hasFormOfRequestID(text) && text != "." && text != ".."
+    }
+
+    private static func hasFormOfRequestID(_ text: String) -> Bool {
         (1...128).contains(text.utf8.count)
             && text.utf8.allSatisfy { byte in
                 switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
-                case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: ":"),
+                    UInt8(ascii: "-"):
                     true
                 default: false
                 }

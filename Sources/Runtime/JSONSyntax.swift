@@ -17,7 +17,16 @@ package struct JSONSyntax {
         let isWhole = syntax.value()
         syntax.skipSpace()
         guard isWhole, syntax.rest.isEmpty else { return syntax.rest.startIndex }
-        return String(validating: bytes, as: UTF8.self) == nil ? 0 : nil
+        return String(validating: bytes, as: UTF8.self) == nil ? firstOutsideUTF8(bytes) : nil
+    }
+
+    /// Where the first sequence that is no UTF-8 begins.
+    private static func firstOutsideUTF8(_ bytes: [UInt8]) -> Int {
+        var place = 0
+        var rest = bytes.makeIterator()
+        var parser = Unicode.UTF8.ForwardParser()
+        while case .valid(let character) = parser.parseScalar(from: &rest) { place += character.count }
+        return place
     }
 
     private init(rest: ArraySlice<UInt8>) { self.rest = rest }

@@ -1,22 +1,14 @@
 extension HTTPEvent {
-    /// The request id of an order in the path: 1 to 128 of `A–Z a–z 0–9 . _ : -`.
+    /// The request id of an order in the path: 1 to 128 of `A–Z a–z 0–9 . _ : -`, neither `.` nor `..`.
     /// - Throws: 400 for anything else.
     public func platformRequestID() throws(Problem) -> String {
         let id = try path("request_id")
-        let isAllowed = id.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: ":"),
-                UInt8(ascii: "-"):
-                true
-            default: false
-            }
-        }
-        guard isAllowed, (1...128).contains(id.utf8.count) else {
+        guard Identifier.isPlatformRequestID(id) else {
             throw .badRequest([
                 .init(
                     pointer: "/path/request_id",
-                    detail: "request_id must have 1 to 128 of the characters A–Z a–z 0–9 . _ : -")
+                    detail: "request_id must have 1 to 128 of the characters A–Z a–z 0–9 . _ : - "
+                        + "and be neither “.” nor “..”.")
             ])
         }
         return id

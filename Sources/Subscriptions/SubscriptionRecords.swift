@@ -113,7 +113,7 @@ public struct SubscriptionRecords: Sendable {
     ) throws -> [ChargeRow] {
         try connection.execute(
             """
-            SELECT c.period, CASE WHEN c.state = 'sending' AND c.lease_until < clock_timestamp() THEN 'unknown'
+            SELECT c.period, CASE WHEN c.state = 'sending' AND c.lease_until <= clock_timestamp() THEN 'unknown'
                                   ELSE c.state END,
                    c.request_id, c.attempt, c.charged_at AT TIME ZONE 'UTC', d.since AT TIME ZONE 'UTC'
             FROM charge c LEFT JOIN charge_doubt d ON d.charge_id = c.id

@@ -89,14 +89,14 @@ private struct NewSubscription: Sendable {
         _ batch: StatementBatcher<NewSubscription, Answer>.Batch, _ database: Database
     ) throws -> [Answer] {
         let asked = batch.requests
-        let rows = try database.execute(
+        let rows = try batch.execute(
             """
             SELECT outcome, subscription_id, created
             FROM subscribe(\(asked.map { Int($0.club) }), \(asked.map { $0.customer }),
                            \(asked.map { _ in Identifier.uuid() }), \(asked.map { _ in Identifier.uuid() }),
                            \(asked.map { $0.cause.traceparent }), \(asked.map { $0.cause.correlationID }),
                            \(batch.othersWait))
-            """, deadline: batch.deadline)
+            """, in: database)
         return try zip(asked, rows).map { asked, row in
             let (outcome, id, created) = try row.decode(String.self, String?.self, Timestamp?.self)
             return switch (outcome, id, created) {
@@ -123,7 +123,7 @@ private struct NewStatus: Sendable {
         _ batch: StatementBatcher<NewStatus, Answer>.Batch, _ database: Database
     ) throws -> [Answer] {
         let asked = batch.requests
-        let rows = try database.execute(
+        let rows = try batch.execute(
             """
             SELECT outcome, effect, returns
             FROM change_status(\(asked.map { $0.subscription }), \(asked.map { $0.status }), \(asked.map { $0.effectDate }),
@@ -131,7 +131,7 @@ private struct NewStatus: Sendable {
                                \(asked.map { _ in Identifier.uuid() }), \(asked.map { _ in Identifier.uuid() }),
                                \(asked.map { $0.cause.traceparent }), \(asked.map { $0.cause.correlationID }),
                                \(batch.othersWait))
-            """, deadline: batch.deadline)
+            """, in: database)
         return try zip(asked, rows).map { asked, row in
             let (outcome, effect, returns) = try row.decode(String.self, Timestamp?.self, Timestamp?.self)
             guard outcome == "changed", let effect else {

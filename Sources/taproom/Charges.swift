@@ -19,6 +19,9 @@ extension Instance {
         return Database(url: url, application: "taproom charges")
     }
 
+    /// The time zone that months are reckoned in.
+    var billingZone: String { record.parameters["billing.time_zone"] ?? "UTC" }
+
     /// Whether an order in doubt is sent again, or waits for an operator.
     var resendsDoubts: Bool { record.parameters["ecommerce.resend"] != "manual" }
 }

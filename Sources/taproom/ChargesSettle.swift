@@ -2,14 +2,16 @@ import ArgumentParser
 import Foundation
 import Instance
 import Operations
+import Runtime
 
 struct ChargesSettle: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "settle",
         abstract: "Records what came of a charge in doubt, after you have looked at the platform yourself.",
         discussion: """
-            --charged keeps the order and the subscription is not charged again this month; --not-charged lets the next \
-            request charge it. Both stay on record with who and why.
+            --charged keeps the order and the subscription is not charged again for that month; --not-charged lets the \
+            next request of that month charge it, and leaves a month that is over uncharged: no request is for a past \
+            month. Both stay on record with who and why.
             """)
 
     @Argument(help: "The number of a charge (also as charge:12), or the id of a subscription with one charge in doubt.")
@@ -41,22 +43,31 @@ struct ChargesSettle: ParsableCommand {
         guard let charged else { return }
         let order = charged.trimmingCharacters(in: .whitespacesAndNewlines)
         guard !order.isEmpty else { throw ValidationError("--charged needs the platform's order, as JSON or its id") }
-        if order.hasPrefix("{") || order.hasPrefix("["),
-            (try? JSONSerialization.jsonObject(with: Data(order.utf8))) == nil
-        {
+        if order.hasPrefix("{") || order.hasPrefix("["), !Self.isJSON(order) {
             throw ValidationError("--charged \(order): this begins like JSON and is none; give whole JSON or a bare id")
         }
     }
 
+    /// Also inside of an event, two levels deeper.
+    private static func isJSON(_ order: String) -> Bool {
+        [order, "[[\(order)]]"].allSatisfy { JSONSyntax.fault(in: Array($0.utf8)) == nil }
+    }
+
     func run() throws {
-        let settlement = ChargeSettlement(try Instance.started(try Project.find()).subscriptions())
+        let instance = try Instance.started(try Project.find())
+        let database = try instance.subscriptions()
+        let month = try ChargeRecords(database).currentPeriod(zone: instance.billingZone)
         let who = who ?? NSUserName()
-        let charge = try settlement.settle(
+        let charge = try ChargeSettlement(database).settle(
             id, charged.map { .charged(order: $0) } ?? .notCharged, who: who, why: why)
+        let consequence =
+            !notCharged
+            ? "It is not charged again for that month."
+            : charge.period == month
+                ? "A later request of that month may charge it."
+                : "That month is over: no request charges it any more."
         print(
             "Charge \(charge.id) (subscription \(charge.subscription), \(charge.period)) is settled as "
-                + "\(notCharged ? "not charged" : "charged"), by \(who). "
-                + (notCharged
-                    ? "A later request of that month may charge it." : "It is not charged again for that month."))
+                + "\(notCharged ? "not charged" : "charged"), by \(who). \(consequence)")
     }
 }

@@ -14,7 +14,8 @@ struct CustomersRebuild: ParsableCommand {
         commandName: "rebuild", abstract: "Makes the list of customers anew from their events.",
         discussion: """
             Every change keeps the list by itself. This is for a database whose list was lost or written by hand; the \
-            events are never changed. Nothing has to stop meanwhile, and nobody sees a list that is half made.
+            events are never changed. Nothing has to stop meanwhile, and nobody sees a list that is half made. It \
+            gives up when a transaction that uses the list, such as a dump, lasts a minute longer.
             """)
 
     @OptionGroup var options: ScopeOption

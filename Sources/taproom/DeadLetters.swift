@@ -3,6 +3,7 @@ import Foundation
 import Instance
 import Manifest
 import Messaging
+import Operations
 import Runtime
 
 struct DLQ: ParsableCommand {
@@ -24,15 +25,15 @@ struct DeadLetterQueues: ParsableArguments {
     func open() throws -> [DeadLetters] {
         let project = try Project.find()
         let consumers = try project.manifest().functions.compactMap { function in
-            function.queue.map { (name: function.name, queue: $0) }
+            function.queue.map { (name: function.name, topology: $0.topology) }
         }
-        let chosen = consumers.filter { queue == nil || $0.name == queue || $0.queue.queue == queue }
+        let chosen = consumers.filter { queue == nil || $0.name == queue || $0.topology.queue == queue }
         if let queue, chosen.isEmpty {
-            let names = consumers.map(\.queue.queue).joined(separator: ", ")
+            let names = consumers.map(\.topology.queue).joined(separator: ", ")
             throw ValidationError("--queue \(queue): no function consumes it; functions.yml has \(names)")
         }
         let address = try broker(project)
-        return chosen.map { .init(at: address, workQueue: $0.queue.queue, queue: $0.queue.deadLetter) }
+        return chosen.map { .init(at: address, workQueue: $0.topology.queue, queue: $0.topology.deadLetter) }
     }
 
     private func broker(_ project: Project) throws -> BrokerAddress {
@@ -79,7 +80,7 @@ struct DeadLetterSelection: ParsableArguments {
     /// - Throws: when nothing was found under the id.
     func report(_ letters: [DeadLetter], _ what: String) throws {
         if letters.isEmpty, let id { throw InstanceError("no dead letter has the id “\(id)”: see taproom dlq list") }
-        for letter in letters { print("\(what) \(printable(letter.id)) (\(printable(letter.type)), \(letter.queue))") }
+        for letter in letters { print("\(what) \(letter.id.printable) (\(letter.type.printable), \(letter.queue))") }
         if letters.isEmpty { print("No dead letters.") }
     }
 }
@@ -108,7 +109,7 @@ struct DeadLettersList: ParsableCommand {
         let rows =
             [["EVENT", "TYPE", "ATTEMPTS", "QUEUE", "ERROR"]]
             + letters.map {
-                [$0.id, $0.type, String($0.attempts), $0.queue, String($0.error.prefix(200))].map(printable)
+                [$0.id, $0.type, String($0.attempts), $0.queue, String($0.error.prefix(200))].map(\.printable)
             }
         let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
         for row in rows {
@@ -143,7 +144,7 @@ struct DeadLettersShow: ParsableCommand {
                 ("attempts", String(letter.attempts)), ("error", letter.error), ("data", letter.data),
             ]
             for (name, value) in members {
-                print("\(name.padding(toLength: 10, withPad: " ", startingAt: 0))\(printable(value))")
+                print("\(name.padding(toLength: 10, withPad: " ", startingAt: 0))\(value.printable)")
             }
         }
     }
@@ -202,7 +203,7 @@ struct DeadLettersDiscard: ParsableCommand {
                         at: Date.now.formatted(.iso8601), who: who ?? NSUserName(), why: why, letter: letter)
                     if let reason = append(try JSON.encode(entry) + [UInt8(ascii: "\n")], to: record) {
                         throw InstanceError(
-                            "\(path) cannot be written: \(reason); \(printable(letter.id)) and those after it were not "
+                            "\(path) cannot be written: \(reason); \(letter.id.printable) and those after it were not "
                                 + "removed")
                     }
                     recorded.append(letter)
@@ -235,11 +236,4 @@ struct DeadLettersDiscard: ParsableCommand {
         ftruncate(file, size)
         return reason
     }
-}
-
-/// Text from outside, fit for a terminal: no control character reaches it.
-private func printable(_ text: String) -> String {
-    String(
-        String.UnicodeScalarView(
-            text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Instance
+import Operations
 
 struct Logs: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -28,24 +29,21 @@ struct Logs: ParsableCommand {
         let logs = names.flatMap { name in instance.logFiles(of: name).map { (name, LogFile(path: $0)) } }
         let line = LogLine(isReadable: isatty(STDOUT_FILENO) == 1, isRaw: json, width: names.map(\.count).max() ?? 0)
         for (name, log) in logs {
-            for text in log.lastLines(lines) { try write(line.render(name, text)) }
+            for text in log.lastLines(lines) { print(line.render(name, text)) }
         }
         while follow {
             for (name, log) in logs {
-                for text in log.newLines() { try write(line.render(name, text)) }
+                for text in log.newLines() { print(line.render(name, text)) }
             }
+            try flushStandardOutput()
             usleep(200_000)
         }
-    }
-
-    private func write(_ text: String) throws {
-        try FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8))
     }
 }
 
 /// How one line of a log is shown.
 struct LogLine {
-    /// For eyes: time, level, message and the rest as name=value.
+    /// For a terminal: time, level, message and the rest as name=value, and no control character.
     let isReadable: Bool
     /// As written, without the name in front.
     let isRaw: Bool
@@ -54,15 +52,17 @@ struct LogLine {
     func render(_ name: String, _ text: String) -> String {
         if isRaw { return text }
         let name = name.padding(toLength: width, withPad: " ", startingAt: 0)
-        guard isReadable,
-            let object = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any]
-        else { return "\(name)  \(text)" }
+        guard isReadable else { return "\(name)  \(text)" }
+        guard let object = try? JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any] else {
+            // PostgreSQL indents with tabs what goes on.
+            return "\(name)  \(text.replacing("\t", with: "    ").printable)"
+        }
         var members = object.mapValues { "\($0)" }
         let leading = ["time", "level", "status", "route", "duration_ms", "message"].compactMap { key in
             members.removeValue(forKey: key).map { key == "duration_ms" ? "\($0) ms" : $0 }
         }
         members["function"] = nil
         let rest = members.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        return ([name + " "] + leading + rest).joined(separator: " ")
+        return ([name + " "] + leading + rest).joined(separator: " ").printable
     }
 }

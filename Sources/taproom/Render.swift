@@ -27,7 +27,13 @@ struct Render: ParsableCommand {
                 FileHandle.standardError.tell("\(drift)\nrun: taproom render\n")
                 isUpToDate = false
             } else {
-                try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+                do {
+                    try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+                } catch {
+                    let cause = (error as? CocoaError)?.underlying ?? error
+                    let reason = (cause as NSError).localizedFailureReason ?? "\(cause)"
+                    throw InstanceError("\(path) cannot be written: \(reason)")
+                }
                 print("wrote \(path)")
             }
         }

@@ -23,7 +23,7 @@ struct RunCharges: ParsableCommand {
     @Option(help: "Only the first so many of the eligible, in order of id.")
     var limit: Int?
 
-    @Flag(help: "Also ask for those that the platform declined earlier this month.")
+    @Flag(help: "Also ask for those that the platform declined with 402 earlier this month.")
     var retryDeclined = false
 
     @Flag(help: "The summary as one JSON object, for programs.")
@@ -43,7 +43,7 @@ struct RunCharges: ParsableCommand {
     func run() throws {
         let instance = try Instance.started(try Project.find())
         let records = ChargeRecords(try instance.subscriptions())
-        let zone = instance.record.parameters["billing.time_zone"] ?? "UTC"
+        let zone = instance.billingZone
         let month = try records.currentPeriod(zone: zone)
         guard period == nil || period == month else {
             throw OperationError(
@@ -60,7 +60,7 @@ struct RunCharges: ParsableCommand {
             gateway: client, period: month, subscriptions: wanted,
             summary: RunSummary(
                 period: month, eligible: eligible.count, declinedEarlier: eligible.count - wanted.count),
-            concurrency: concurrency,
+            concurrency: concurrency, currentPeriod: { try records.currentPeriod(zone: zone) },
             progress: ProgressBar(isTerminal: isatty(STDERR_FILENO) == 1, write: say))
         // A reader of the output that goes does not end the charges that are in hand.
         signal(SIGPIPE, SIG_IGN)

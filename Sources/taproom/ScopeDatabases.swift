@@ -13,8 +13,6 @@ struct ScopeDatabases: DatabaseLocator {
         let scope = try project.scope(scope)
         // An address in the environment needs no configuration file beside it.
         if let given = try project.databaseOverride(service: service) { return given }
-        let urls = try project.databaseURLs(scope: scope, file: file)
-        guard let url = urls[service] else { throw InstanceError("\(service) has no folder under migrations") }
-        return url
+        return try project.databaseURL(service: service, scope: scope, file: file)
     }
 }

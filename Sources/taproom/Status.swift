@@ -92,19 +92,3 @@ extension Instance.FunctionStatus {
     /// What makes it run when no route does.
     fileprivate var trigger: String? { schedule ?? queue.map { "queue \($0)" } ?? outbox.map { "outbox \($0)" } }
 }
-
-struct Routes: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Lists every route, schedule, queue and outbox with its function.")
-
-    func run() throws {
-        let project = try Project.find()
-        let manifest = try project.manifest()
-        let record = try InstanceRecord.load(state: project.state)
-        print(manifest.routesTable(base: record?.gateway ?? ""), terminator: "")
-        for table in [manifest.schedulesTable(), manifest.queuesTable(), manifest.outboxesTable()] where !table.isEmpty
-        {
-            print("\n" + table, terminator: "")
-        }
-    }
-}

@@ -1,4 +1,5 @@
 import Runtime
+import TestSupport
 import Testing
 
 @testable import Customers
@@ -44,6 +45,14 @@ import Testing
         let archived = try customer(.archived)
         #expect(problem { _ = try archived.moving(to: .away) }?.slug == "customer-archived")
         #expect(problem { _ = try archived.moving(to: .home) }?.slug == "customer-archived")
+    }
+
+    @Test func anAddressThatIsOnlyCanonicallyEquivalentIsAnotherOne() throws {
+        let composed = PostalAddress(street: "Caf\u{E9} 1", city: "K\u{F6}ln", country: "DE")
+        let decomposed = PostalAddress(street: "Caf\u{E9} 1", city: "Ko\u{308}ln", country: "DE")
+        let customer = try customer(.addressUpdated(composed))
+        #expect(try customer.moving(to: composed) == nil)
+        #expect(try customer.moving(to: decomposed) != nil)
     }
 
     @Test func archivingTwiceIsOneEvent() throws {

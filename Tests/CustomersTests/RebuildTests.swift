@@ -21,24 +21,39 @@ import Testing
         try register.texts("SELECT indexdef::text FROM pg_indexes WHERE tablename LIKE 'customer%' ORDER BY 1")
     }
 
+    private func isAwaited(_ table: String) throws -> Bool {
+        try register.count(
+            """
+            SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database AND d.datname = current_database()
+            JOIN pg_class c ON c.oid = relation AND c.relname = \(table) WHERE NOT granted
+            """) > 0
+    }
+
     /// One command on one of a few customers; a refusal is an outcome like any other.
-    private func anyCommand(_ ids: [String], _ emails: [String]) throws {
-        guard let id = ids.randomElement(), let email = emails.randomElement() else { return }
+    private func anyCommand(_ ids: [String], _ emails: [String], _ random: inout SeededGenerator) throws {
+        guard let id = ids.randomElement(using: &random), let email = emails.randomElement(using: &random) else {
+            return
+        }
+        let (kind, number) = (Int.random(in: 0..<10, using: &random), Int.random(in: 10...28, using: &random))
         _ = problem {
-            switch Int.random(in: 0..<10) {
+            switch kind {
             case 0: _ = try register.create(email.uppercased())
             case 1: _ = try register.archive(id)
-            case 2...5: _ = try register.move(id, .numbered(.random(in: 0...3)))
-            default: try register.buy(email, at: "2026-11-\(Int.random(in: 10...28))T00:00:00Z")
+            case 2...5: _ = try register.move(id, .numbered(number % 4))
+            default: try register.buy(email, at: "2026-11-\(number)T00:00:00Z")
             }
         }
     }
 
-    @Test("after random commands the rebuilt read model is the one that was kept")
-    func sameAsKept() throws {
+    /// A failure names the seed; written here in place of a random one, it makes the same commands again.
+    @Test(
+        "after random commands the rebuilt read model is the one that was kept",
+        arguments: [UInt64.random(in: 0...999_999)])
+    func sameAsKept(seed: UInt64) throws {
         let customers = try (0..<20).map { _ in try register.create() }
-        _ = try concurrently(4) { _ in
-            for _ in 0..<60 { try anyCommand(customers.map(\.id), customers.map { $0.email.text }) }
+        _ = try concurrently(4) { thread in
+            var random = SeededGenerator(seed: seed &+ UInt64(thread))
+            for _ in 0..<60 { try anyCommand(customers.map(\.id), customers.map { $0.email.text }, &random) }
         }
         let (kept, defined) = (try rows(), try indexes())
         for customer in customers { #expect(try register.folded(customer.id) == register.customer(customer.id)) }
@@ -108,13 +123,6 @@ import Testing
 
     @Test("what is written while the table is filled is caught up with before a writer has to wait")
     func catchesUpBeforeTheLock() throws {
-        func isAwaited(_ table: String) throws -> Bool {
-            try register.count(
-                """
-                SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database AND d.datname = current_database()
-                JOIN pg_class c ON c.oid = relation AND c.relname = \(table) WHERE NOT granted
-                """) > 0
-        }
         func lock(_ table: String, _ mode: String, _ session: Connection) throws {
             try session.run(script: "BEGIN; LOCK TABLE \(table) IN \(mode) MODE", deadline: register.limit)
         }
@@ -137,6 +145,73 @@ import Testing
         #expect(try register.count("SELECT count(*) FROM customer_rebuilt WHERE id = \(late.id)") == 1)
         try events.run(script: "COMMIT", deadline: register.limit)
         #expect(try work.value() == 2)
+    }
+
+    @Test("a transaction that has read the list keeps nobody else waiting, and the rebuild until it ends")
+    func besideALongTransaction() throws {
+        let made = try register.create()
+        let dump = try Connection(url: register.url, application: "dump", deadline: register.limit)
+        try dump.run(script: "BEGIN; SELECT count(*) FROM customer", deadline: register.limit)
+        let rebuilds = Background { [self] in try rebuild() }
+        try Eventually.happens("it to wait for the list") { try isAwaited("customer") }
+        let moment = Deadline.after(milliseconds: 5000)
+        _ = try register.directory.customer(made.id, deadline: moment)
+        _ = try register.store.updateAddress(
+            of: made.id, to: .away, if: .none, cause: Register.cause, deadline: moment)
+        try dump.run(script: "COMMIT", deadline: register.limit)
+        #expect(try rebuilds.value() == 1)
+        #expect(try register.customer(made.id).address == .away)
+    }
+
+    @Test("gives up on a transaction that does not end, says whose it is, and leaves nothing behind")
+    func givesUp() throws {
+        _ = try register.create()
+        let dump = try Connection(url: register.url, application: "dump", deadline: register.limit)
+        try dump.run(script: "BEGIN; SELECT count(*) FROM customer", deadline: register.limit)
+        let error = #expect(throws: (any Error).self) {
+            try CustomerRebuild(reader: register.session(), writer: register.session())
+                .run(deadline: .after(milliseconds: 4000))
+        }
+        #expect(error.map { "\($0)" }?.contains("(dump)") == true, "\(String(describing: error))")
+        #expect(try register.count("SELECT count(*) FROM pg_class WHERE relname = 'customer_rebuilt'") == 0)
+    }
+
+    @Test("who may read the list may do so afterwards, and nobody else")
+    func privileges() throws {
+        let role = "clerk_\(UInt32.random(in: 0...(.max)))"
+        let session = try register.session()
+        try session.run(
+            script: """
+                CREATE ROLE \(role); CREATE ROLE \(role)_other;
+                ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO \(role)_other;
+                GRANT SELECT ON customer TO \(role) WITH GRANT OPTION; GRANT UPDATE (city) ON customer TO PUBLIC
+                """, deadline: register.limit)
+        func privileges() throws -> [String] {
+            try register.texts(
+                """
+                SELECT relacl::text FROM pg_class WHERE oid = 'customer'::regclass
+                UNION ALL SELECT attname || attacl::text FROM pg_attribute
+                WHERE attrelid = 'customer'::regclass AND attacl IS NOT NULL
+                """)
+        }
+        let before = try privileges()
+        #expect(before.count == 2)
+        _ = try rebuild()
+        #expect(try privileges() == before)
+        try session.run(
+            script: "DROP OWNED BY \(role), \(role)_other; DROP ROLE \(role), \(role)_other", deadline: register.limit)
+    }
+
+    @Test("what would go with the old table is named before anything is done")
+    func dependents() throws {
+        _ = try register.create()
+        try register.run("CREATE VIEW customer_email AS SELECT email FROM customer")
+        let error = #expect(throws: (any Error).self) { _ = try rebuild() }
+        #expect(error.map { "\($0)" }?.contains("view customer_email") == true, "\(String(describing: error))")
+        #expect(try register.count("SELECT count(*) FROM customer_email") == 1)
+        #expect(try register.count("SELECT count(*) FROM pg_class WHERE relname = 'customer_rebuilt'") == 0)
+        try register.run("DROP VIEW customer_email")
+        #expect(try rebuild() == 1)
     }
 
     @Test func oneAtATime() throws {

@@ -25,8 +25,7 @@ final class Register: Sendable {
     }
 
     func migrator() throws -> Migrator {
-        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        return try Migrator(connection: session(), folder: .load("/\(root)/migrations/customers"))
+        try Migrator(connection: session(), folder: .load(Repository.root + "/migrations/customers"))
     }
 
     func session() throws -> Connection {
@@ -106,15 +105,5 @@ extension PostalAddress {
     static let away = PostalAddress(street: "Rua das Cervejas 2", city: "São Paulo", country: "Brazil")
     static func numbered(_ number: Int) -> PostalAddress {
         PostalAddress(street: "Brewer Street \(number)", city: "London", country: "United Kingdom")
-    }
-}
-
-/// The problem that `body` ends with.
-func problem(_ body: () throws -> Void) -> Problem? {
-    do {
-        try body()
-        return nil
-    } catch {
-        return (error as? any ProblemConvertible)?.problem
     }
 }

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Manifest
+import TestSupport
 import Yams
 
 /// openapi.yml, as far as the tests look into it.
@@ -98,12 +99,9 @@ extension Node {
     }
 }
 
-/// The folder of the package.
-let topFolder = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-
 /// A file of the package by its path from the top.
 func readText(_ path: String) throws -> String {
-    guard let data = FileManager.default.contents(atPath: "\(topFolder)/\(path)") else {
+    guard let data = FileManager.default.contents(atPath: "\(Repository.root)/\(path)") else {
         throw APIDocument.Unreadable(reason: "\(path) is not there")
     }
     return String(decoding: data, as: UTF8.self)

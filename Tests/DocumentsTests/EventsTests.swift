@@ -1,5 +1,7 @@
 import FoundationEssentials
 import Manifest
+import Postgres
+import Runtime
 import TestSupport
 import Testing
 import Yams
@@ -37,20 +39,31 @@ import Yams
             .compactMap(\.self).compactMap { try PublishedEvent.event(for: $0, customer) }
     }
 
+    /// The types that stand in the functions of a subscriptions database at head.
+    private func publishedBySubscriptions() throws -> [String] {
+        let url = try PostgresServer.shared.freshDatabase()
+        let migration = try Subprocess.run(
+            Subprocess.product("taproom"),
+            ["migrate", "--config", "model_config.json", "--service", "subscriptions", "upgrade", "head"],
+            environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": url], folder: Repository.root)
+        try #require(migration.status == 0, "\(migration.errors)")
+        return try PostgresServer.shared.connect(to: url).execute(
+            """
+            SELECT DISTINCT (regexp_matches(pg_get_functiondef(oid), $$'(subscription[.][a-z_]+)'$$, 'g'))[1]
+            FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+            """, deadline: .after(milliseconds: 60_000)
+        ).map { try $0.decode(String.self) }
+    }
+
     @Test func everyPublishedTypeIsInTheDocument() throws {
-        let migrations = try FileManager.default.subpathsOfDirectory(atPath: topFolder + "/migrations/subscriptions")
-        var types = Set(try published().map(\.type))
-        for path in migrations {
-            let statements = try readText("migrations/subscriptions/\(path)")
-            types.formUnion(statements.matches(of: #/'(subscription\.[a-z_]+)'/#).map { String($0.1) })
-        }
+        let types = try Set(published().map(\.type) + publishedBySubscriptions())
         let differing = try document.types("send").symmetricDifference(types)
         #expect(differing == [])
     }
 
     @Test func everyConsumedTypeIsInTheDocument() throws {
-        let manifest = try Manifest.load(from: topFolder + "/functions.yml")
-        let consumed = Set(manifest.functions.compactMap(\.queue).flatMap(\.routingKeys))
+        let manifest = try Manifest.load(from: Repository.root + "/functions.yml")
+        let consumed = Set(manifest.functions.compactMap(\.queue).flatMap(\.topology.routingKeys))
         let ours = try document.types("send")
         #expect(try document.types("receive") == consumed.subtracting(ours))
     }

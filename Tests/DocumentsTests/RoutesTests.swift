@@ -1,12 +1,13 @@
 import FoundationEssentials
 import Manifest
+import TestSupport
 import Testing
 import Yams
 
 /// openapi.yml says what functions.yml and the code say.
 @Suite struct RoutesTests {
     @Test func documentAndRoutesAreTheSame() throws {
-        let manifest = try Manifest.load(from: topFolder + "/functions.yml")
+        let manifest = try Manifest.load(from: Repository.root + "/functions.yml")
         let differences = try differences(manifest.operations, APIDocument.load().operations())
         #expect(differences == [])
     }
@@ -58,7 +59,7 @@ import Yams
             guard let text = node.string, let match = text.wholeMatch(of: #/\/problems\/([a-z-]+)/#) else { return }
             documented.insert(String(match.1))
         }
-        let sources = try FileManager.default.subpathsOfDirectory(atPath: topFolder + "/Sources")
+        let sources = try FileManager.default.subpathsOfDirectory(atPath: Repository.root + "/Sources")
         var made: Set<String> = []
         for path in sources where path.hasSuffix(".swift") {
             let source = try readText("Sources/\(path)")

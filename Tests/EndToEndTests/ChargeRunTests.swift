@@ -194,7 +194,7 @@ import Testing
         func taproom(_ command: String) throws -> Subprocess {
             try Subprocess.run(
                 "/bin/sh", ["-c", #"exec "$0" \#(command)"#, Subprocess.product("taproom")],
-                environment: ["TAPROOM_STATE": shop.scratch("state")], folder: PrivateInstance.root)
+                environment: ["TAPROOM_STATE": shop.scratch("state")], folder: Repository.root)
         }
         let run = try taproom("charge-run --json 2>/dev/full")
         #expect(run.status == 0 && run.output.contains(#""charged" : 5"#), "\(run.output)")
@@ -210,15 +210,15 @@ import Testing
         #expect(outside.status == 1 && outside.errors.contains("(ecommerce.url)"), "\(outside.errors)")
         // What is recorded of this instance, but for where the platform and perhaps the broker are.
         let record = URL(filePath: shop.scratch("state/instance.json"))
-        var known = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: record)) as? [String: Any])
+        let before = try Data(contentsOf: record)
+        defer { try? before.write(to: record) }
+        var known = try #require(try JSONSerialization.jsonObject(with: before) as? [String: Any])
         var parameters = try #require(known["parameters"] as? [String: String])
         parameters["ecommerce.url"] = "http://127.0.0.1:\(shop.port)/ecommerce"
         known["parameters"] = parameters
-        let folder = try TemporaryFolder()
         func demo() throws -> Subprocess {
-            let text = try JSONSerialization.data(withJSONObject: known)
-            try folder.write("instance.json", String(decoding: text, as: UTF8.self))
-            return try shop.run(["demo"], settings: ["TAPROOM_STATE": folder.path])
+            try JSONSerialization.data(withJSONObject: known).write(to: record)
+            return try shop.run(["demo"])
         }
         let port = known.removeValue(forKey: "brokerPort")
         #expect(try demo().errors.contains("(rabbitmq.url)"))
@@ -228,6 +228,55 @@ import Testing
         let own = try demo()
         #expect(own.status == 0, "\(own.errors)")
         #expect(try database.execute(rows, deadline: soon)[0].decode(Int.self) > 0)
+    }
+
+    /// Runs while the month turns, as soon as so many requests have reached the platform.
+    func chargeRun(overMonthEndAfter requests: Int) throws -> (status: Int32, summary: JSONValue) {
+        let calendar = try Breakage(shop)
+        defer { try? calendar.setMonthsAhead(0) }
+        let before = platform.requests.count
+        let run = Background { try self.chargeRun("--concurrency", "3") }
+        try platform.waitForRequests(before + requests)
+        try calendar.setMonthsAhead(1)
+        return try run.value()
+    }
+
+    @Test(
+        "the month's end stops a run that charges nobody: what was refused in the old month is not sent in the new one")
+    func monthEndsBeforeTheRepetition() throws {
+        _ = try subscribe(3, customer: "late")
+        platform.behave { _ in .answer(429, headers: [("Retry-After", "3")]) }
+        let sent = platform.requests.count
+        let run = try chargeRun(overMonthEndAfter: 3)
+        #expect(run.status == 1 && run.summary["stopped"]?.string == "month-ended", "\(run.summary)")
+        #expect(run.summary["refused"]?.integer == 0 && run.summary["unreachable"]?.integer == 3, "\(run.summary)")
+        #expect(platform.requests.count == sent + 3)
+    }
+
+    @Test("the month's end stops a run whose every charge is declined")
+    func monthEndsAmongDeclines() throws {
+        _ = try subscribe(60, customer: "poor")
+        platform.behave { _ in PlatformBehaviour(acts: false, before: .milliseconds(200), reply: Self.declined.reply) }
+        let run = try chargeRun(overMonthEndAfter: 5)
+        #expect(run.status == 1 && run.summary["stopped"]?.string == "month-ended", "\(run.summary)")
+        #expect((run.summary["not_asked"]?.integer ?? 0) > 0, "\(run.summary)")
+    }
+
+    static let declined = PlatformBehaviour.answer(402)
+
+    @Test func whatIsSettledInAMonthThatIsOverStaysUncharged() throws {
+        let id = try subscribe(1, customer: "past")[0]
+        platform.behave { _ in .answer(500) }
+        #expect(try chargeRun().status == 1)
+        try database.execute("UPDATE charge SET period = '2001-01' WHERE subscription_id = \(id)", deadline: soon)
+        let said = try shop.tool("charges", "settle", id, "--not-charged", "--why", "they have no such order")
+        #expect(said.contains("That month is over") && !said.contains("may charge it"), "\(said)")
+    }
+
+    @Test("an order that begins like JSON and is none is refused", arguments: [#"{"a":1,}"#, "[1,]", "{},{}", "{"])
+    func ordersAreJSON(order: String) throws {
+        let run = try shop.run(["charges", "settle", "nobody", "--charged", order, "--why", "seen"])
+        #expect(run.status != 0 && run.errors.contains("begins like JSON and is none"), "\(run.errors)")
     }
 
     @Test func onlyTheCurrentMonthIsCharged() throws {

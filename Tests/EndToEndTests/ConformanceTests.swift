@@ -29,7 +29,7 @@ import Yams
             environment: [
                 "ECOMMERCE_API_KEY": credentials[0], "ECOMMERCE_API_SECRET": credentials[1],
                 "TAPROOM_KNOWN": try knownIDs(), "TAPROOM_TALLY": tally,
-            ], folder: PrivateInstance.root + "/Tests/Conformance")
+            ], folder: Repository.root + "/Tests/Conformance")
         try #require(
             run.status == 0, "schemathesis --seed \(Self.seed) ended with \(run.status):\n\(run.output)\(run.errors)")
 
@@ -73,13 +73,13 @@ import Yams
         }
         let check = try Subprocess.run(
             try installed("python"), ["check_events.py", "../../asyncapi.yml"], input: events.joined(separator: "\n"),
-            folder: PrivateInstance.root + "/Tests/Conformance")
+            folder: Repository.root + "/Tests/Conformance")
         #expect(check.status == 0, "\(check.output)\(check.errors)")
         print("\(events.count) events conform to asyncapi.yml")
     }
 
     private func installed(_ program: String) throws -> String {
-        let path = PrivateInstance.root + "/.build/python/bin/\(program)"
+        let path = Repository.root + "/.build/python/bin/\(program)"
         try #require(
             FileManager.default.isExecutableFile(atPath: path), "\(path) is missing: run scripts/install-python test")
         return path
@@ -91,7 +91,7 @@ import Yams
 
     /// Every `METHOD path` of openapi.yml.
     private func operations() throws -> [String] {
-        let text = try String(contentsOfFile: PrivateInstance.root + "/openapi.yml", encoding: .utf8)
+        let text = try String(contentsOfFile: Repository.root + "/openapi.yml", encoding: .utf8)
         let paths = try Yams.compose(yaml: text)?["paths"]?.mapping ?? [:]
         let operations = paths.flatMap { path, item in
             ["get", "put", "post", "delete"].filter { item[$0] != nil }.map {

@@ -13,7 +13,7 @@ import Testing
         #expect(answer.status == 200)
         #expect(answer.headers["Content-Type"] == "application/yaml")
         #expect(answer.headers["Cache-Control"] == "no-cache")
-        #expect(try answer.text == String(contentsOfFile: PrivateInstance.root + "/openapi.yml", encoding: .utf8))
+        #expect(try answer.text == String(contentsOfFile: Repository.root + "/openapi.yml", encoding: .utf8))
     }
 
     @Test func thePageHasAllItNeeds() throws {
@@ -31,6 +31,14 @@ import Testing
             let type = part.split(separator: ".").last.flatMap { types[String($0)] }
             #expect(answer.headers["Content-Type"] == type, "\(part)")
         }
+    }
+
+    @Test func theDescriptionIsGivenWhole() throws {
+        let part = try shop.http.request("GET", "/openapi.yml", headers: [("Range", "bytes=99999999-")])
+        #expect(part.status == 200 && part.text.hasPrefix("openapi:"))
+        let other = try shop.http.request("GET", "/openapi.yml", headers: [("If-Match", "\"other\"")])
+        #expect(other.status == 412)
+        #expect(other.problem == "precondition-failed")
     }
 
     @Test func thePageIsFoundWithoutItsSlash() throws {

@@ -38,12 +38,11 @@ final class PrivateInstance: Sendable {
         let variables = environment.map { "\($0.key)='\($0.value)'" }.joined(separator: " ")
         watchdog = try Watchdog(
             folder: folder,
-            stop: "cd '\(Self.root)' && \(variables) '\(Subprocess.product("taproom"))' clean-state >/dev/null 2>&1"
+            stop:
+                "cd '\(Repository.root)' && \(variables) '\(Subprocess.product("taproom"))' clean-state >/dev/null 2>&1"
         )
         try tool("up")
     }
-
-    static let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
 
     private static func environment(_ folder: String, _ port: Int, _ platform: ScriptedPlatform?) -> [String: String] {
         var variables = [
@@ -71,7 +70,7 @@ final class PrivateInstance: Sendable {
     func run(_ arguments: [String], settings: [String: String] = [:]) throws -> Subprocess {
         try Subprocess.run(
             Subprocess.product("taproom"), arguments,
-            environment: Self.environment(folder, port, platform).merging(settings) { $1 }, folder: Self.root)
+            environment: Self.environment(folder, port, platform).merging(settings) { $1 }, folder: Repository.root)
     }
 
     /// Starts `taproom` for this instance and lets it run.

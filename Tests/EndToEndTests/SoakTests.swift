@@ -189,21 +189,14 @@ private final class Receipts: Sendable {
     }
 }
 
-/// Random numbers from a seed (SplitMix64), for several threads.
+/// Random numbers from a seed, for several threads.
 private final class Dice: Sendable {
-    private let state: Lock<UInt64>
+    private let generator: Lock<SeededGenerator>
 
-    init(seed: UInt64) { state = Lock(seed) }
+    init(seed: UInt64) { generator = Lock(SeededGenerator(seed: seed)) }
 
     func number(below bound: Int) -> Int {
-        let word = state.withLock { state in
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var word = state
-            word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-            return word ^ (word >> 31)
-        }
-        return Int(word % UInt64(bound))
+        generator.withLock { Int($0.next() % UInt64(bound)) }
     }
 
     func behaviour(for request: PlatformRequest) -> PlatformBehaviour {

@@ -3,6 +3,7 @@ import Glibc
 import Manifest
 import Testing
 
+import enum TestSupport.Repository
 import class TestSupport.TemporaryFolder
 
 @testable import Instance
@@ -12,7 +13,7 @@ import class TestSupport.TemporaryFolder
 
     @Test func aFunctionLoadsOneLibraryOfSwiftAndFindsAllItNeeds() throws {
         let folder = try TemporaryFolder()
-        let manifest = try Manifest.load(from: TestProject.root + "/functions.yml")
+        let manifest = try Manifest.load(from: Repository.root + "/functions.yml")
         let names = Set(manifest.functions.map(\.executable)).sorted()
         try Binaries(source: built, target: folder.path).install(names)
         for name in names {

@@ -7,6 +7,7 @@ import Testing
 
 import enum TestSupport.Eventually
 import enum TestSupport.Loopback
+import class TestSupport.PostgresServer
 import class TestSupport.TemporaryFolder
 
 @testable import Instance
@@ -16,14 +17,14 @@ import class TestSupport.TemporaryFolder
 @Suite(.serialized)
 struct BrokerCycleTests {
     private let project: EventProject
-    private let instance: PrivateInstance
+    private let instance: TestInstance
 
     init() throws {
         project = try EventProject()
-        instance = try PrivateInstance(folder: project.folder, tool: project.tool)
+        instance = try TestInstance(folder: project.folder, tool: project.tool)
     }
 
-    private func up(_ instance: PrivateInstance? = nil, variables: [String: String] = [:]) throws -> String {
+    private func up(_ instance: TestInstance? = nil, variables: [String: String] = [:]) throws -> String {
         let run = try (instance ?? self.instance).run("up", variables: variables)
         try #require(run.status == 0, "\(run.output)\(run.errors)")
         return run.output
@@ -212,14 +213,7 @@ struct BrokerCycleTests {
         let limit = Deadline.after(milliseconds: 20_000)
         let session = try Session(BrokerAddress(instance.report().rabbitmq ?? ""), name: "test", deadline: limit)
         for queue in try Manifest.load(from: project.folder.path + "/functions.yml").topology.queues {
-            let arguments = queue.arguments.filter { $0.key != "x-queue-type" }.map { name, value in
-                switch value {
-                case .text(let text): (name, Scratch.Value.text(text))
-                case .integer(let number): (name, Scratch.Value.integer(number))
-                }
-            }
-            #expect(queue.arguments["x-queue-type"] == .text("quorum"))
-            try session.declareQueue(queue.name, arguments, deadline: limit)
+            try session.declareQueue(queue, deadline: limit)
         }
     }
 
@@ -248,7 +242,7 @@ struct BrokerCycleTests {
     private func outsideBroker(url: String) throws {
         let other = try EventProject()
         try other.write(queue: "other.paid")
-        let guest = try PrivateInstance(folder: other.folder, tool: other.tool)
+        let guest = try TestInstance(folder: other.folder, tool: other.tool)
         _ = try up(guest, variables: ["TAPROOM_RABBITMQ_URL": url])
         #expect(try depths("other.paid", url: url) == ["other.paid": 0])
         #expect(try guest.report().rabbitmq == url)
@@ -261,13 +255,86 @@ struct BrokerCycleTests {
         let output = try up(
             guest, variables: ["TAPROOM_RABBITMQ_URL": url, "TAPROOM_DATABASES_SHOP": try #require(database.string)])
         #expect(!output.contains(password) && output.contains("/shop?application_name=shop\n"))
-        // At another broker a relay would find no queues: neither it nor the consumer starts before they are there.
-        let absent = "amqp://shop:secret@127.0.0.1:\(try Loopback.freePort())"
-        #expect(try guest.run("up", variables: ["TAPROOM_RABBITMQ_URL": absent]).errors.contains("127.0.0.1"))
-        let workers = try guest.report().functions.filter { ["rabbitmq", "outbox"].contains($0.kind) }
-        #expect(workers.map(\.state) == ["stopped", "stopped"])
+        try whatIsNotReadyOutsideLeavesAllAsItIs(guest, other, url)
         #expect(try guest.run("clean-state").status == 0)
         #expect(try depths("other.paid", url: url) == ["other.paid": 0])
+    }
+
+    /// At another broker a relay would find no queues, and a database that is behind is not what the next release needs.
+    private func whatIsNotReadyOutsideLeavesAllAsItIs(
+        _ guest: TestInstance, _ project: EventProject, _ url: String
+    ) throws {
+        let record = try InstanceRecord.load(state: guest.state)
+        let pids = try guest.report().functions.map(\.pids)
+        try project.folder.write("bin/ProbeFunction", "#!/bin/sh\nexec sleep 601\n")
+        chmod(project.folder.path + "/bin/ProbeFunction", 0o755)
+        let absent = "amqp://shop:secret@127.0.0.1:\(try Loopback.freePort())"
+        for (variables, why) in [
+            (["TAPROOM_RABBITMQ_URL": absent], "127.0.0.1"),
+            (
+                ["TAPROOM_RABBITMQ_URL": url, "TAPROOM_DATABASES_SHOP": try PostgresServer.shared.freshDatabase()],
+                "is not at the last migration: run taproom migrate"
+            ),
+        ] {
+            let refused = try guest.run("up", variables: variables)
+            #expect(refused.status == 1 && refused.errors.contains(why), "\(refused)")
+            #expect(try InstanceRecord.load(state: guest.state) == record)
+            #expect(try guest.report().functions.map(\.pids) == pids)
+            #expect(try !guest.folder.read("state/bin/ProbeFunction").contains("601"))
+        }
+    }
+
+    @Test func `a state folder that was moved starts where it is, with all that is in it`() throws {
+        let moved = try TestInstance(folder: TemporaryFolder(), tool: project.tool)
+        func move(_ old: TestInstance, _ new: TestInstance) {
+            for name in ["state", "config.json"] {
+                #expect(rename("\(old.folder.path)/\(name)", "\(new.folder.path)/\(name)") == 0)
+            }
+        }
+        _ = try up()
+        #expect(try publish("order.paid") == [.confirmed])
+        let insert = "INSERT INTO outbox (state) VALUES ('waiting')"
+        let database = try #require(instance.report().databases["shop"])
+        try PostgresServer.shared.connect(to: database).run(script: insert, deadline: .after(milliseconds: 10_000))
+        let supervisor = try #require(Supervisor(placement: record().placement).process)
+        // Nobody finds it any more when a move back fails.
+        defer { if supervisor.isAlive { kill(supervisor.pid, SIGTERM) } }
+        move(instance, moved)
+        let running = try moved.run("up")
+        #expect(running.status == 1 && running.errors.contains("what was started in \(instance.state) still runs"))
+        move(moved, instance)
+        #expect(try instance.run("down").status == 0)
+        move(instance, moved)
+        _ = try up(moved)
+        let report = try moved.report()
+        #expect(report.state == moved.state && report.outboxes.first?.waiting == 1, "\(report)")
+        try Eventually.happens("the event that waited is there", within: 30) {
+            try depths("shop.paid", url: report.rabbitmq) == ["shop.paid": 1]
+        }
+        #expect(!FileManager.default.fileExists(atPath: instance.state))
+        #expect(try moved.run("clean-state").status == 0)
+    }
+
+    @Test func `a database outside may be ahead when it has had this checkout's migration`() throws {
+        // So that it goes no further than it must here.
+        try project.folder.remove("bin/ProbeFunction")
+        let url = try PostgresServer.shared.freshDatabase()
+        let session = try PostgresServer.shared.connect(to: url)
+        let limit = Deadline.after(milliseconds: 10_000)
+        try session.run(
+            script: """
+                CREATE TABLE alembic_version (version_num varchar(32));
+                INSERT INTO alembic_version VALUES ('ffffffffffff');
+                """, deadline: limit)
+        let variables = ["TAPROOM_DATABASES_SHOP": url, "TAPROOM_RABBITMQ_URL": ""]
+        #expect(
+            try instance.run("up", variables: variables).errors.contains("ahead of the migrations of this checkout"))
+        try session.run(
+            script: """
+                CREATE TABLE taproom_migration (revision varchar(32), applied_at timestamptz DEFAULT now());
+                INSERT INTO taproom_migration VALUES ('0123456789ab'), ('ffffffffffff');
+                """, deadline: limit)
+        #expect(try instance.run("up", variables: variables).errors.contains("not built: ProbeFunction"))
     }
 
     /// What an earlier version left: no broker, no word of it in the configuration or the record, and rows.

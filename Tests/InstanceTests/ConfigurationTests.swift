@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+import enum TestSupport.Repository
 import class TestSupport.TemporaryFolder
 
 @testable import Instance
@@ -79,6 +80,18 @@ struct ConfigurationTests {
         #expect(error.description.contains(folder.path + "/local_config.json"))
     }
 
+    @Test func `what a port is that is none is said`() throws {
+        for (port, what) in [
+            ("true", "is true: give"), ("99999999999999999999", "is 1e+20: give"), ("null", "is null: give"),
+            ("[8080]", "is a list: give"), ("0", "has no usable value: give"),
+        ] {
+            let error = #expect(throws: ConfigurationError.self) {
+                try read(Self.complete.replacingOccurrences(of: "9000", with: port))
+            }
+            #expect(error?.problems.first?.hasPrefix("gateway.port \(what) a whole number") == true, "\(error as Any)")
+        }
+    }
+
     @Test func `a variable that is meant for a key and names none is refused`() throws {
         for (name, hint) in [
             ("TAPROOM_ECOMMERCE_RESEN", "did you mean TAPROOM_ECOMMERCE_RESEND?"),
@@ -119,14 +132,14 @@ struct ConfigurationTests {
 
     @Test func `the first start writes the model with secrets of its own, for the owner only`() throws {
         let (first, second) = (folder.path + "/first.json", folder.path + "/second.json")
-        let model = TestProject.root + "/model_config.json"
+        let model = Repository.root + "/model_config.json"
         for file in [first, second] { #expect(try ConfigurationFile.writeIfMissing(file, model: model)) }
         let text = try String(contentsOfFile: first, encoding: .utf8)
         #expect(try !ConfigurationFile.writeIfMissing(first, model: model))
         #expect(try String(contentsOfFile: first, encoding: .utf8) == text)
         let attributes = try FileManager.default.attributesOfItem(atPath: first)
         #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o600)
-        let services = try Project(root: TestProject.root, executables: "", environment: [:]).services
+        let services = try Project(root: Repository.root, executables: "", environment: [:]).services
         let one = try Configuration(file: first, services: services, environment: [:])
         let other = try Configuration(file: second, services: services, environment: [:])
         #expect(one.databases != other.databases)

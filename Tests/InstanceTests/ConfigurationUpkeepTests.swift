@@ -71,6 +71,15 @@ struct ConfigurationUpkeepTests {
         #expect(try folder.read("local_config.json") == text)
     }
 
+    @Test func `a file that cannot be read is left to its reader`() throws {
+        mkdir(file, 0o755)
+        #expect(try complete().isEmpty)
+        let error = #expect(throws: ConfigurationError.self) {
+            try Configuration(file: file, services: [], environment: [:])
+        }
+        #expect(error?.problems == ["cannot be read"])
+    }
+
     @Test func `two that do it at once write one secret`() throws {
         try write(Self.old)
         let written = Lock<[[String]]>([])

@@ -1,18 +1,21 @@
 import Foundation
+import Glibc
 import Testing
 
 import class TestSupport.ChildProcess
+import enum TestSupport.Loopback
 import class TestSupport.PostgresServer
+import enum TestSupport.Repository
 import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
 /// `taproom doctor` on what a start in the scope `staging` left.
 struct DiagnosisTests {
-    private let instance: PrivateInstance
+    private let instance: TestInstance
 
     init() throws {
-        instance = try PrivateInstance(folder: TemporaryFolder())
+        instance = try TestInstance(folder: TemporaryFolder())
         try record(databases: ["subscriptions", "orders", "customers"].map { ($0, "postgresql://127.0.0.1:1/none") })
     }
 
@@ -87,6 +90,43 @@ struct DiagnosisTests {
         withExtendedLifetime(process) {}
     }
 
+    @Test func `supervisord that does not answer is said to`() throws {
+        let (process, silent) = (try supervisor(), try SilentServer())
+        try instance.folder.write(
+            "state/supervisord.conf", "[supervisorctl]\nserverurl = http://127.0.0.1:\(silent.port)\n")
+        let child = try instance.start("status")
+        #expect(try child.waitForEnd() == .exited(1))
+        #expect(child.lines.contains { $0.contains("has not answered") && $0.contains("\(process.pid)") })
+    }
+
+    @Test func `what is left when supervisord was killed is no other program`() throws {
+        try instance.folder.write("config.json", Self.configuration)
+        mkdir(instance.state + "/bin", 0o755)
+        try instance.folder.copy(executable: "/bin/sleep", to: "state/bin/Left")
+        let left = try ChildProcess(instance.state + "/bin/Left", arguments: ["600"], environment: [:])
+        let output = try instance.run("doctor").output
+        #expect(output.contains("what it ran still runs"), "\(output)")
+        #expect(try remedies("doctor")["gateway"] == "taproom up --scope staging")
+        withExtendedLifetime(left) {}
+    }
+
+    @Test func `a file that others may read is given the mode that keeps them out`() throws {
+        try instance.folder.write("config.json", Self.configuration)
+        let file = instance.folder.path + "/config.json"
+        chmod(file, 0o644)
+        #expect(try remedies("doctor")["configuration of scope staging"] == "chmod 600 \(file)")
+    }
+
+    @Test func `a folder for temporary files that is not there is named`() throws {
+        #expect(try instance.run("doctor", variables: ["TMPDIR": "/nowhere"]).output.contains("/nowhere"))
+    }
+
+    private static let configuration = """
+        {"databases": {"subscriptions": "", "orders": "", "customers": ""}, "rabbitmq": {"url": ""},
+         "embedded_passwords": {"subscriptions": "s", "orders": "o", "customers": "c", "rabbitmq": "r"},
+         "ecommerce": {"url": "", "api_key": "k", "api_secret": "s"}}
+        """
+
     @Test func `Swift must be the one that README names`() throws {
         for (version, isEnough) in [("6.2.4", false), ("6.3", true), ("7.0", true)] {
             try instance.folder.write(
@@ -97,7 +137,27 @@ struct DiagnosisTests {
             #expect((found == nil) == isEnough, "\(version): \(found ?? "")")
             #expect(found?.contains("6.3") ?? true)
         }
-        let readme = try String(contentsOfFile: TestProject.root + "/README.md", encoding: .utf8)
+        let readme = try String(contentsOfFile: Repository.root + "/README.md", encoding: .utf8)
         #expect(readme.contains("[Swift 6.3]"))
     }
+}
+
+/// Takes connections and says nothing.
+private final class SilentServer {
+    let port: Int
+    private let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+
+    init() throws {
+        port = try Loopback.freePort()
+        let listener = self.listener
+        var address = Ports.loopback(port)
+        let isBound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 && listen(listener, 8) == 0
+            }
+        }
+        try #require(isBound)
+    }
+
+    deinit { close(listener) }
 }

@@ -18,17 +18,13 @@ extension TemporaryFolder {
 }
 
 enum TestProject {
-    /// The folder with Package.swift.
-    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().path
-
     /// The tool, built together with this test.
     static let tool = (Placement.resolve("/proc/self/exe") as NSString).deletingLastPathComponent + "/taproom"
 }
 
 /// A state folder, a configuration and a port of a test's own; it is stopped and forgotten with its owner, and also
 /// when the tests are killed.
-final class PrivateInstance: Sendable {
+final class TestInstance: Sendable {
     let folder: TemporaryFolder
     let port: Int
     let state: String

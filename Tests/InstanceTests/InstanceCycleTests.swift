@@ -11,7 +11,7 @@ import class TestSupport.TemporaryFolder
 @Suite(.serialized)
 struct InstanceCycleTests {
     @Test func `up, status, up again, a crash of supervisord, down`() throws {
-        let instance = try PrivateInstance(folder: TemporaryFolder())
+        let instance = try TestInstance(folder: TemporaryFolder())
         let first = try instance.run("up")
         try #require(first.status == 0, "\(first.output)\(first.errors)")
         #expect(first.output.contains("http://127.0.0.1:\(instance.port)/club/{id}/subscribe/"))
@@ -61,7 +61,7 @@ struct InstanceCycleTests {
         #expect(!FileManager.default.fileExists(atPath: instance.state))
     }
 
-    private func statusSeesNginx(_ instance: PrivateInstance, _ placement: Placement) throws {
+    private func statusSeesNginx(_ instance: TestInstance, _ placement: Placement) throws {
         #expect(try instance.run("status").status == 0)
         for (verb, status) in [("stop", 3), ("start", 0)] as [(String, Int32)] {
             _ = try Subprocess.check([
@@ -72,7 +72,7 @@ struct InstanceCycleTests {
     }
 
     /// Neither what only holds a socket nor nginx's workers, whom their master does not stop when it is killed, too.
-    private func nothingOutlivesSupervisord(_ instance: PrivateInstance, _ placement: Placement) throws {
+    private func nothingOutlivesSupervisord(_ instance: TestInstance, _ placement: Placement) throws {
         let supervisor = Supervisor(placement: placement)
         func processes() throws -> [RunningProcess] {
             try supervisor.status().compactMap { $0.pid }.compactMap { RunningProcess(pid: pid_t($0)) }
@@ -94,7 +94,7 @@ struct InstanceCycleTests {
     }
 
     /// Each role reads and writes its own tables, empties them, and cannot even connect to the others'.
-    private func databasesAreTheirServices(_ report: PrivateInstance.Report) throws {
+    private func databasesAreTheirServices(_ report: TestInstance.Report) throws {
         let limit = Deadline.after(milliseconds: 10_000)
         let subscriptions = try #require(report.databases["subscriptions"])
         let orders = try #require(report.databases["orders"])
@@ -108,13 +108,13 @@ struct InstanceCycleTests {
         try passwordsAreAskedFor(report)
     }
 
-    private func subscriptionsVerifier(_ report: PrivateInstance.Report) throws -> String {
+    private func subscriptionsVerifier(_ report: TestInstance.Report) throws -> String {
         let rows = try administer(report, "SELECT rolpassword FROM pg_authid WHERE rolname = 'subscriptions'")
         return try #require(rows.first).decode(String.self)
     }
 
     @discardableResult
-    private func administer(_ report: PrivateInstance.Report, _ script: String) throws -> Rows {
+    private func administer(_ report: TestInstance.Report, _ script: String) throws -> Rows {
         let placement = try #require(try InstanceRecord.load(state: report.state)).placement
         let port = try #require(URLComponents(string: report.databases["subscriptions"] ?? "")?.port)
         let password = try String(contentsOfFile: placement.data + "/postgres.password", encoding: .utf8)
@@ -125,7 +125,7 @@ struct InstanceCycleTests {
     }
 
     /// Both on TCP, where server and client prove to each other what they know, and on the functions' socket.
-    private func passwordsAreAskedFor(_ report: PrivateInstance.Report) throws {
+    private func passwordsAreAskedFor(_ report: TestInstance.Report) throws {
         let parts = try #require(URLComponents(string: report.databases["subscriptions"] ?? ""))
         let (password, port) = (try #require(parts.password), try #require(parts.port))
         let placement = try #require(try InstanceRecord.load(state: report.state)).placement
@@ -144,7 +144,7 @@ struct InstanceCycleTests {
     }
 
     @Test func `a state folder that other users cannot enter works, and clean-state leaves nothing`() throws {
-        let instance = try PrivateInstance(folder: .closed())
+        let instance = try TestInstance(folder: .closed())
         let up = try instance.run("up")
         try #require(up.status == 0, "\(up.output)\(up.errors)")
         #expect(instance.gateway.get("/readyz")?.status == 200)
@@ -159,7 +159,7 @@ struct InstanceCycleTests {
     }
 
     @Test func `after an outage of a night everything starts at once, and clean-state needs no record`() throws {
-        let instance = try PrivateInstance(folder: .closed())
+        let instance = try TestInstance(folder: .closed())
         let first = try instance.run("up")
         try #require(first.status == 0, "\(first.output)\(first.errors)")
         let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
@@ -207,7 +207,7 @@ struct InstanceCycleTests {
     }
 
     @Test func `a folder of somebody else's is no state folder`() throws {
-        let instance = try PrivateInstance(folder: TemporaryFolder())
+        let instance = try TestInstance(folder: TemporaryFolder())
         try instance.folder.write("other/lock", "")
         try instance.folder.write("other/lib/data", "theirs")
         let other = instance.folder.path + "/other"
@@ -228,13 +228,16 @@ struct InstanceCycleTests {
     }
 
     @Test func `a taken port is named with the way out`() throws {
-        let instance = try PrivateInstance(folder: TemporaryFolder())
-        let other = try PrivateInstance(folder: TemporaryFolder())
+        let instance = try TestInstance(folder: TemporaryFolder())
+        let other = try TestInstance(folder: TemporaryFolder())
         #expect(try other.run("up").status == 0)
         let refused = try instance.run("up", port: other.port)
         #expect(refused.status != 0)
         #expect(refused.errors.contains("port \(other.port) is in use"))
-        #expect(refused.errors.contains("TAPROOM_PORT="))
+        #expect(refused.errors.contains("TAPROOM_PORT=\(other.port + 1) make up"))
+        let staging = try instance.run("up", "--scope", "staging", port: other.port)
+        #expect(
+            staging.errors.contains("TAPROOM_PORT=\(other.port + 1) taproom up --scope staging"), "\(staging.errors)")
         #expect(other.gateway.get("/readyz")?.status == 200)
     }
 }

@@ -1,6 +1,8 @@
 import Foundation
+import Manifest
 import Testing
 
+import enum TestSupport.Repository
 import class TestSupport.TemporaryFolder
 
 @testable import Instance
@@ -51,6 +53,32 @@ struct ReadingTests {
         #expect(lines.count == 99_999 && lines.first == "line 2" && lines.last == "line 100000")
     }
 
+    @Test func `render says which file it cannot write, and why`() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("functions.yml", "functions: {f: {handler: Shop/F, events: [{httpApi: GET /x}]}}\n")
+        try folder.write("nginx.conf/x", "")
+        let run = try Subprocess.run(["/usr/bin/env", "--chdir=\(folder.path)", TestProject.tool, "render"])
+        #expect(run.status == 1 && run.errors.contains("\(folder.path)/nginx.conf cannot be written: "), "\(run)")
+        #expect(!run.errors.contains("Domain"), "\(run)")
+    }
+
+    @Test func `only the end of a long log is looked through for circuits`() throws {
+        let folder = try TemporaryFolder()
+        let placement = Placement(state: folder.path, data: folder.path, run: folder.path)
+        func line(_ host: String) -> String {
+            #"{"time": "2026-05-01T00:00:00Z", "circuit": "open", "host": "\#(host)", "pid": "7"}"# + "\n"
+        }
+        try folder.write("log/charge.log", line("early") + String(repeating: "{}\n", count: 3 << 20) + line("late"))
+        let record = InstanceRecord(
+            state: folder.path, data: folder.path, run: placement.run, scope: "local", configurationFile: "",
+            gatewayPort: 1, databasePort: nil, brokerPort: nil, rabbitmq: nil, databases: [:], parameters: [:])
+        let function = Instance.FunctionStatus(
+            name: "charge", kind: "http", state: "running", schedule: nil, queue: nil, outbox: nil, pids: [7])
+        let instance = Instance(
+            record: record, manifest: try Manifest.load(from: Repository.root + "/functions.yml"))
+        #expect(instance.circuits([function]).map(\.host) == ["late"])
+    }
+
     @Test func `scripts/install-packages takes no option for a package`() throws {
         let folder = try TemporaryFolder()
         // Whatever it thinks of its arguments, it must install nothing here.
@@ -60,7 +88,7 @@ struct ReadingTests {
         }
         func install(_ arguments: String...) throws -> Subprocess {
             try Subprocess.run(
-                [TestProject.root + "/scripts/install-packages"] + arguments,
+                [Repository.root + "/scripts/install-packages"] + arguments,
                 environment: ["PATH": "\(folder.path):\(Subprocess.searchPath)"])
         }
         let help = try install("--help")

@@ -10,9 +10,9 @@ import class TestSupport.TemporaryFolder
 
 /// What the commands do with a state folder: whose it is, who works on it, what they find there.
 struct StateFolderTests {
-    private let instance: PrivateInstance
+    private let instance: TestInstance
 
-    init() throws { instance = try PrivateInstance(folder: TemporaryFolder()) }
+    init() throws { instance = try TestInstance(folder: TemporaryFolder()) }
 
     private func exists(_ name: String) -> Bool {
         FileManager.default.fileExists(atPath: "\(instance.folder.path)/\(name)")
@@ -33,7 +33,7 @@ struct StateFolderTests {
 
     @Test func `up that waited for clean-state starts anew, with a lock that counts`() throws {
         let project = try EventProject()
-        let instance = try PrivateInstance(folder: project.folder, tool: project.tool)
+        let instance = try TestInstance(folder: project.folder, tool: project.tool)
         // So that it goes no further than it must here.
         try project.folder.remove("bin/ProbeFunction")
         let first = try HeldLock(state: instance.state)
@@ -86,15 +86,59 @@ struct StateFolderTests {
         }
     }
 
+    @Test(arguments: ["sta'te", "sta\"te"])
+    func `a quote in the path is refused, for RabbitMQ would never start`(name: String) throws {
+        let path = "\(instance.folder.path)/\(name)"
+        mkdir(path, 0o755)
+        let broker = Broker(
+            placement: Placement(state: path, data: path, run: path), account: nil, port: 1, password: "secret")
+        let error = #expect(throws: InstanceError.self) { try broker.prepare() }
+        #expect(error?.description.contains("set TAPROOM_STATE to a folder without") == true)
+    }
+
     // MARK: What it remembers
 
-    private func record(scope: String) throws {
-        try instance.folder.write(
-            "state/instance.json",
-            """
-            {"state": "\(instance.state)", "data": "\(instance.state)", "run": "\(instance.state)/run",
-             "scope": "\(scope)", "gatewayPort": 1, "configurationFile": "", "databases": {}, "parameters": {}}
-            """)
+    private func record(
+        scope: String, of state: String? = nil, data: String? = nil, in folders: String...,
+        of project: TestInstance? = nil
+    ) throws {
+        let state = state ?? instance.state
+        for folder in folders.isEmpty ? ["state"] : folders {
+            try (project ?? instance).folder.write(
+                "\(folder)/instance.json",
+                """
+                {"state": "\(state)", "data": "\(data ?? state)", "run": "\(state)/run",
+                 "scope": "\(scope)", "gatewayPort": 1, "configurationFile": "", "databases": {}, "parameters": {}}
+                """)
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `no command works with what another folder's record names`(isCopy: Bool) throws {
+        let project = try EventProject()
+        let instance = try TestInstance(folder: project.folder, tool: project.tool)
+        // So that what starts all the same goes no further.
+        try project.folder.remove("bin/ProbeFunction")
+        let (original, data) = (project.folder.path + "/original", project.folder.path + "/data")
+        let folders = ["state"] + (isCopy ? ["original"] : [])
+        let why = isCopy ? "is a copy of \(original)" : "was moved here from \(original)"
+        for data in [data, original] {
+            for folder in folders { try record(scope: "local", of: original, data: data, in: folder, of: instance) }
+            for command in ["status", "restart", "demo", "up"] where command != "up" || data != original {
+                let refused = try instance.run(command)
+                #expect(refused.status == 1 && refused.errors.contains(why), "\(command): \(refused)")
+            }
+        }
+        #expect(!FileManager.default.fileExists(atPath: data))
+        // Its own data lies in it, so it is an instance like any other.
+        #expect(try instance.run("up").errors.contains("not built: ProbeFunction"))
+    }
+
+    @Test func `a state folder under another name is the same`() throws {
+        let name = instance.folder.path + "/name"
+        symlink(instance.state, name)
+        try record(scope: "local", of: name)
+        #expect(try instance.run("status").output.contains("down: make up starts it"))
     }
 
     @Test func `up changes the scope only for who names one`() throws {
@@ -110,6 +154,28 @@ struct StateFolderTests {
             try instance.run("up", "--scope", "other"), try instance.run("up", variables: ["TAPROOM_SCOPE": "other"]),
         ] {
             #expect(named.status != 0 && named.errors.contains("config.json"), "\(named.errors)")
+        }
+    }
+
+    @Test func `nothing in a log steers the terminal that shows it`() throws {
+        try record(scope: "local")
+        try instance.folder.write(
+            "state/log/charge.log", #"{"message":"\u001b[2Jgone","level":"info"}"# + "\n\tplain \u{1B}[2J\n")
+        let shown = try Subprocess.run(
+            ["/usr/bin/script", "-qec", "\(TestProject.tool) logs charge", "/dev/null"],
+            environment: ["TAPROOM_STATE": instance.state])
+        #expect(shown.output.contains("info \u{FFFD}[2Jgone"), "\(shown)")
+        #expect(shown.output.contains("    plain \u{FFFD}[2J") && !shown.output.contains("\u{1B}"), "\(shown)")
+    }
+
+    @Test func `a log that cannot be shown is an error, also when it is followed`() throws {
+        try record(scope: "local")
+        try instance.folder.write("state/log/charge.log", "{}\n")
+        for follow in ["", "--follow"] {
+            let full = try Subprocess.run(
+                ["/bin/sh", "-c", "exec timeout 60 \(TestProject.tool) logs \(follow) charge >/dev/full"],
+                environment: ["TAPROOM_STATE": instance.state])
+            #expect(full.status == 1 && full.errors.contains("standard output cannot be written"), "\(full)")
         }
     }
 

@@ -1,4 +1,4 @@
-import Glibc
+import TestSupport
 import Testing
 
 @testable import Manifest
@@ -74,13 +74,38 @@ import Testing
 
     @Test func bodyLimit() throws {
         let stub = try gateway.stub("writer", .answers(body: "fits"))
-        #expect(try gateway.send("POST", "/things", body: String(repeating: "x", count: 65_536)).body == "fits")
+        #expect(try gateway.send("POST", "/things", body: String(repeating: "x", count: 65_536)).text == "fits")
         let over = String(repeating: "x", count: 65_537)
         _ = try problem(gateway.send("POST", "/things", body: over), 413, "payload-too-large")
         let chunked = "10001\r\n\(over)\r\n0\r\n\r\n"
         let head = "POST /things HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
         _ = try problem(gateway.send(raw: head + chunked), 413, "payload-too-large")
         #expect(stub.requests.count == 1)
+    }
+
+    @Test("a page on another origin can read why its body was refused, whether its length was announced or not")
+    func bodyLimitAcrossOrigins() throws {
+        let stub = try gateway.stub("reader", .answers())
+        let over = String(repeating: "x", count: 65_537)
+        let head = "GET /things HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for answer in [
+            try gateway.send("GET", "/things", body: over),
+            try gateway.send(raw: head + "10001\r\n\(over)\r\n0\r\n\r\n"),
+        ] {
+            _ = try problem(answer, 413, "payload-too-large")
+            #expect(answer.values("access-control-allow-origin") == ["*"])
+            #expect(answer.values("access-control-expose-headers").count == 1)
+        }
+        #expect(stub.requests.isEmpty)
+    }
+
+    @Test("a limit that an operator sets in front tells the client when to come again")
+    func tooManyRequests() throws {
+        let limited = try Gateway(
+            manifest(events: "- httpApi: GET /x"), locations: "location = /limited { return 429; }")
+        let answer = try limited.send("GET", "/limited")
+        _ = try problem(answer, 429, "too-many-requests")
+        #expect(answer.values("retry-after") == ["5"])
     }
 
     @Test func malformed() throws {
@@ -116,10 +141,10 @@ import Testing
         // max_conns is eight times the concurrency, and counts for all of nginx's workers.
         let request = "POST /things HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
         let held = try (0..<8).map { _ in try gateway.open(raw: request) }
-        defer { held.forEach { close($0) } }
-        try waitUntil("eight requests are at the function") { stub.requests.count == 8 ? () : nil }
+        defer { held.forEach { $0.leave() } }
+        try Eventually.happens("eight requests at the function") { stub.requests.count == 8 }
         #expect(try problem(gateway.send("POST", "/things"), 503, "unavailable").executed == "no")
-        let answer = try HTTPAnswer(receive(from: held[0]))
+        let answer = try held[0].answer()
         #expect(try problem(answer, 504, "timeout").executed == "unknown")
         #expect(answer.values("retry-after") == ["5"])
     }
@@ -128,16 +153,16 @@ import Testing
         let reader = try gateway.stub("reader", .answers(body: "read"))
         let writer = try gateway.stub("writer", .answers("Status: 201 Created\r\n", body: "written"))
         for path in ["/things", "/things/"] {
-            #expect(try gateway.send("GET", path).body == "read")
-            #expect(try gateway.send("POST", path, body: "{}").body == "written")
+            #expect(try gateway.send("GET", path).text == "read")
+            #expect(try gateway.send("POST", path, body: "{}").text == "written")
         }
         let head = try gateway.send("HEAD", "/things")
         #expect(head.status == 200 && head.body.isEmpty)
         #expect(reader.requests.map { $0["REQUEST_METHOD"] } == ["GET", "GET", "HEAD"])
         #expect(writer.requests.map { $0["REQUEST_URI"] } == ["/things", "/things/"])
         // A literal segment goes before a parameter, but only for its own methods.
-        #expect(try gateway.send("GET", "/things/new").body == "read")
-        #expect(try gateway.send("DELETE", "/things/new/").body == "written")
+        #expect(try gateway.send("GET", "/things/new").text == "read")
+        #expect(try gateway.send("DELETE", "/things/new/").text == "written")
         #expect(try gateway.send("POST", "/things/a%20b/parts/%C3%A9").status == 201)
     }
 

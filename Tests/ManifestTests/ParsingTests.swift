@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Manifest
@@ -93,10 +94,9 @@ import Testing
     }
 
     @Test func theCommittedManifestIsCleanAndNginxConfIsRenderedFromIt() throws {
-        let top = try topFolder()
-        let manifest = try Manifest.load(from: "\(top)/functions.yml")
+        let manifest = try Manifest.load(from: "\(Repository.root)/functions.yml")
         #expect(manifest.warnings.isEmpty)
         #expect(!manifest.functions.isEmpty)
-        #expect(Manifest.drift(of: manifest.nginxConfiguration(.host), fileAt: "\(top)/nginx.conf") == nil)
+        #expect(Manifest.drift(of: manifest.nginxConfiguration(.host), fileAt: "\(Repository.root)/nginx.conf") == nil)
     }
 }

@@ -1,3 +1,4 @@
+import Messaging
 import Testing
 
 @testable import Manifest
@@ -11,9 +12,10 @@ import Testing
         #expect(
             function.queue
                 == QueueTrigger(
-                    queue: "shop.paid", exchange: "taproom.events", routingKeys: ["order.completed"], prefetch: 20,
-                    batchSize: 1, retry: [5, 30, 120, 600, 3600].map { RetryDelay(seconds: $0) },
-                    deadLetter: "shop.paid.dead"))
+                    topology: Topology(
+                        queue: "shop.paid", exchange: "taproom.events", routingKeys: ["order.completed"],
+                        retry: [5, 30, 120, 600, 3600], deadLetter: "shop.paid.dead"),
+                    prefetch: 20, batchSize: 1))
         #expect(function.kind == "rabbitmq" && function.routes.isEmpty && function.usesBroker)
     }
 
@@ -25,10 +27,11 @@ import Testing
                 "    retry: [90s, 1s, 24h]", "    deadLetter: given_up"
             ).functions.first)
         let queue = try #require(function.queue)
-        #expect(queue.exchange == "other-events" && queue.deadLetter == "given_up")
-        #expect(queue.routingKeys == ["order.*", "#", "customer.created"])
+        #expect(queue.topology.exchange == "other-events" && queue.topology.deadLetter == "given_up")
+        #expect(queue.topology.routingKeys == ["order.*", "#", "customer.created"])
         #expect(queue.prefetch == 100 && queue.batchSize == 100)
-        #expect(queue.retry.map { queue.retryQueue($0) } == ["90s", "1s", "24h"].map { "\(Self.longest).retry.\($0)" })
+        #expect(queue.topology.retry == [90, 1, 86_400])
+        #expect(queue.topology.retryQueues == ["1s", "90s", "24h"].map { "\(Self.longest).retry.\($0)" })
     }
 
     @Test func outboxes() throws {

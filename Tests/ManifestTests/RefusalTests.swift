@@ -127,6 +127,13 @@ import Testing
         #expect(problems(in: text) == [message])
     }
 
+    @Test(arguments: ["access", "all", "nginx", "postgres", "rabbitmq", "supervisor", "supervisord"])
+    func namesOfTheInstanceItself(_ name: String) {
+        let found = problems(in: "functions:\n  \(name): {handler: S/A, events: [{httpApi: GET /}]}")
+        #expect(found.count == 1 && found[0].hasPrefix("functions.yml:2: functions.\(name): "), "\(found)")
+        #expect(found.first?.contains("rename the function") == true)
+    }
+
     @Test func missingFile() {
         let error = #expect(throws: ManifestError.self) { try Manifest.load(from: "/nowhere/functions.yml") }
         #expect(error?.description == "/nowhere/functions.yml: cannot be read; name an existing functions.yml")

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Manifest
@@ -103,7 +104,8 @@ import Testing
 
     @Test func drift() throws {
         let folder = try TemporaryFolder()
-        let file = try folder.write("a\nb\n", to: "nginx.conf")
+        try folder.write("nginx.conf", "a\nb\n")
+        let file = "\(folder.path)/nginx.conf"
         #expect(Manifest.drift(of: "a\nb\n", fileAt: file) == nil)
         #expect(
             Manifest.drift(of: "a\nc\n", fileAt: file)

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Manifest
@@ -35,9 +36,9 @@ import Testing
     }
 
     @Test func functionAndProgram() throws {
-        let folder = try TemporaryFolder()
-        _ = try folder.write(Self.probe, to: "FFunction", executable: true)
-        let program = try folder.write(Self.probe, to: "a #strange; 'program'", executable: true)
+        let folder = try TemporaryFolder.odd()
+        _ = try folder.script("FFunction", Self.probe)
+        let program = try folder.script("a #strange; 'program'", Self.probe)
         let entries = Self.nasty.keys.sorted().map { "      \($0): ${param:\($0)}" }.joined(separator: "\n")
         let manifest = try manifest(
             "timeout: 9\n    reservedConcurrency: 3\n    environment:\n      PROBE_OUTPUT: ${param:output}\n\(entries)",
@@ -58,17 +59,17 @@ import Testing
         expected["TAPROOM_TIMEOUT"] = "9"
         expected["TAPROOM_CONCURRENCY"] = "3"
         expected["LD_LIBRARY_PATH"] = folder.path + "/libraries"
-        let environment = try waitUntil("the function runs") { folder.read("probe").map(variables) }
+        let environment = try Eventually.gives("the function's environment") { try? variables(folder.read("probe")) }
         for (name, value) in expected { #expect(environment[name] == value, "\(name)") }
-        let extra = try waitUntil("the program runs") { folder.read("extra").map(variables) }
+        let extra = try Eventually.gives("the program's environment") { try? variables(folder.read("extra")) }
         for (name, value) in Self.nasty { #expect(extra[name] == value, "\(name)") }
 
-        #expect(folder.read("extra.words") == "[a b][%(here)s][]")
+        #expect(try folder.read("extra.words") == "[a b][%(here)s][]")
 
         // Output of both kinds is in the file, and the process is the function itself.
-        #expect(folder.read("f.log") == "to stdout\nto stderr\n")
-        #expect(folder.read("extra.log") == "to stdout\nto stderr\n")
-        let process = try waitUntil("its process id is known") { folder.read("probe.pid") }
+        #expect(try folder.read("f.log") == "to stdout\nto stderr\n")
+        #expect(try folder.read("extra.log") == "to stdout\nto stderr\n")
+        let process = try Eventually.gives("its process id") { try? folder.read("probe.pid") }
         #expect(try supervisor.control("pid", "f:f_1") == process)
 
         let mode = try FileManager.default.attributesOfItem(atPath: folder.path + "/f.sock")[.posixPermissions]
@@ -77,28 +78,26 @@ import Testing
 
     @Test func anEntryOfTheManifestCountsMoreThanTheFolderOfLibraries() throws {
         let manifest = try manifest("environment: {LD_LIBRARY_PATH: /own}", events: "- httpApi: GET /y")
-        let variables = try manifest.environment(of: manifest.functions[0], in: deployment(try TemporaryFolder()))
+        let variables = try manifest.environment(of: manifest.functions[0], in: deployment(try TemporaryFolder.odd()))
         #expect(variables.filter { $0.0 == "LD_LIBRARY_PATH" }.map(\.1) == ["/own"])
     }
 
     @Test func theHolderKeepsTheSocketWhileTheWorkerIsReplaced() throws {
-        let folder = try TemporaryFolder()
-        _ = try folder.write(Self.probe, to: "FFunction", executable: true)
+        let folder = try TemporaryFolder.odd()
+        _ = try folder.script("FFunction", Self.probe)
         let manifest = try manifest("environment: {PROBE_OUTPUT: '${param:output}'}", events: "- httpApi: GET /y")
         let supervisor = try Supervisor(manifest.supervisordConfiguration(deployment(folder)), in: folder)
-        let first = try waitUntil("the worker runs") { folder.read("probe.pid") }
-        let waiting = try connectUnix(folder.path + "/f.sock")
-        defer { close(waiting) }
+        let first = try Eventually.gives("the worker's process id") { try? folder.read("probe.pid") }
+        let waiting = try StreamSocket.connect(path: folder.path + "/f.sock")
 
         let pid = try #require(pid_t(first.trimmingCharacters(in: .whitespacesAndNewlines)))
         kill(pid, SIGKILL)
-        _ = try waitUntil("another worker runs") { folder.read("probe.pid").flatMap { $0 == first ? nil : $0 } }
+        try Eventually.happens("another worker to run") { try folder.read("probe.pid") != first }
         // A connection made before is still in the queue, and new ones are taken.
-        var state = pollfd(fd: waiting, events: Int16(POLLIN), revents: 0)
-        #expect(poll(&state, 1, 0) == 0)
-        close(try connectUnix(folder.path + "/f.sock"))
+        #expect(!waiting.waitForInput(milliseconds: 0))
+        try StreamSocket.connect(path: folder.path + "/f.sock").close()
         _ = try supervisor.control("restart", "f:f_1")
-        #expect(poll(&state, 1, 0) == 0)
+        #expect(!waiting.waitForInput(milliseconds: 0))
     }
 
     @Test func whatCannotBeRenderedIsListedAtOnce() throws {

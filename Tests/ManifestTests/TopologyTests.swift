@@ -1,4 +1,6 @@
 import Foundation
+import Messaging
+import TestSupport
 import Testing
 
 @testable import Manifest
@@ -15,7 +17,7 @@ import Testing
         #expect(topology.exchanges == ["x"])
         #expect(topology.queues.map(\.name) == ["d", "q", "q.retry.5s", "q.retry.2m"])
         #expect(topology.queues[0].arguments == ["x-queue-type": .text("quorum")])
-        let handingOver: [String: QueueTopology.Argument] = [
+        let handingOver: [String: Topology.Argument] = [
             "x-queue-type": .text("quorum"), "x-dead-letter-exchange": .text(""),
             "x-dead-letter-strategy": .text("at-least-once"), "x-overflow": .text("reject-publish"),
         ]
@@ -68,8 +70,7 @@ import Testing
 
     /// The committed files are those that functions.yml gives.
     @Test func committedTopologyIsUpToDate() throws {
-        let folder = try topFolder()
-        let manifest = try Manifest.load(from: folder + "/functions.yml")
-        #expect(Manifest.drift(of: manifest.topology.definitions, fileAt: folder + "/topology.json") == nil)
+        let manifest = try Manifest.load(from: Repository.root + "/functions.yml")
+        #expect(Manifest.drift(of: manifest.topology.definitions, fileAt: Repository.root + "/topology.json") == nil)
     }
 }

@@ -63,8 +63,8 @@ import Testing
     @Test func retryQueuesAreNamedByTheirDelay() {
         let topology = Topology(queue: "q", routingKeys: [])
         #expect(
-            topology.queues
-                == ["q", "q.retry.5s", "q.retry.30s", "q.retry.2m", "q.retry.10m", "q.retry.1h", "q.dead"])
+            topology.queues.map(\.name)
+                == ["q.dead", "q", "q.retry.5s", "q.retry.30s", "q.retry.2m", "q.retry.10m", "q.retry.1h"])
         #expect(topology.retryQueue(attempt: 1) == "q.retry.5s" && topology.retryQueue(attempt: 6) == nil)
     }
 }
@@ -125,7 +125,7 @@ extension MessagingTests {
             try lab.topology.declare(at: address, deadline: Lab.soon)
             let session = try Session(address, name: "test", deadline: Lab.soon)
             let error = #expect(throws: BrokerError.self) {
-                try session.declareQueue(lab.topology.queue, [], deadline: Lab.soon)
+                try session.declareQueue(Topology.Queue(lab.topology.queue), deadline: Lab.soon)
             }
             #expect("\(error, default: "")".contains("406") && !session.isOpen)
             let depths = try QueueDepth.messages(

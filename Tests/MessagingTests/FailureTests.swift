@@ -69,11 +69,12 @@ extension MessagingTests {
             let session = try Session(lab.address, name: "test", deadline: Lab.soon)
             let full = "\(lab.number).full"
             try session.declareQueue(
-                full, [("x-max-length", .integer(1)), ("x-overflow", .text("reject-publish"))], deadline: Lab.soon)
+                Topology.Queue(full, ["x-max-length": .integer(1), "x-overflow": .text("reject-publish")]),
+                deadline: Lab.soon)
             try session.bind(full, to: lab.topology.exchange, routingKey: "ledger.refused", deadline: Lab.soon)
             // It tells how often the refused one was sent.
             let seen = "\(lab.number).seen"
-            try session.declareQueue(seen, [], deadline: Lab.soon)
+            try session.declareQueue(Topology.Queue(seen), deadline: Lab.soon)
             try session.bind(seen, to: lab.topology.exchange, routingKey: "ledger.refused", deadline: Lab.soon)
             let publisher = try Publisher(session, deadline: Lab.soon)
             let filler = Parcel(message: Message(messageID: "filler", body: []), exchange: "", routingKey: full)
@@ -132,6 +133,22 @@ extension MessagingTests {
             try lab.mend()
             #expect(try lab.deadLetters.redrive(.all, deadline: Lab.soon).count == 1)
             try lab.audit()
+        }
+
+        @Test("ids that are canonically equivalent and not the same bytes are two events, also in one transaction")
+        func equivalentIDs() throws {
+            let lab = try Lab(retry: [1])
+            let publisher = try Publisher(Session(lab.address, name: "test", deadline: Lab.soon), deadline: Lab.soon)
+            for id in ["\u{E9}", "e\u{301}"] {
+                var message = Message(body: Array("{}".utf8))
+                message.messageID = id
+                let parcel = Parcel(message: message, exchange: lab.topology.exchange, routingKey: "ledger.x")
+                #expect(try publisher.publish([parcel], deadline: Lab.soon) == [.confirmed])
+            }
+            let consumer = try lab.consumer.start()
+            defer { consumer.terminate() }
+            try Eventually.happens("both") { consumer.lines.filter { $0.contains("\"result\"") }.count == 2 }
+            #expect(try lab.effects() == 2)
         }
 
         @Test func messagesOfOthersAreTakenAsTheyCome() throws {

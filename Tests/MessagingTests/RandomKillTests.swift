@@ -17,7 +17,7 @@ extension MessagingTests {
         @Test func everyEffectHappensOnce() throws {
             let goal = Int(Self.number("TAPROOM_AUDIT_EVENTS") ?? 1500)
             let seed = Self.number("TAPROOM_AUDIT_SEED") ?? .random(in: 0..<1_000_000)
-            var random = Seeded(seed)
+            var random = SeededGenerator(seed: seed)
             let server = try PostgresServer()
             let lab = try Lab(on: server, retry: [1, 2, 4, 8], prefetch: 50, batch: 20)
             let run = Run(
@@ -69,7 +69,7 @@ extension MessagingTests {
         /// Writes events in transactions of one to forty.
         /// - Returns: how many are known to be committed; one whose commit was cut off may be there as well.
         private static func write(_ goal: Int, _ lab: Lab, seed: UInt64) throws -> Int {
-            var random = Seeded(seed &+ 1)
+            var random = SeededGenerator(seed: seed &+ 1)
             var written = 0
             while written < goal {
                 let count = Int.random(in: 1...10, using: &random)
@@ -121,19 +121,5 @@ private final class Run {
         _ = try consumer.waitForEnd()
         formerLines += consumer.lines
         consumer = try lab.consumer.start()
-    }
-}
-
-/// SplitMix64.
-private struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
     }
 }

@@ -140,6 +140,24 @@ import Testing
         #expect(try fixture.taproom("upgrade", "head", "--sql").status == 1)
     }
 
+    @Test func oneServiceNeedsNoOthersDatabase() throws {
+        let fixture = try Fixture()
+        try fixture.project.write("migrations/orders/dd44_orders.sql", Fixture.file("dd44", after: "none"))
+        let orders = try PostgresServer.shared.freshDatabase()
+        // That of subscriptions is embedded and was never started.
+        try fixture.project.write(
+            "local_config.json",
+            """
+            {"databases": {"orders": "\(orders)", "subscriptions": ""}, "embedded_passwords": {"subscriptions": "secret"},
+             "ecommerce": {"url": "", "api_key": "key", "api_secret": "secret"}}
+            """)
+        let embedded = ["TAPROOM_DATABASES_SUBSCRIPTIONS": ""]
+        let upgrade = try fixture.taproom("--service", "orders", "upgrade", "head", environment: embedded)
+        #expect(upgrade.status == 0 && upgrade.errors.contains("[orders] Running upgrade"), "\(upgrade.errors)")
+        let other = try fixture.taproom("--service", "subscriptions", "current", environment: embedded)
+        #expect(other.errors.contains("the embedded database of subscriptions was never started"), "\(other.errors)")
+    }
+
     @Test func nothingStartsWhileOneServiceHasNoDatabase() throws {
         let fixture = try Fixture()
         try fixture.project.write("migrations/zoo/dd44_zoo.sql", Fixture.file("dd44", after: "none"))

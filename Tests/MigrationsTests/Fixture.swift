@@ -22,8 +22,7 @@ struct Fixture {
         try project.write("functions.yml", "functions: {}\n")
         url = try PostgresServer.shared.freshDatabase()
         connection = try PostgresServer.shared.connect(to: url)
-        let repository = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..")
-        let model = repository.appending(path: "migrations/subscriptions/\(Self.approvedModel)")
+        let model = URL(filePath: "\(Repository.root)/migrations/subscriptions/\(Self.approvedModel)")
         try write(Self.approvedModel, String(decoding: try Data(contentsOf: model), as: UTF8.self))
         try write(
             Self.second, after: Self.first,

@@ -34,6 +34,15 @@ import Testing
         #expect(loaded.revisions[0].message == "step b2")
     }
 
+    @Test func whyARevisionCannotBeWritten() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("gone/a1_x.sql", Fixture.file("a1", after: "none"))
+        let loaded = try MigrationFolder.load(folder.path + "/gone")
+        try folder.remove("gone")
+        let error = #expect(throws: MigrationError.self) { try loaded.addRevision(message: "y", id: "b2") }
+        #expect(error?.description == "\(folder.path)/gone/b2_y.sql: cannot be written: No such file or directory")
+    }
+
     @Test func carriageReturnsAndBareMinimumAreRead() throws {
         let text = "-- message: m\r\n--revision:a1\r\n-- down revision: none\r\n-- migrate: up\r\n-- migrate: down"
         #expect(try problems(["a1_.sql": text]) == [])

@@ -50,7 +50,7 @@ import Testing
         (problem(409, "not-chargeable"), .refused(reason: "not-chargeable")),
         (problem(409, "not-chargeable", #","outcome":"unknown""#), .unknown(reason: "not-chargeable")),
         (problem(409, "charge-in-progress"), .unknown(reason: "charge-in-progress")),
-        (problem(422, "request-id-reused"), .refused(reason: "request-id-reused")),
+        (problem(422, "request-id-reused"), .unreachable(reason: "request-id-reused")),
         (problem(429, "too-many-requests"), .unreachable(reason: "too-many-requests")),
         (problem(500, "internal"), .unknown(reason: "internal")),
         (problem(502, "platform-refused-us"), .unreachable(reason: "platform-refused-us")),

@@ -12,9 +12,8 @@ import Testing
 
     init() throws {
         let url = try PostgresServer.shared.freshDatabase()
-        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let connection = try PostgresServer.shared.connect(to: url)
-        try Migrator(connection: connection, folder: .load("/\(root)/migrations/subscriptions")).upgrade()
+        try Migrator(connection: connection, folder: .load(Repository.root + "/migrations/subscriptions")).upgrade()
         database = Database(url: url, application: "test")
     }
 
@@ -42,7 +41,7 @@ import Testing
             try run(
                 """
                 INSERT INTO charge_event (charge_id, attempt, request_id, what, platform_status, excerpt)
-                VALUES (\(id), 1, \(subscription) || '-1', \(state), 500, E'out of\\tbeer')
+                VALUES (\(id), 1, \(subscription) || '-1', \(state), \(state == "declined" ? 402 : 500), E'out of\\tbeer')
                 """)
         }
         return id
@@ -116,6 +115,17 @@ import Testing
         #expect(ChargeText.table([entry]).contains("charged (ordered twice)"))
     }
 
+    @Test func noRequestIDSteersTheTerminal() throws {
+        let id = try charge("steered", state: "charged")
+        try run(
+            """
+            INSERT INTO charge_event (charge_id, attempt, request_id, what, platform_status)
+            VALUES (\(id), 1, 'steered-1', 'charged', 200), (\(id), 2, E'x\\u001b', 'charged', 200)
+            """)
+        let text = ChargeText.history(try records.history(of: try records.find("steered")[0]))
+        #expect(text.contains("SECOND ORDER  x\u{FFFD}: ") && !text.contains("\u{1B}"), "\(text)")
+    }
+
     @Test func theTableIsAligned() throws {
         try charge("a", state: "charged")
         try charge("a-longer-name", state: "sending", ago: "3 hours")
@@ -130,8 +140,19 @@ import Testing
     }
 
     @Test func theMonthIsThatOfTheBusinessTimeZone() throws {
-        let here = try run("SELECT to_char(now() AT TIME ZONE 'Pacific/Kiritimati', 'YYYY-MM')")[0].decode(String.self)
-        #expect(try records.currentPeriod(zone: "Pacific/Kiritimati") == here)
+        let (west, east) = try run(
+            """
+            SELECT billing_period('2026-10-31 23:30Z', 'UTC'), billing_period('2026-10-31 23:30Z', 'Europe/Berlin')
+            """)[0].decode(String.self, String.self)
+        #expect(west == "2026-10" && east == "2026-11")
+        // Every instant is that one from here on.
+        try run(
+            """
+            CREATE OR REPLACE FUNCTION billing_period(p_at timestamptz, p_zone text) RETURNS char(7) LANGUAGE sql STABLE
+            RETURN to_char(timestamptz '2026-10-31 23:30Z' AT TIME ZONE p_zone, 'YYYY-MM')
+            """)
+        #expect(try records.currentPeriod(zone: "UTC") == west)
+        #expect(try records.currentPeriod(zone: "Europe/Berlin") == east)
     }
 
     // MARK: Settling
@@ -170,6 +191,28 @@ import Testing
         #expect(try shown("broken").hasPrefix("charge \(broken): declined, by an operator's word\n"))
         #expect(try shown("declined").contains(": declined\n"))
         #expect(try records.declined(period: "2026-10").isEmpty)
+    }
+
+    @Test func oneWhoseIDIsOnlyCanonicallyEquivalentIsNotTheDeclinedOne() throws {
+        try charge("\u{E9}", state: "declined")
+        let declined = try records.declined(period: "2026-11")
+        #expect(declined.contains("\u{E9}") && !declined.contains("e\u{301}"))
+    }
+
+    @Test(
+        "a decline is final for the month when the platform's last word was 402", arguments: [400, 404, 409, 410, 422])
+    func declinedForGood(status: Int) throws {
+        for (name, answers) in [("a", [status]), ("b", [status, 402])] {
+            let id = try charge(name, state: "declined")
+            for (index, answer) in answers.enumerated() {
+                try run(
+                    """
+                    INSERT INTO charge_event (charge_id, attempt, request_id, what, platform_status)
+                    VALUES (\(id), \(index + 2), 'r', 'begun', NULL), (\(id), \(index + 2), 'r', 'declined', \(answer))
+                    """)
+            }
+        }
+        #expect(try records.declined(period: "2026-11") == ["b"])
     }
 
     @Test func refusalsSayWhy() throws {

@@ -16,11 +16,13 @@ import Testing
 
     init() throws { gateway = try ScriptedPlatform() }
 
-    func run(_ subscriptions: [String], concurrency: Int = 2) throws -> ChargeRun {
+    func run(
+        _ subscriptions: [String], concurrency: Int = 2, month: @escaping @Sendable () throws -> String = { "2026-11" }
+    ) throws -> ChargeRun {
         ChargeRun(
             gateway: try GatewayClient(base: "http://127.0.0.1:\(gateway.port)"), period: "2026-11",
             subscriptions: subscriptions, summary: RunSummary(period: "2026-11", eligible: subscriptions.count),
-            concurrency: concurrency, progress: Silence())
+            concurrency: concurrency, currentPeriod: month, progress: Silence())
     }
 
     static let receipt = PlatformBehaviour.answer(200, #"{"period":"2026-11"}"#)
@@ -85,6 +87,26 @@ import Testing
         let summary = try run((0..<20).map(String.init), concurrency: 1).run()
         #expect(summary.stopped == .monthEnded && summary.charged == 1 && summary.notAsked == 19)
         #expect(summary.exitStatus == 1)
+    }
+
+    @Test("a request id that another charge has used ends the run when the month is over, and is no success else")
+    func usedRequestIDs() throws {
+        gateway.behave { _ in .answer(422, #"{"type":"/problems/request-id-reused"}"#) }
+        let used = try run((0..<20).map(String.init), concurrency: 1).run()
+        #expect(used.unreachable == 20 && used.refused == 0 && used.stopped == nil && used.exitStatus == 1)
+        #expect(gateway.requests.count == 20, "each is sent once")
+        let months = Lock(["2026-11"])
+        let over = try run((0..<20).map(String.init), concurrency: 1) { months.withLock { $0.popLast() ?? "2026-12" } }
+        let summary = over.run()
+        #expect(summary.stopped == .monthEnded && summary.asked == 1 && summary.exitStatus == 1)
+    }
+
+    @Test("the month is looked at before the first charge, and a look that fails stops nothing")
+    func looks() throws {
+        gateway.behave { _ in Self.receipt }
+        #expect(try run(["a"]) { "2026-12" }.run().stopped == .monthEnded)
+        #expect(gateway.requests.isEmpty)
+        #expect(try run(["a"]) { throw OperationError("no database") }.run().charged == 1)
     }
 
     @Test("a run that gets nothing through gives up, in doubt or not", arguments: ["", #","outcome":"unknown""#])

@@ -128,6 +128,20 @@ import Testing
         #expect(client.refuses(url), "the one that went out to see found nobody")
     }
 
+    @Test("silence within less time than usual is no word of the host")
+    func silenceWithinLittleTimeCountsAsNothing() throws {
+        let gate = Gate()
+        defer { gate.open() }
+        let platform = try ScriptedPlatform()
+        platform.behave { _ in .holdBeforeActing(gate) }
+        let client = HTTPClient()
+        for _ in 0..<6 {
+            let outcome = client.post(
+                platform.url, headers: [], body: [], deadline: .after(milliseconds: 100), countsSilence: false)
+            guard case .unknown = outcome else { throw BrokenMessage("\(outcome)") }
+        }
+    }
+
     @Test func silenceUntilTheDeadlineOpensItToo() throws {
         let gate = Gate()
         defer { gate.open() }

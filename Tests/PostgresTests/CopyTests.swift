@@ -59,8 +59,10 @@ private struct Enough: Error {}
         }
         try Eventually.happens("the end of the copies") {
             try database.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'copy'", deadline: soon)[0]
-                .decode(Int.self) == 1
+                """
+                SELECT count(*) FROM pg_stat_activity
+                WHERE application_name = 'copy' AND datname = current_database()
+                """, deadline: soon)[0].decode(Int.self) == 1
         }
     }
 

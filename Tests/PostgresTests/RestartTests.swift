@@ -14,6 +14,12 @@ import Testing
         database = Database(url: server.url("postgres"), application: "restart")
     }
 
+    private func isSomebodyAsleep() throws -> Bool {
+        try !database.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'", deadline: soon
+        ).isEmpty
+    }
+
     @Test(arguments: [PostgresServer.ShutdownMode.fast, .immediate])
     func theNextCallAfterARestartSucceeds(_ mode: PostgresServer.ShutdownMode) throws {
         let database = database
@@ -37,12 +43,7 @@ import Testing
                 outcomes.withLock { $0.append("\(error)") }
             }
         }
-        try Eventually.happens("the statement") {
-            try !database.execute(
-                "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'",
-                deadline: soon
-            ).isEmpty
-        }
+        try Eventually.happens("the statement") { try isSomebodyAsleep() }
         try server.restart(mode: .fast)
         _ = try thread.value()
         #expect(outcomes.withLock { $0 } == ["lost"])
@@ -70,17 +71,24 @@ import Testing
         let server = server
         let counts = try concurrently(9) { index in
             if index == 0 {
+                try Eventually.happens("a call in hand") { try isSomebodyAsleep() }
                 try server.restart(mode: .fast)
                 try server.restart(mode: .immediate)
                 isOver.withLock { $0 = true }
                 return 1
             }
+            // One call lasts until the restart meets it.
+            var isFirst = index == 1
             var successes = 0
             // Three answers after the last restart say that it is over for this thread as well.
             var after = 0
             while after < 3 {
                 let last = isOver.withLock { $0 }
                 do {
+                    if isFirst {
+                        isFirst = false
+                        try database.execute("SELECT pg_sleep(\(600))", deadline: soon)
+                    }
                     try database.execute("SELECT \(index)::integer", deadline: soon)
                     successes += 1
                     if last { after += 1 }
@@ -94,6 +102,7 @@ import Testing
             return successes
         }
         #expect(counts.allSatisfy { $0 > 0 })
+        #expect(failures.withLock { $0 } > 0, "the restarts met somebody")
     }
 
     /// A server that stands still takes the request to cancel, and never answers it.
@@ -112,11 +121,6 @@ import Testing
         #expect(isInTime)
         Glibc.kill(postmaster, SIGCONT)
         _ = try thread.value()
-        try Eventually.happens("the end of the statement") {
-            try database.execute(
-                "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'",
-                deadline: soon
-            ).isEmpty
-        }
+        try Eventually.happens("the end of the statement") { try !isSomebodyAsleep() }
     }
 }

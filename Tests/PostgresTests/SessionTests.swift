@@ -55,7 +55,11 @@ import Testing
 
     @Test func settingsHoldWhateverTheServersDefaults() throws {
         let name = try observer.execute("SELECT current_database()", deadline: soon)[0].decode(String.self)
-        for setting in ["default_transaction_isolation = serializable", "timezone = 'Asia/Tokyo'", "jit = on"] {
+        let defaults = [
+            "default_transaction_isolation = serializable", "timezone = 'Asia/Tokyo'", "jit = on",
+            "datestyle = 'SQL, DMY'", "client_encoding = 'LATIN1'",
+        ]
+        for setting in defaults {
             try observer.run(script: "ALTER DATABASE \(name) SET \(setting)", deadline: soon)
         }
         let rows = try database.execute(
@@ -66,6 +70,10 @@ import Testing
         #expect(
             try rows[0].decode(String.self, String.self, String.self, String.self)
                 == ("read committed", "UTC", "off", "0"))
+        let texts = try database.execute(
+            "SELECT timestamp '2026-11-22 01:02:03', \("Zoë → 9"), U&'\\2192'", deadline: soon)
+        #expect(
+            try texts[0].decode(String.self, String.self, String.self) == ("2026-11-22 01:02:03", "Zoë → 9", "→"))
     }
 
     @Test func everySessionEndsWithItsDatabase() throws {

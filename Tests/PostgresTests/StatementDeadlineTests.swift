@@ -19,7 +19,8 @@ import Testing
         try observer.execute(
             """
             SELECT count(*) FROM pg_stat_activity
-            WHERE application_name = 'deadlines' AND state = 'active' AND query LIKE \("%\(text)%")
+            WHERE application_name = 'deadlines' AND datname = current_database() AND state = 'active'
+                AND query LIKE \("%\(text)%")
             """, deadline: soon)[0].decode(Int.self)
     }
 
@@ -50,8 +51,10 @@ import Testing
             let other = try PostgresServer.shared.connect(to: url)
             try Eventually.happens("the end of the statement") {
                 try other.execute(
-                    "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query = 'UPDATE item SET n = 3'",
-                    deadline: soon
+                    """
+                    SELECT 1 FROM pg_stat_activity
+                    WHERE datname = current_database() AND state = 'active' AND query = 'UPDATE item SET n = 3'
+                    """, deadline: soon
                 ).isEmpty
             }
         }

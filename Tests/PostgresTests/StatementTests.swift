@@ -80,6 +80,17 @@ var soon: Deadline { .after(milliseconds: 120_000) }
         #expect(try back[0].decode(Bool.self))
     }
 
+    @Test func aTimestampThatRFC3339HasNoFormForStaysAsItIs() throws {
+        let texts = ["0044-03-15 00:00:00 BC", "0044-03-15 01:02:03.5 BC", "infinity", "-infinity"]
+        for text in texts {
+            let rows = try connection.execute("SELECT \(text)::timestamp", deadline: soon)
+            let shown = try rows[0].decode(Timestamp.self)
+            #expect(shown.text == text)
+            let back = try connection.execute("SELECT \(shown)::timestamp = \(text)::timestamp", deadline: soon)
+            #expect(try back[0].decode(Bool.self))
+        }
+    }
+
     // MARK: Decoding
 
     @Test func whatDoesNotFitIsAFaultOfOursThatNamesTheColumn() throws {
@@ -173,6 +184,20 @@ var soon: Deadline { .after(milliseconds: 120_000) }
         #expect(connection.isUsable)
     }
 
+    @Test(
+        arguments: [
+            ("25006", true), ("53100", true), ("53200", false), ("53300", false), ("53400", false), ("55P03", false),
+            ("57014", false), ("40001", false), ("40P01", false),
+        ])
+    func whatPassesIsSaidAsItIs(_ state: String, _ takesNoWrites: Bool) throws {
+        let error = try #require(throws: PostgresError.self) {
+            try connection.run(
+                script: "DO $$ BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = '\(state)'; END $$", deadline: soon)
+        }
+        #expect(error.sqlState == state && error.problem.status == 503)
+        #expect(error.problem.detail.contains("takes no writes") == takesNoWrites)
+    }
+
     @Test func aScriptIsOneTransaction() throws {
         #expect(throws: PostgresError.self) {
             try connection.run(script: "CREATE TABLE a (n integer); SELECT 1/0; CREATE TABLE b ()", deadline: soon)
@@ -197,7 +222,12 @@ var soon: Deadline { .after(milliseconds: 120_000) }
     }
 
     @Test func aNoticeIsNotPrinted() throws {
-        try connection.run(script: "DO $$ BEGIN RAISE NOTICE 'hello'; RAISE WARNING 'there'; END $$", deadline: soon)
+        let printed = try StandardError.captured {
+            try connection.run(
+                script: "DO $$ BEGIN RAISE NOTICE 'a notice for nobody'; RAISE WARNING 'a warning for nobody'; END $$",
+                deadline: soon)
+        }
+        #expect(!printed.contains("for nobody"))
         #expect(connection.isUsable)
     }
 }

@@ -50,6 +50,16 @@ import Testing
         #expect(missing.body.isEmpty)
     }
 
+    @Test func headOfAStreamSaysThatTheDatabaseIsAway() throws {
+        let function = try FunctionProcess(
+            "EligibleFunction", routes: ["GET /subscription/eligible"],
+            environment: ["DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"])
+        for method in ["GET", "HEAD"] {
+            let answer = try function.request(method, "/subscription/eligible")
+            #expect(answer.status == 503 && answer.headers["Content-Type"] == "application/problem+json", "\(method)")
+        }
+    }
+
     @Test(arguments: ["POST", "PUT", "DELETE", "PATCH", "TRACE", "get", "X\"\u{1}", ""])
     func refusesOtherMethods(_ method: String) throws {
         let function = try livez()

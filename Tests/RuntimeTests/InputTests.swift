@@ -117,6 +117,14 @@ private func pointers(_ text: String) throws -> [String] { try pointers(Array(te
         #expect(try pointers(wrong + Array("{}".utf8)) == [""])
     }
 
+    @Test(
+        arguments: [
+            ([0xFF], 6), ([0x41, 0xC3, 0x28], 7), ([0xC3, 0xA9, 0xF0, 0x9F, 0x8D], 8), ([0x41, 0xED, 0xA0, 0x80], 7),
+        ] as [([UInt8], Int)])
+    func pointsAtTheFirstByteThatIsNoUTF8(_ text: [UInt8], _ place: Int) {
+        #expect(JSONSyntax.fault(in: Array(#"{"a":""#.utf8) + text + [0xFF] + Array(#""}"#.utf8)) == place)
+    }
+
     @Test func takesUTF8Only() throws {
         let text = #"{"name":"a","size":1,"sku":1}"#
         let wide = text.utf16.flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }
@@ -154,5 +162,20 @@ private func pointers(_ text: String) throws -> [String] { try pointers(Array(te
             try Body.check(Array("{}".utf8), headers: ["content-type": type])
         }
         #expect(problem.status == 415)
+    }
+
+    @Test(arguments: ["...", ".a", "a..", ":"])
+    func takesARequestID(_ id: String) throws {
+        var event = Body.event([])
+        event.pathParameters["request_id"] = id
+        #expect(try event.platformRequestID() == id)
+    }
+
+    @Test(arguments: [".", "..", "", "a/b", String(repeating: "x", count: 129)])
+    func refusesARequestIDThatIsNoSegmentOfAPath(_ id: String) throws {
+        var event = Body.event([])
+        event.pathParameters["request_id"] = id
+        let problem = try #require(throws: Problem.self) { try event.platformRequestID() }
+        #expect(problem.status == 400 && problem.errors.map(\.pointer) == ["/path/request_id"])
     }
 }

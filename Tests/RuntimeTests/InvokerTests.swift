@@ -90,24 +90,6 @@ private struct Scripted: HTTPFunction {
         return (transport.answers, transport.bodies.map { String(decoding: $0, as: UTF8.self) })
     }
 
-    /// What is written on standard error meanwhile, by other tests too, whose lines are passed on.
-    private func standardError(_ body: () throws -> Void) throws -> String {
-        let folder = try TemporaryFolder()
-        let usual = dup(STDERR_FILENO)
-        let file = open("\(folder.path)/log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        dup2(file, STDERR_FILENO)
-        defer {
-            close(file)
-            close(usual)
-        }
-        let outcome = Result { try body() }
-        dup2(usual, STDERR_FILENO)
-        let text = try folder.read("log")
-        _ = Array(text.utf8).withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
-        try outcome.get()
-        return text
-    }
-
     private func header(_ name: String, _ response: HTTPResponse) -> String? {
         response.headers.first { $0.name == name }?.value
     }
@@ -143,6 +125,14 @@ private struct Scripted: HTTPFunction {
         #expect(bodies[2].hasSuffix("onetwo"))
     }
 
+    @Test func headOfAStreamIsWhatGetWouldBegin() throws {
+        let (answers, bodies) = try serve(
+            ["/do/stream-fails-before", "/do/stream-refuses-before", "/do/stream", "/do/stream-fails-inside"]
+        ) { $0.method = "HEAD" }
+        #expect(answers.map(\.status) == [500, 503, 200, 200])
+        #expect(bodies.allSatisfy { $0.hasPrefix("Status: ") && $0.hasSuffix("\r\n\r\n") })
+    }
+
     @Test func aStreamThatFailsInTheMiddleIsNotAnsweredASecondTime() throws {
         let (answers, bodies) = try serve(["/do/stream-fails-inside", "/do/after"])
         #expect(answers.count == 2)
@@ -151,7 +141,7 @@ private struct Scripted: HTTPFunction {
     }
 
     @Test func aStreamThatFailsInTheMiddleIsLoggedAsAnError() throws {
-        let log = try standardError {
+        let log = try StandardError.captured {
             _ = try serve(["/do/stream-fails-inside"]) { $0.headers["x-request-id"] = "broken-off-1" }
         }
         let line = try #require(log.split(separator: "\n").first { $0.contains("broken-off-1") })
@@ -193,6 +183,21 @@ private struct Scripted: HTTPFunction {
         #expect(try serve(["/do/%2541"]).bodies[0].hasSuffix("%41"))
         #expect(try serve(["/do/a%2Fb?x=/"]).bodies[0].hasSuffix("a/b"))
         #expect(function.calls.withLock { $0 } == 2)
+    }
+
+    @Test func bytesThatAreNoUTF8AreSentAsTheirEscapesWouldBe() throws {
+        var request = Request()
+        let name = Array("REQUEST_URI".utf8)
+        let target = Array("/do/a\u{E9}".utf8) + [0xFF] + Array("?after=%41".utf8) + [0xFF, 0]
+        name.withUnsafeBufferPointer { name in
+            target.withUnsafeBufferPointer { target in
+                if let start = target.baseAddress { request.take(variable: name, value: start) }
+            }
+        }
+        #expect(request.rawQuery == "after=%41%ff")
+        let (answers, bodies) = try serve(["/"]) { $0.rawPath = request.rawPath }
+        #expect(answers.map(\.status) == [400])
+        #expect(bodies[0].contains(#""pointer":"/path/what""#))
     }
 
     @Test(arguments: ["inf", "-inf", "nan", "1e400", "1e300", "-1e300", "9223372036854775807", "x", "", "0x7", "-5"])

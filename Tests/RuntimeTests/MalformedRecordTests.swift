@@ -68,7 +68,7 @@ import Testing
     /// Bytes of a good request, some of them changed, by a generator with a seed that a failure names.
     @Test(arguments: [1, 2, 3] as [UInt64])
     func changedBytesBreakNoOthersAnswer(_ seed: UInt64) throws {
-        var generator = Splitmix(state: seed)
+        var generator = SeededGenerator(seed: seed)
         let function = try livez()
         for _ in 0..<150 {
             var bytes = Self.good
@@ -111,18 +111,5 @@ import Testing
         _ = try? probe.socket.receiveAll()
         for _ in 0..<20 { #expect(try first.request("GET", "/livez").status == 200) }
         #expect([first, second].count { $0.process.end == nil } >= 1)
-    }
-}
-
-/// A small generator whose sequence depends on its seed only.
-private struct Splitmix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

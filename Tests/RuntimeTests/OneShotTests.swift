@@ -1,3 +1,5 @@
+import Postgres
+import Runtime
 import TestSupport
 import Testing
 
@@ -73,6 +75,14 @@ import Testing
         #expect(try JSONValue(parsing: run.lines[0])["request_id"]?.string == "event-1")
     }
 
+    @Test func anAnswerThatCannotBeWrittenIsAFailure() throws {
+        let run = try Subprocess.run(
+            "/bin/sh", ["-c", #"exec "$0" --event >/dev/full"#, Subprocess.product("LivezFunction")],
+            input: #"{"rawPath": "/livez", "requestContext": {"http": {"method": "GET"}}}"#, environment: livez)
+        #expect(run.status == 1)
+        #expect(run.errors.split(separator: "\n").count == 1, "it is logged: \(run.errors)")
+    }
+
     @Test func readsABase64Body() throws {
         let (answer, _) = try event(
             #"""
@@ -115,5 +125,19 @@ import Testing
         #expect(run.end == .exited(64))
         #expect(run.output.isEmpty)
         #expect(run.lines.joined().contains("--event"))
+    }
+
+    @Test func anEmptyVersionTableIsNoMigration() throws {
+        let url = try PostgresServer.shared.freshDatabase()
+        try PostgresServer.shared.connect(to: url).run(
+            script: "CREATE TABLE alembic_version (version_num varchar(32))", deadline: .after(milliseconds: 60_000))
+        let run = try FunctionRun(
+            "ReadyzFunction", arguments: ["--event"],
+            environment: FunctionProcess.environment("ReadyzFunction", routes: ["GET /readyz"])
+                .merging(["DATABASE_URL": url, "MIGRATION_HEAD": "head"]) { $1 },
+            input: Array(#"{"rawPath": "/readyz", "requestContext": {"http": {"method": "GET"}}}"#.utf8))
+        let answer = try JSONValue(parsing: run.output)
+        #expect(answer["statusCode"]?.integer == 503)
+        #expect(answer["body"]?.string?.contains("no migration has run") == true)
     }
 }

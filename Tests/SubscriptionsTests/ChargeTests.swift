@@ -233,6 +233,19 @@ import Testing
         #expect(sentIDs().sorted() == ["r-1", "shared"])
     }
 
+    @Test("in doubt, the pinned id is sent also for an id that was used elsewhere")
+    func doubtAndAnotherOnesID() throws {
+        try charge("of-last-month")
+        try shop.run("UPDATE charge SET period = '2001-01'")
+        try charge("of-another", of: try shop.subscription(club: try shop.club(), history: []))
+        platform.behave { _ in .answer(500) }
+        #expect(problem { try charge("r-1") }?.slug == "platform-error")
+        #expect(problem { try charge("of-last-month") }?.slug == "platform-error")
+        platform.behave { _ in .order }
+        #expect(try charge("of-another").receipt.requestID == "r-1")
+        #expect(sentIDs() == ["of-last-month", "of-another", "r-1", "r-1", "r-1"])
+    }
+
     @Test func refusedWhenKnownNotToBeChargeable() throws {
         let club = try shop.club()
         for (id, word) in [
@@ -272,5 +285,25 @@ import Testing
         _ = try shop.subscription(id: "same", club: club, customer: "third", history: [])
         #expect(!(try charge("r-3", of: id).isReplay))
         #expect(try shop.count("SELECT count(*) FROM charge WHERE subscription_id = 'same'") == 3)
+    }
+
+    @Test func aRenamedSubscriptionKeepsItsCharges() throws {
+        let club = try shop.club()
+        _ = try shop.subscription(id: "a", club: club, history: [])
+        try charge("r-1", of: "a")
+        try shop.run("UPDATE subscription SET id = 'b' WHERE id = 'a'")
+        #expect(try charge("r-2", of: "b").receipt.requestID == "r-1")
+        _ = try shop.subscription(id: "a", club: club, customer: "another", history: [])
+        #expect(problem { try charge("r-1", of: "a") }?.slug == "request-id-reused")
+        #expect(try charge("r-3", of: "a").receipt.requestID == "r-3")
+        // Ids that are handed on in one statement.
+        try shop.run("UPDATE subscription SET id = CASE id WHEN 'b' THEN 'c' ELSE 'b' END WHERE id IN ('a', 'b')")
+        #expect(try charge("r-4", of: "c").receipt.requestID == "r-1")
+        #expect(try charge("r-4", of: "b").receipt.requestID == "r-3")
+        // What an id without a subscription had kept stands in nobody's way.
+        try shop.run("UPDATE charge SET subscription_id = 'gone' WHERE request_id = 'r-3'")
+        try shop.run("UPDATE subscription SET id = 'gone' WHERE id = 'c'")
+        #expect(try charge("r-4", of: "gone").receipt.requestID == "r-1")
+        #expect(sentIDs() == ["r-1", "r-3"])
     }
 }

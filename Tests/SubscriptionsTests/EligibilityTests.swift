@@ -29,9 +29,9 @@ import Testing
 
     @Test func futureRowsTakeEffectByThemselves() throws {
         let club = try shop.club()
-        let id = try shop.subscription(club: club, history: [(1, "400 milliseconds"), (2, "1200 milliseconds")])
-        try Eventually.happens("the subscription to begin") { try shop.eligible() == [id] }
-        try Eventually.happens("the subscription to end") { try shop.eligible() == [] }
+        let begins = try shop.subscription(club: club, history: [(1, "400 milliseconds"), (2, "1 day")])
+        _ = try shop.subscription(club: club, history: [(1, "-1 day"), (2, "400 milliseconds")])
+        try Eventually.happens("one to begin and the other to end") { try shop.eligible() == [begins] }
     }
 
     @Test func pagesHoldEveryIDOnceInOrder() throws {
@@ -142,6 +142,22 @@ import Testing
         let end = taken.suffix(16)
         #expect(!end.starts(with: [1, FastCGIRecord.Kind.end.rawValue]), "no END_REQUEST: an answer that breaks off")
         #expect(try function.request("GET", "/subscription/eligible?limit=1").status == 200)
+    }
+
+    @Test("a page names the next one only when there is one")
+    func lastPage() throws {
+        let club = try shop.club()
+        for number in 0..<3 {
+            _ = try shop.subscription(club: club, customer: "pages \(number)", history: [(1, "-1 day")])
+        }
+        let function = try FunctionProcess(
+            "EligibleFunction", routes: ["GET /subscription/eligible"], environment: ["DATABASE_URL": shop.url])
+        let count = try shop.eligibility.page(after: nil, limit: 10_000, deadline: .after(milliseconds: 20_000)).count
+        for (limit, isLast) in [(count - 1, false), (count, true), (count + 1, true)] {
+            let answer = try function.request("GET", "/subscription/eligible?limit=\(limit)")
+            #expect(answer.status == 200)
+            #expect((answer.headers["Link"] == nil) == isLast, "of \(count) with limit \(limit)")
+        }
     }
 
     @Test("when the client leaves, all who read for it stop")

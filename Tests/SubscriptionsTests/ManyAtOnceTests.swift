@@ -75,7 +75,10 @@ import Testing
             }
         }
         try Eventually.happens("the held ones to wait") {
-            try shop.count("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") > 0
+            try shop.count(
+                """
+                SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                """) > 0
         }
         _ = try concurrently(20) { [shop, soon] number in
             try shop.store.subscribe(customer: "free \(number)", toClub: free, cause: .test, deadline: soon).id
@@ -84,6 +87,32 @@ import Testing
         try outsider.run(script: "ROLLBACK", deadline: soon)
         #expect(Set(try waiting.value()).count == 4)
         #expect(try shop.count("SELECT count(*) FROM subscription") == 24)
+    }
+
+    /// An outside suite truncates table by table. It looks for a deadlock before a change of status would.
+    @Test func whoeverTruncatesIsNotEndedForAChangeOfStatus() throws {
+        let id = try shop.subscription(club: try shop.club(), history: [])
+        let outsider = try shop.session()
+        try outsider.run(
+            script: "SET deadlock_timeout = '500ms'; BEGIN; TRUNCATE subscription_status_history", deadline: soon)
+        let change = Background { [shop, soon] in
+            problem {
+                _ = try shop.store.changeStatus(
+                    of: id, to: StatusID.paused, effectDate: nil, returnAfterDays: nil, details: nil, cause: .test,
+                    deadline: soon)
+            }?.slug
+        }
+        try Eventually.happens("the change to wait, alone") {
+            try shop.count(
+                """
+                SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                WHERE a.datname = current_database() AND clock_timestamp() - l.waitstart > interval '60 milliseconds'
+                """) > 0
+        }
+        #expect(throws: Never.self) {
+            try outsider.run(script: "TRUNCATE subscription CASCADE; COMMIT", deadline: soon)
+        }
+        #expect(try change.value() == "subscription-not-found")
     }
 
     @Test func theDatabaseTakesNoTwoChangesOfOneSubscriptionInOneCall() throws {

@@ -72,7 +72,7 @@ struct Outsider {
 
     /// One statement or transaction. It may be one that the approved model's keys refuse.
     mutating func statement() -> String {
-        switch Int.random(in: 0..<24, using: &generator) {
+        switch Int.random(in: 0..<28, using: &generator) {
         case 0: return Self.ground
         case 1: return "INSERT INTO club VALUES (20000), (-1), (7) ON CONFLICT DO NOTHING"
         case 2...3:
@@ -127,6 +127,39 @@ struct Outsider {
             return "INSERT INTO subscription_status_history SELECT gen_random_uuid()::text, \(own), status, "
                 + "utc_now() + days * interval '1 day' FROM (VALUES (\(status()), 1), (\(status()), 2), (1, 4)) "
                 + "r (status, days) LIMIT \(one(["2", "3"]))"
+        case 19:
+            // A subscription and its history in one statement.
+            let own = subscription()
+            let changed = one([
+                "INSERT INTO subscription VALUES (\(own), \(club()), 'c') "
+                    + "ON CONFLICT (id) DO UPDATE SET club_id = excluded.club_id",
+                "UPDATE subscription SET club_id = \(club()) WHERE id = \(own)",
+            ])
+            return "WITH s AS (\(changed) RETURNING id) INSERT INTO subscription_status_history "
+                + "SELECT gen_random_uuid()::text, s.id, \(status()), \(date()) FROM s"
+        case 20...21:
+            // A history that is replaced in one statement, in the transaction that makes the subscription.
+            let new = "'n' || \(Int.random(in: 1...1_000_000, using: &generator))"
+            let replacement = one([
+                "WITH d AS (DELETE FROM subscription_status_history WHERE subscription_id = \(new) "
+                    + "RETURNING subscription_id) INSERT INTO subscription_status_history "
+                    + "SELECT gen_random_uuid()::text, d.subscription_id, \(status()), \(date()) FROM d",
+                "MERGE INTO subscription_status_history h USING (VALUES (\(new)), (gen_random_uuid()::text)) v (id) "
+                    + "ON h.id = v.id WHEN MATCHED THEN DELETE "
+                    + "WHEN NOT MATCHED THEN INSERT VALUES (v.id, \(new), \(status()), \(date()))",
+            ])
+            return "BEGIN; INSERT INTO subscription VALUES (\(new), \(club()), 'c'); "
+                + "INSERT INTO subscription_status_history VALUES (\(new), \(new), \(status()), \(date())); "
+                + "\(replacement); COMMIT"
+        case 22:
+            // Moves rows that are there and adds others.
+            let first = Int.random(in: 1..<60, using: &generator)
+            let rows = (first...first + 1).map {
+                "('h\($0)', \(subscription()), \(status()), \(date()), NULL, '')"
+            }
+            return "INSERT INTO subscription_status_history VALUES \(rows.joined(separator: ", ")) "
+                + "ON CONFLICT (id) DO UPDATE SET subscription_id = excluded.subscription_id, "
+                + "effect_date = excluded.effect_date, status_id = excluded.status_id"
         default:
             return "INSERT INTO subscription_status_history VALUES \(historyRow()) ON CONFLICT (id) DO UPDATE SET "
                 + "effect_date = excluded.effect_date, status_id = excluded.status_id"

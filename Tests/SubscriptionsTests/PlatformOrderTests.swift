@@ -11,8 +11,7 @@ import Testing
         let url = try PostgresServer.shared.freshDatabase()
         let limit = Deadline.after(milliseconds: 60_000)
         let session = try Connection(url: url, application: "test", deadline: limit)
-        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-        try Migrator(connection: session, folder: .load("/\(root)/migrations/orders")).upgrade()
+        try Migrator(connection: session, folder: .load(Repository.root + "/migrations/orders")).upgrade()
         let function = try FunctionProcess(
             "EcommerceOrderFunction", routes: ["POST /ecommerce/order/{request_id}"],
             environment: ["DATABASE_URL": url, "ECOMMERCE_API_KEY": "key", "ECOMMERCE_API_SECRET": "secret"])
@@ -34,5 +33,24 @@ import Testing
                 """, deadline: limit)
         #expect(try order().body == first.body)
         #expect(function.process.end == nil)
+    }
+
+    @Test("a customer whose id is canonically equivalent to another's is another one")
+    func equivalentCustomer() throws {
+        let url = try PostgresServer.shared.freshDatabase()
+        let limit = Deadline.after(milliseconds: 60_000)
+        let session = try Connection(url: url, application: "test", deadline: limit)
+        try Migrator(connection: session, folder: .load(Repository.root + "/migrations/orders")).upgrade()
+        let function = try FunctionProcess(
+            "EcommerceOrderFunction", routes: ["POST /ecommerce/order/{request_id}"],
+            environment: ["DATABASE_URL": url, "ECOMMERCE_API_KEY": "key", "ECOMMERCE_API_SECRET": "secret"])
+        let statuses = try ["\u{E9}", "e\u{301}", "\u{E9}"].map { customer in
+            try function.request(
+                "POST", "/ecommerce/order/r-1",
+                parameters: [("HTTP_X_API_KEY", "key"), ("HTTP_X_API_SECRET", "secret")],
+                body: Array(#"{"customer_id": "\#(customer)", "sku_id": 7}"#.utf8)
+            ).status
+        }
+        #expect(statuses == [200, 409, 200])
     }
 }

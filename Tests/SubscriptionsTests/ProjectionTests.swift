@@ -63,6 +63,49 @@ import Testing
         #expect(try Self.disagreement(connection) == [], "seed \(seed), settled")
     }
 
+    @Test(
+        "a statement that fires two triggers leaves one interval",
+        arguments: [
+            """
+            WITH s AS (INSERT INTO subscription VALUES ('bare', 1, 'c') ON CONFLICT (id) DO UPDATE SET club_id = 1
+                RETURNING id)
+            INSERT INTO subscription_status_history SELECT 'h', s.id, 1, '2021-01-01' FROM s
+            """,
+            """
+            WITH u AS (UPDATE subscription SET club_id = 1 WHERE id = 'bare' RETURNING id)
+            INSERT INTO subscription_status_history SELECT 'h', u.id, 1, '2021-01-01' FROM u
+            """,
+            """
+            WITH d AS (DELETE FROM subscription_status_history WHERE id = 'first' RETURNING subscription_id)
+            INSERT INTO subscription_status_history SELECT 'h', d.subscription_id, 1, '2021-01-01' FROM d
+            """,
+            """
+            MERGE INTO subscription_status_history h USING (VALUES ('first'), ('h')) v (id) ON h.id = v.id
+            WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (v.id, 'fresh', 1, '2021-01-01')
+            """,
+            """
+            INSERT INTO subscription_status_history VALUES ('first', 'bare', 1, '2021-01-01'),
+                ('h', 'fresh', 1, '2021-01-01')
+            ON CONFLICT (id) DO UPDATE SET subscription_id = excluded.subscription_id
+            """,
+            """
+            WITH u AS (UPDATE subscription_status_history SET details = '' WHERE id = 'first' RETURNING subscription_id)
+            INSERT INTO subscription_status_history SELECT 'h', u.subscription_id, 1, utc_now() + '1 day' FROM u
+            """,
+        ])
+    func twoTriggers(_ statement: String) throws {
+        let shop = try Shop()
+        let connection = try PostgresServer.shared.connect(to: shop.url)
+        try connection.run(
+            script: """
+                \(Outsider.ground); INSERT INTO subscription VALUES ('bare', 2, 'c');
+                BEGIN; INSERT INTO subscription VALUES ('fresh', 1, 'c');
+                INSERT INTO subscription_status_history VALUES ('first', 'fresh', 1, '2021-01-01');
+                \(statement); COMMIT
+                """, deadline: .never)
+        #expect(try Self.disagreement(connection) == [])
+    }
+
     @Test("a truncation that cannot see every interval leaves all unsettled, and so none wrong")
     func truncation() throws {
         let shop = try Shop()
@@ -139,6 +182,17 @@ import Testing
         try shop.eligibility.writeAll(to: EligibilityTests.Collector(), deadline: .after(milliseconds: 20_000))
         #expect(try shop.count("SELECT count(*) FROM unsettled_subscription") == 0)
         #expect(try shop.eligible() == [id])
+    }
+
+    @Test("an insertion of no rows does not wait for who has the subscriptions locked")
+    func noWaitingForNothing() throws {
+        let shop = try Shop()
+        _ = try shop.subscription(club: try shop.club(), history: [(1, "-2 days")])
+        let other = try shop.session()
+        try other.run(script: "BEGIN; LOCK TABLE subscription", deadline: .never)
+        try shop.session().run(
+            script: "INSERT INTO subscription_status_history SELECT * FROM subscription_status_history WHERE false",
+            deadline: .after(milliseconds: 5000))
     }
 
     @Test("whom no right but on the approved tables is given, and no search path, writes them all the same")
@@ -229,10 +283,9 @@ import Testing
         let shop = try Shop()
         let name = shop.url.split(separator: "/").last.map(String.init) ?? ""
         try shop.run(SQL(unsafeText: "ALTER DATABASE \(name) SET default_transaction_isolation = 'repeatable read'"))
-        let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let run = try Subprocess.run(
             Subprocess.product("taproom"), ["rebuild-eligibility"],
-            environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": shop.url], folder: root)
+            environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": shop.url], folder: Repository.root)
         #expect(run.status == 0 && run.output == "Rebuilt.\n", "\(run.output)\(run.errors)")
     }
 }

@@ -23,9 +23,8 @@ final class Shop: Sendable {
     }
 
     func migrator() throws -> Migrator {
-        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let connection = try Connection(url: url, application: "test", deadline: .after(milliseconds: 10_000))
-        return try Migrator(connection: connection, folder: .load("/\(root)/migrations/subscriptions"))
+        return try Migrator(connection: connection, folder: .load(Repository.root + "/migrations/subscriptions"))
     }
 
     /// A session of its own, for transactions that stand open.
@@ -120,14 +119,4 @@ extension EventCause {
     static let test = EventCause(
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", correlationID: "test-request",
         causationID: "test-request")
-}
-
-/// The problem that `body` ends with.
-func problem(_ body: () throws -> Void) -> Problem? {
-    do {
-        try body()
-        return nil
-    } catch {
-        return (error as? any ProblemConvertible)?.problem
-    }
 }

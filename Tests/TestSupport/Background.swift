@@ -38,8 +38,17 @@ public enum Eventually {
     /// - Parameter seconds: after which it counts as not happening.
     /// - Throws: what `condition` throws, and an error that names `what`.
     public static func happens(_ what: String, within seconds: Int = 60, _ condition: () throws -> Bool) throws {
+        try gives(what, within: seconds) { try condition() ? () : nil }
+    }
+
+    /// Asks until `find` gives a value.
+    /// - Throws: as `happens` does.
+    public static func gives<Value>(
+        _ what: String, within seconds: Int = 60, _ find: () throws -> Value?
+    ) throws -> Value {
         let limit = Deadline.after(milliseconds: seconds * 1000)
-        while try !condition() {
+        while true {
+            if let value = try find() { return value }
             guard !limit.hasPassed else { throw Failure(what: what) }
             usleep(10_000)
         }

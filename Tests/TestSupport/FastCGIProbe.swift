@@ -1,10 +1,14 @@
-/// A FastCGI client in the place of nginx, which can also send what nginx never would.
+/// A FastCGI client in the place of nginx, which can also send what nginx never would; or a function's side of a
+/// connection that nginx made.
 public final class FastCGIProbe: Sendable {
     /// For half records, early ends and resets.
     public let socket: StreamSocket
 
     /// Connects to the Unix socket of a function.
     public init(path: String) throws { socket = try StreamSocket.connect(path: path) }
+
+    /// Takes a connection that is there.
+    public init(socket: StreamSocket) { self.socket = socket }
 
     public func send(_ records: [FastCGIRecord]) throws { try socket.send(records.flatMap(\.bytes)) }
 

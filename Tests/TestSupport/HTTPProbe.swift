@@ -61,8 +61,11 @@ public struct HTTPExchange: Sendable {
     /// For what a test does with the connection itself: send more, end sending, reset.
     public let socket: StreamSocket
 
+    public init(socket: StreamSocket) { self.socket = socket }
+
     /// Reads the answer.
-    /// - Parameter isHead: whether it has no body, whatever it announces.
+    /// - Parameter isHead: whether it should have no body, whatever it announces. What comes all the same, up to the
+    ///   end of the connection, is its body.
     public func answer(isHead: Bool = false) throws -> HTTPAnswer {
         defer { socket.close() }
         var reader = HTTPMessageReader(socket)
@@ -73,9 +76,9 @@ public struct HTTPExchange: Sendable {
         guard parts.count >= 2, parts[0].hasPrefix("HTTP/1."), let status = Int(parts[1]) else {
             throw BrokenMessage("no status line: \(line)")
         }
-        let hasBody = !isHead && status != 204 && status != 304 && status >= 200
-        return HTTPAnswer(
-            status: status, headers: fields, body: hasBody ? try reader.body(fields, untilEnd: true) : [])
+        let isEmpty = isHead || status == 204 || status == 304
+        let announced = isEmpty ? HTTPFields(lines: []) : fields
+        return HTTPAnswer(status: status, headers: fields, body: try reader.body(announced, untilEnd: true))
     }
 
     /// Closes the connection without reading.

@@ -77,7 +77,7 @@ public final class PostgresServer: Sendable {
     public func url(_ database: String) -> String { "postgresql://postgres@127.0.0.1:\(port)/\(database)" }
 
     /// How `pg_ctl restart` ends the running server.
-    public enum ShutdownMode: String, Sendable { case smart, fast, immediate }
+    public enum ShutdownMode: String, Sendable { case fast, immediate }
 
     /// Restarts the server on the same port; returns when it takes connections. All sessions break, so a suite that does
     /// this starts a server of its own.

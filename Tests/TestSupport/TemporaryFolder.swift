@@ -4,8 +4,9 @@ import Foundation
 public final class TemporaryFolder: Sendable {
     public let path: String
 
-    public init() throws {
-        path = "/tmp/taproom-test-\(UUID().uuidString.lowercased())"
+    /// - Parameter prefix: of its name.
+    public init(prefix: String = "taproom-test-") throws {
+        path = "/tmp/\(prefix)\(UUID().uuidString.lowercased())"
         try FileManager.default.createDirectory(
             atPath: path, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o755])
     }

@@ -4,6 +4,7 @@ extension Manifest {
     func documentLocations(_ deployment: Deployment) -> String {
         guard let folder = deployment.documentsFolder else { return "set $document \"\";\n" }
         let readOnly = """
+            max_ranges 0;
             if ($request_method !~ "^(?:GET|HEAD)$") { set $allow "GET, HEAD"; return 405; }
             """
         return """

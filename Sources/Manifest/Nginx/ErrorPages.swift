@@ -22,9 +22,14 @@ extension Manifest {
     }
 
     /// The gateway's own errors. The locations have a URI, not a name: a named one makes an over-long URI a 500.
-    func errorPages() -> String {
+    func errorPages(hasCors: Bool) -> String {
         let alike = GatewayProblem.refusals + [.internalError]
-        let cases = alike.map { "    if ($status = \($0.status)) { return 200 \($0.body()); }" }
+        let cases = alike.map { problem in
+            let wait = problem.retryAfter.map { "set $retry_after \($0); " } ?? ""
+            // nginx refuses an announced length before the location says whether the route has CORS.
+            let cors = hasCors && problem.status == 413 ? "set $cors *; " : ""
+            return "    if ($status = \(problem.status)) { \(wait)\(cors)return 200 \(problem.body()); }"
+        }
         return """
             error_page \(alike.map { "\($0.status)" }.joined(separator: " ")) 504 /_problem;
             error_page 494 =431 /_problem;

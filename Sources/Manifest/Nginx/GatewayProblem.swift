@@ -6,6 +6,8 @@ struct GatewayProblem {
     let title: String
     /// Tells the client what to do.
     let detail: String
+    /// Seconds.
+    var retryAfter: Int?
 
     /// What the client sent was wrong, or nothing answers there: no function ran.
     static let refusals = [
@@ -19,6 +21,9 @@ struct GatewayProblem {
             status: 405, slug: "method-not-allowed", title: "Method Not Allowed",
             detail: "This path does not take this method; use one that the Allow header names."),
         GatewayProblem(
+            status: 412, slug: "precondition-failed", title: "Precondition Failed",
+            detail: "A file is given as it is; leave out If-Match and If-Unmodified-Since."),
+        GatewayProblem(
             status: 413, slug: "payload-too-large", title: "Payload Too Large",
             detail: "The body is over 64 KiB; send a smaller one."),
         GatewayProblem(
@@ -29,7 +34,7 @@ struct GatewayProblem {
             detail: "Send the body as application/json."),
         GatewayProblem(
             status: 429, slug: "too-many-requests", title: "Too Many Requests",
-            detail: "Slow down, and send the request again later."),
+            detail: "Slow down, and send the request again later.", retryAfter: 5),
         GatewayProblem(
             status: 431, slug: "headers-too-large", title: "Request Header Fields Too Large",
             detail: "A header is over 8 KiB, or all of them are over 32 KiB; send fewer or shorter ones."),

@@ -5,10 +5,11 @@ extension Manifest {
         let locations = Location.all(of: functions)
         let hasCors = locations.contains { !$0.corsMethods.isEmpty }
         let server = """
-            listen \(listenAddress(deployment)) default_server backlog=4096;
+            # Without reuseport, which would let a second gateway take half of these connections in place of failing.
+            listen 127.0.0.1:\(deployment.gatewayPort) default_server backlog=4096;
 
             \(headers(hasCors: hasCors))
-            \(errorPages())
+            \(errorPages(hasCors: hasCors))
             \(locations.flatMap(\.blocks).joined(separator: "\n"))
             \(documentLocations(deployment))\
             location / { return 404; }
@@ -150,11 +151,5 @@ extension Manifest {
         }
 
         """
-    }
-
-    /// Without reuseport, which would let a second gateway take half of the first one's connections instead of failing.
-    private func listenAddress(_ deployment: Deployment) -> String {
-        let address = deployment.gatewayAddress
-        return (address.contains(":") ? "[\(address)]" : address) + ":\(deployment.gatewayPort)"
     }
 }

@@ -5,6 +5,10 @@ struct FunctionReader {
     private static let keys = [
         "handler", "events", "cors", "timeout", "reservedConcurrency", "environment", "description",
     ]
+    /// Of the instance's programs, their logs and supervisord's control socket; `all` is its word for every program.
+    private static let reservedNames = [
+        "access", "all", "nginx", "postgres", "rabbitmq", "supervisor", "supervisord",
+    ]
 
     private let name: String
     private let section: Section
@@ -25,6 +29,11 @@ struct FunctionReader {
             section.diagnostics.report(
                 "a function's name is 1 to 64 letters, digits, - and _, a letter first", key: section.key,
                 line: section.line)
+        }
+        if Self.reservedNames.contains(name) {
+            section.diagnostics.report(
+                "the instance itself uses the name \"\(name)\" for a program, a log or a socket; rename the function",
+                key: section.key, line: section.line)
         }
         let triggers = triggers()
         let routes = triggers.compactMap { if case .route(let route) = $0 { route } else { nil } }

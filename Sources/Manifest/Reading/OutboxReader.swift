@@ -1,3 +1,4 @@
+internal import Messaging
 internal import Yams
 
 /// Reads `outbox: {service: NAME, …}`.
@@ -12,7 +13,7 @@ struct OutboxReader {
         if section.value("service") == nil {
             section.report("is missing; name the service whose outbox is published", "service")
         }
-        let exchange = section.brokerName("exchange", of: "an exchange") ?? defaultExchange
+        let exchange = section.brokerName("exchange", of: "an exchange") ?? Topology.defaultExchange
         let batchSize = section.integer("batchSize", in: 1...10_000, of: "events") ?? 200
         guard let service = section.string("service") else { return nil }
         guard service.wholeMatch(of: /[a-z][a-z0-9_-]{0,62}/) != nil else {

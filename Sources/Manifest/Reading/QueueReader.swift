@@ -1,9 +1,9 @@
+internal import Messaging
 internal import Yams
 
 /// Reads `rabbitmq: {queue: NAME, routingKey: TYPE, …}`.
 struct QueueReader {
     private static let keys = ["queue", "exchange", "routingKey", "prefetch", "batchSize", "retry", "deadLetter"]
-    private static let deadLetterSuffix = ".dead"
     /// One more queue for each.
     private static let mostDelays = 10
     private static let longestSeconds = 86_400
@@ -18,7 +18,7 @@ struct QueueReader {
         if section.value("queue") == nil { section.report("is missing; name the queue to consume", "queue") }
         let queue = section.brokerName("queue", of: "a queue")
         let deadLetter = section.brokerName("deadLetter", of: "a queue")
-        let exchange = section.brokerName("exchange", of: "an exchange") ?? defaultExchange
+        let exchange = section.brokerName("exchange", of: "an exchange") ?? Topology.defaultExchange
         let routingKeys = routingKeys(section)
         let prefetch = section.integer("prefetch", in: 1...1000, of: "events") ?? 20
         let batchSize = section.integer("batchSize", in: 1...1000, of: "events") ?? 1
@@ -28,8 +28,9 @@ struct QueueReader {
         let retry = retry(section)
         guard let queue, let routingKeys, let retry else { return nil }
         return QueueTrigger(
-            queue: queue, exchange: exchange, routingKeys: routingKeys, prefetch: prefetch, batchSize: batchSize,
-            retry: retry, deadLetter: deadLetter ?? queue + Self.deadLetterSuffix)
+            topology: Topology(
+                queue: queue, exchange: exchange, routingKeys: routingKeys, retry: retry, deadLetter: deadLetter),
+            prefetch: prefetch, batchSize: batchSize)
     }
 
     private func routingKeys(_ section: Section) -> [String]? {
@@ -55,10 +56,11 @@ struct QueueReader {
         return isSound ? keys : nil
     }
 
-    private func retry(_ section: Section) -> [RetryDelay]? {
-        guard section.value("retry") != nil else { return QueueTrigger.defaultRetry }
+    /// In seconds.
+    private func retry(_ section: Section) -> [Int]? {
+        guard section.value("retry") != nil else { return Topology.defaultRetry }
         guard let texts = section.strings("retry") else { return nil }
-        var delays: [RetryDelay] = []
+        var delays: [Int] = []
         if texts.count > Self.mostDelays {
             section.report("must be at most \(Self.mostDelays) delays, not \(texts.count)", "retry")
         }
@@ -68,7 +70,7 @@ struct QueueReader {
                 continue
             }
             if delays.contains(delay) {
-                section.report("has \(delay) twice; keep one", "retry")
+                section.report("has \(Topology.delay(seconds: delay)) twice; keep one", "retry")
             } else {
                 delays.append(delay)
             }
@@ -76,11 +78,12 @@ struct QueueReader {
         return delays.count == texts.count ? delays : nil
     }
 
-    private func delay(_ text: String) -> RetryDelay? {
+    /// In seconds.
+    private func delay(_ text: String) -> Int? {
         guard let match = text.wholeMatch(of: /([0-9]{1,6})([smh])/), let number = Int(match.1) else { return nil }
         let unit = ["s": 1, "m": 60, "h": 3600][String(match.2)] ?? 1
         let seconds = number * unit
-        return (1...Self.longestSeconds).contains(seconds) ? RetryDelay(seconds: seconds) : nil
+        return (1...Self.longestSeconds).contains(seconds) ? seconds : nil
     }
 }
 

@@ -1,3 +1,5 @@
+internal import Messaging
+
 /// Reports every queue that is named for two purposes, and an outbox that two functions publish to different exchanges.
 ///
 /// Two consumers of one queue would share its events at random, and a dead letter could not be brought back to the queue
@@ -5,10 +7,10 @@
 func reportSharedQueues(among functions: [FunctionEntry], _ diagnostics: Diagnostics) {
     var uses: [String: (purpose: String, function: FunctionEntry)] = [:]
     for function in functions {
-        guard let queue = function.queue else { continue }
+        guard let topology = function.queue?.topology else { continue }
         let named =
-            [(queue.queue, "work queue"), (queue.deadLetter, "dead letter queue")]
-            + queue.retry.map { (queue.retryQueue($0), "retry queue") }
+            [(topology.queue, "work queue"), (topology.deadLetter, "dead letter queue")]
+            + topology.retryQueues.map { ($0, "retry queue") }
         for (name, purpose) in named {
             guard let other = uses[name] else {
                 uses[name] = (purpose, function)

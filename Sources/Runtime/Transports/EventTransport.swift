@@ -3,9 +3,14 @@ import Glibc
 /// One event as JSON on standard input, its answer as JSON on standard output: the function by hand, without a server.
 struct EventTransport: Transport, ~Copyable {
     private var isDone = false
+    private var isAnswerLost = false
 
+    /// The one request. Asked for another, it ends the process with status 1 when the answer could not be written.
     mutating func next() -> Request? {
-        guard !isDone else { return nil }
+        guard !isDone else {
+            if isAnswerLost { exit(1) }
+            return nil
+        }
         isDone = true
         var request = Request()
         let text = StandardInput.read(limit: 16 << 20)
@@ -38,8 +43,10 @@ struct EventTransport: Transport, ~Copyable {
             statusCode: response.status,
             headers: Dictionary(response.headers.map { ($0.name.lowercased(), $0.value) }) { "\($0),\($1)" },
             body: text ?? Base64.encode(body), isBase64Encoded: text == nil)
-        try JSON.encode(answer).withUnsafeBytes(StandardOutput.write)
-        try StandardOutput.write(UnsafeRawBufferPointer(start: ("\n" as StaticString).utf8Start, count: 1))
+        let line = try JSON.encode(answer) + [UInt8(ascii: "\n")]
+        isAnswerLost = true
+        try line.withUnsafeBytes(StandardOutput.write)
+        isAnswerLost = false
     }
 
     private struct Answer: Encodable {

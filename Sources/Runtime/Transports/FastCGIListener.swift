@@ -37,7 +37,6 @@ enum FastCGIListener {
         exit(finished ? 0 : 1)
     }
 
-    /// One heap for every two threads is what keeps an idle function small: each further one costs 130 kB at its first
-    /// allocation.
+    /// Two heaps for all threads keep an idle function small: each further one costs 130 kB at its first allocation.
     private static func limitArenas() { mallopt(M_ARENA_MAX, 2) }
 }

@@ -53,7 +53,8 @@ enum ResponseHead {
     }
 }
 
-/// Sends a response through `write`, which takes bytes or throws: the head with the first bytes of the body.
+/// Sends a response through `write`, which takes bytes or throws: the head with the first bytes of the body. Without the
+/// body, a streamed one is begun all the same and stopped at its first bytes: what fails before them is known then.
 struct ResponseSending {
     private(set) var hasBegun = false
 
@@ -67,9 +68,10 @@ struct ResponseSending {
             try head.withUnsafeBytes(write)
             if withBody { try body.withUnsafeBytes(write) }
         case .stream(let produce):
-            let writer = StreamWriter(head: head, write: write)
+            let writer = StreamWriter(head: head, withBody: withBody, write: write)
             do {
-                if withBody { try produce(writer) }
+                let outcome = Result { try produce(writer) }
+                if !writer.isStopped { try outcome.get() }
                 try writer.begin()
                 hasBegun = true
             } catch {
@@ -83,11 +85,15 @@ struct ResponseSending {
 /// Puts the head before the first piece of a streamed body.
 private final class StreamWriter: BodyWriter {
     private let head: [UInt8]
+    private let withBody: Bool
     private let sink: (UnsafeRawBufferPointer) throws -> Void
     private(set) var hasBegun = false
+    /// Whether the body has shown that it comes, and nobody wants it. What its producer throws afterwards says no more.
+    private(set) var isStopped = false
 
-    init(head: [UInt8], write: @escaping (UnsafeRawBufferPointer) throws -> Void) {
+    init(head: [UInt8], withBody: Bool, write: @escaping (UnsafeRawBufferPointer) throws -> Void) {
         self.head = head
+        self.withBody = withBody
         sink = write
     }
 
@@ -98,6 +104,10 @@ private final class StreamWriter: BodyWriter {
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) throws {
+        guard withBody else {
+            isStopped = true
+            throw ClientGone()
+        }
         try begin()
         try sink(bytes)
     }

@@ -19,9 +19,9 @@ struct BrokenStream: Error {
 /// A request as a transport read it, before it is matched with a route.
 struct Request {
     var method = "GET"
-    /// As it was sent.
+    /// As it was sent; in a target that is no UTF-8, bytes that are not ASCII are percent-encoded.
     var rawPath = "/"
-    /// As it was sent, without the question mark.
+    /// Likewise, without the question mark.
     var rawQuery = ""
     var `protocol` = "HTTP/1.1"
     var sourceIP = ""
@@ -56,16 +56,19 @@ struct Request {
         func text() -> String { String(decodingCString: value, as: UTF8.self) }
         switch name {
         case "REQUEST_METHOD": method = text()
-        case "REQUEST_URI": take(uri: text())
+        case "REQUEST_URI":
+            let uri = String.decodeCString(value, as: UTF8.self, repairingInvalidCodeUnits: false)?.result
+            take(uri: uri ?? PercentEncoding.ascii(value))
         case "SERVER_PROTOCOL": `protocol` = text()
         case "REMOTE_ADDR": sourceIP = text()
         case "CONTENT_TYPE": if value.pointee != 0 { headers["content-type"] = text() }
         case "CONTENT_LENGTH": if value.pointee != 0 { headers["content-length"] = text() }
-        // nginx sends these two beside the variables above, with the same values.
-        case "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH": break
+        // nginx sends the first two beside the variables above, with the same values. The third is no header: gateways
+        // blank it, for programs that would take it for their proxy.
+        case "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", "HTTP_PROXY": break
         case "REQUEST_START": startedEpochMilliseconds = Self.milliseconds(value)
         default:
-            guard name.count > 5, name[0] == UInt8(ascii: "H"), name[4] == UInt8(ascii: "_"), value.pointee != 0,
+            guard name.count > 5, name[0] == UInt8(ascii: "H"), name[4] == UInt8(ascii: "_"),
                 UnsafeBufferPointer(rebasing: name[..<5]) ~= "HTTP_"
             else { return }
             let header = String(unsafeUninitializedCapacity: name.count - 5) { header in

@@ -1,38 +1,27 @@
+import TestSupport
+
 struct BrokenFastCGI: Error {}
 
 /// Reads up to the end of the body and gives the parameters back, with the body as `BODY` and
 /// the flag to keep the connection as `KEPT`.
-func readFastCGIRequest(from connection: Int32) throws -> [String: String] {
-    var bytes: [UInt8] = []
+func readFastCGIRequest(from gateway: FastCGIProbe) throws -> [String: String] {
     var parameters: [UInt8] = []
     var body: [UInt8] = []
     var kept: UInt8 = 0
-    while true {
-        while bytes.count >= 8 {
-            let content = Int(bytes[4]) << 8 | Int(bytes[5])
-            let total = 8 + content + Int(bytes[6])
-            guard bytes.count >= total else { break }
-            switch bytes[1] {
-            case 1: kept = bytes[10] & 1
-            case 4: parameters += bytes[8..<8 + content]
-            case 5 where content == 0:
-                var decoded = try pairs(parameters)
-                decoded["KEPT"] = "\(kept)"
-                decoded["BODY"] = String(decoding: body, as: UTF8.self)
-                return decoded
-            case 5: body += bytes[8..<8 + content]
-            default: break
-            }
-            bytes.removeFirst(total)
+    while let (type, content) = try gateway.nextRecord() {
+        switch FastCGIRecord.Kind(rawValue: type) {
+        case .begin where content.count == 8: kept = content[2] & 1
+        case .parameters: parameters += content
+        case .standardInput where content.isEmpty:
+            var decoded = try pairs(parameters)
+            decoded["KEPT"] = "\(kept)"
+            decoded["BODY"] = String(decoding: body, as: UTF8.self)
+            return decoded
+        case .standardInput: body += content
+        default: break
         }
-        let more = try receive(from: connection)
-        guard !more.isEmpty else { throw BrokenFastCGI() }
-        bytes += more
     }
-}
-
-func fastCGIRecord(type: UInt8, _ content: [UInt8]) -> [UInt8] {
-    [1, type, 0, 1, UInt8(content.count >> 8), UInt8(content.count & 0xFF), 0, 0] + content
+    throw BrokenFastCGI()
 }
 
 private func pairs(_ bytes: [UInt8]) throws -> [String: String] {

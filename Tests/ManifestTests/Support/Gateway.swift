@@ -1,6 +1,5 @@
 import Foundation
-
-import enum TestSupport.Loopback
+import TestSupport
 
 @testable import Manifest
 
@@ -12,23 +11,23 @@ final class Gateway {
     private let folder: TemporaryFolder
     private let process: ServerProcess
 
-    init(_ manifest: Manifest) throws {
-        let folder = try TemporaryFolder()
+    /// - Parameter locations: beside the rendered ones.
+    init(_ manifest: Manifest, locations: String = "") throws {
+        let folder = try TemporaryFolder.odd()
         self.folder = folder
-        (process, deployment) = try waitUntil("nginx finds a port and listens") {
+        (process, deployment) = try Eventually.gives("nginx at a port of its own") {
             let port = try Loopback.freePort()
             let deployment = Deployment(
                 gatewayPort: port, socketFolder: folder.path, executableFolder: folder.path, logFolder: folder.path,
                 temporaryFolder: folder.path, pidFolder: folder.path, user: getuid() == 0 ? "root" : nil)
-            let file = try folder.write(manifest.nginxConfiguration(deployment), to: "nginx.conf")
-            let process = try ServerProcess("/usr/sbin/nginx", ["-g", "daemon off;", "-c", file])
-            let listens = try waitUntil("nginx listens or ends") { () -> Bool? in
-                if !process.isRunning { return false }
-                guard let connection = try? connectLoopback(port: port) else { return nil }
-                close(connection)
-                return true
-            }
-            return listens ? (process, deployment) : nil
+            let last = "location / {"
+            try folder.write(
+                "nginx.conf",
+                manifest.nginxConfiguration(deployment).replacing(last, with: "\(locations) \(last)"))
+            let process = try ServerProcess(
+                "/usr/sbin/nginx", ["-g", "daemon off;", "-c", "\(folder.path)/nginx.conf"])
+            try Eventually.happens("nginx to listen or end") { !process.isRunning || Loopback.isListening(port) }
+            return process.isRunning ? (process, deployment) : nil
         }
         port = deployment.gatewayPort
     }
@@ -43,59 +42,30 @@ final class Gateway {
     ) throws -> HTTPAnswer {
         var lines = ["\(method) \(target) HTTP/1.1", "Host: localhost", "Connection: close"] + headers
         if let body { lines.append("Content-Length: \(body.utf8.count)") }
-        return try send(raw: (lines + ["", body ?? ""]).joined(separator: "\r\n"))
+        return try open(raw: (lines + ["", body ?? ""]).joined(separator: "\r\n")).answer(isHead: method == "HEAD")
     }
 
-    func send(raw: String) throws -> HTTPAnswer {
-        let connection = try open(raw: raw)
-        defer { close(connection) }
-        var bytes: [UInt8] = []
-        while case let more = try receive(from: connection), !more.isEmpty { bytes += more }
-        return try HTTPAnswer(bytes)
-    }
+    func send(raw: String) throws -> HTTPAnswer { try open(raw: raw).answer() }
 
-    /// Sends and does not wait; whoever calls closes the descriptor.
-    func open(raw: String) throws -> Int32 {
-        let connection = try connectLoopback(port: port)
+    /// Sends and does not wait.
+    func open(raw: String) throws -> HTTPExchange {
+        let socket = try StreamSocket.connect(port: port)
         // The gateway may refuse and close before it has read all.
-        try? ManifestTests.send(Array(raw.utf8), to: connection)
-        return connection
+        try? socket.send(raw)
+        return HTTPExchange(socket: socket)
     }
 
     /// Waits until the access log, which is written with a delay, has a line with `text` in it.
     func logLine(containing text: String) throws -> String {
-        try waitUntil("access.log has \(text)") {
-            folder.read("access.log")?.split(separator: "\n").first { $0.contains(text) }.map(String.init)
+        try Eventually.gives("\(text) in access.log") {
+            try? folder.read("access.log").split(separator: "\n").first { $0.contains(text) }.map(String.init)
         }
     }
 }
 
-struct HTTPAnswer {
-    let status: Int
-    let headers: [(name: String, value: String)]
-    let body: String
-
-    init(_ bytes: [UInt8]) throws {
-        let text = String(decoding: bytes, as: UTF8.self)
-        guard let end = text.firstRange(of: "\r\n\r\n") else { throw NotHTTP(text: text) }
-        let lines = text[..<end.lowerBound].split(separator: "\r\n")
-        guard let status = lines.first?.split(separator: " ").dropFirst().first.flatMap({ Int($0) }) else {
-            throw NotHTTP(text: text)
-        }
-        self.status = status
-        headers = lines.dropFirst().map { line in
-            let parts = line.split(separator: ":", maxSplits: 1)
-            return (parts[0].lowercased(), parts.count > 1 ? parts[1].trimmingCharacters(in: .whitespaces) : "")
-        }
-        body = String(text[end.upperBound...])
-    }
-
+extension HTTPAnswer {
     /// Every value that the header came with.
-    func values(_ name: String) -> [String] { headers.filter { $0.name == name }.map(\.value) }
-}
-
-struct NotHTTP: Error {
-    let text: String
+    func values(_ name: String) -> [String] { headers.values(name) }
 }
 
 struct Problem: Decodable {
@@ -108,6 +78,6 @@ struct Problem: Decodable {
 
     /// Throws unless `answer` is a complete problem of RFC 9457.
     init(_ answer: HTTPAnswer) throws {
-        self = try JSONDecoder().decode(Problem.self, from: Data(answer.body.utf8))
+        self = try JSONDecoder().decode(Problem.self, from: Data(answer.body))
     }
 }

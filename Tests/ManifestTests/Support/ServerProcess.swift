@@ -1,25 +1,18 @@
-import Foundation
+import TestSupport
 
-/// A program that runs beside the test until the last reference goes; then it gets SIGTERM and is waited for.
+/// A program that runs beside the test until the last reference goes; then it gets SIGTERM and is waited for, with all
+/// that it started.
 final class ServerProcess {
-    private let process = Process()
+    private let process: ChildProcess
 
-    var isRunning: Bool { process.isRunning }
+    var isRunning: Bool { process.end == nil }
 
     init(_ executable: String, _ arguments: [String]) throws {
-        process.executableURL = URL(filePath: executable)
-        process.arguments = arguments
-        process.standardOutput = FileHandle.nullDevice
-        // Tests run on threads of a pool with all signals blocked, and a child inherits that.
-        var none = sigset_t(), before = sigset_t()
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        try process.run()
+        process = try ChildProcess(executable, arguments: arguments, environment: Subprocess.surroundings)
     }
 
     deinit {
         process.terminate()
-        process.waitUntilExit()
+        _ = try? process.waitForEnd()
     }
 }

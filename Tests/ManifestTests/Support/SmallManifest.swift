@@ -1,5 +1,3 @@
-import FoundationEssentials
-
 @testable import Manifest
 
 /// A manifest of one function `f` with these further keys and these events.
@@ -28,16 +26,4 @@ private func text(keys: [String], events: [String]) -> String {
         ["functions:", "  f:", "    handler: Service/F"] + keys.map { "    \($0)" } + ["    events:"]
         + events.map { "      \($0)" }
     return lines.joined(separator: "\n")
-}
-
-struct NoTopFolder: Error {}
-
-/// The folder of the package: the nearest one above the tests with a `functions.yml`.
-func topFolder() throws -> String {
-    var folder = URL(filePath: #filePath).deletingLastPathComponent()
-    while folder.path != "/" {
-        if FileManager.default.fileExists(atPath: folder.appending(path: "functions.yml").path) { return folder.path }
-        folder.deleteLastPathComponent()
-    }
-    throw NoTopFolder()
 }

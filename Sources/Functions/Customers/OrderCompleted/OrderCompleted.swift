@@ -4,7 +4,7 @@ import Messaging
 import Postgres
 import Runtime
 
-/// `order.completed`: remembers when a customer last had an order completed.
+/// `order.completed`: remembers when the youngest of a customer's completed orders was placed.
 @main
 struct OrderCompleted: EventFunction {
     init(_ settings: Settings) {}

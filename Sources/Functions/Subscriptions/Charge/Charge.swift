@@ -13,7 +13,9 @@ struct Charge: HTTPFunction {
         let ledger = ChargeLedger(
             Database(settings), zone: settings.text("BILLING_TIME_ZONE", default: "UTC"),
             resend: ResendPolicy(settings), signal: RelaySignal(settings))
-        desk = ChargeDesk(ledger: ledger, platform: Platform(settings))
+        desk = ChargeDesk(
+            ledger: ledger, platform: Platform(settings),
+            timeLimitMilliseconds: 1000 * settings.integer("TAPROOM_TIMEOUT", default: 6, in: 1...900))
     }
 
     func handle(_ event: HTTPEvent, _ context: Context) throws -> HTTPResponse {

@@ -16,9 +16,11 @@ struct Eligible: HTTPFunction {
                 headers: [("Content-Type", "application/json")],
                 body: .stream { [eligibility] in try eligibility.writeAll(to: $0, deadline: context.deadline) })
         }
-        let ids = try eligibility.page(after: after, limit: limit, deadline: context.deadline)
-        let page = try HTTPResponse.json(ids)
-        guard ids.count == limit, let last = ids.last else { return page }
+        // One more, to know whether there is another page.
+        let ids = try eligibility.page(after: after, limit: limit + 1, deadline: context.deadline)
+        let page = try HTTPResponse.json(Array(ids.prefix(limit)))
+        guard ids.count > limit else { return page }
+        let last = ids[limit - 1]
         let next = "\(event.rawPath)?limit=\(limit)&after=\(PercentEncoding.encode(last))"
         return page.with(header: "Link", "<\(next)>; rel=\"next\"")
     }

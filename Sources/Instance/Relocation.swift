@@ -1,0 +1,47 @@
+import Foundation
+import Glibc
+
+/// Makes a state folder that was moved, or is a copy, an instance of its own; its data lies in it.
+struct Relocation {
+    /// As it was in the other folder.
+    let record: InstanceRecord
+    /// The folder where it is now.
+    let state: String
+
+    /// Takes away what names the other folder, and nothing that lasts; it may be run again.
+    /// - Throws: `InstanceError` when what was started in the other folder may run on this data.
+    func run() throws {
+        let here = Placement(state: record.state, data: state, run: state + "/run")
+        for placement in record.isLeft ? [here, record.placement] : [here] {
+            guard let supervisor = Supervisor(placement: placement).process else { continue }
+            throw InstanceError(
+                "what was started in \(record.state) still runs: "
+                    + (record.isLeft
+                        ? "kill \(supervisor.pid), which stops it" : "TAPROOM_STATE=\(record.state) make down")
+                    + ", then this again")
+        }
+        // A folder, or a link to one for sockets when the path is long; this path need not be.
+        if (try? FileManager.default.attributesOfItem(atPath: here.run)) != nil {
+            try FileManager.default.removeItem(atPath: here.run)
+        }
+        try renameQueues(from: record.placement.broker, to: here.broker)
+    }
+
+    /// RabbitMQ keeps the absolute path of a quorum queue's log in the file `config` beside it, and goes on there.
+    private func renameQueues(from old: String, to new: String) throws {
+        let folder = new + "/node/data/quorum"
+        for name in (try? FileManager.default.subpathsOfDirectory(atPath: folder)) ?? [] {
+            let file = "\(folder)/\(name)"
+            var status = stat()
+            guard name.hasSuffix("/config"), stat(file, &status) == 0,
+                let data = FileManager.default.contents(atPath: file)
+            else { continue }
+            let text = String(decoding: data, as: UTF8.self).replacingOccurrences(of: "\"\(old)/", with: "\"\(new)/")
+            guard text.contains("\"\(new)/") else {
+                throw InstanceError("\(file) does not name \(old), where the queue was: move the folder back there")
+            }
+            try writeFile(file, Data(text.utf8), mode: status.st_mode & 0o777)
+            guard chown(file, status.st_uid, status.st_gid) == 0 else { throw SystemError("cannot give away \(file)") }
+        }
+    }
+}

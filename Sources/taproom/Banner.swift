@@ -1,0 +1,44 @@
+import Foundation
+import Instance
+import Manifest
+
+/// What to know about an instance that has just come up.
+struct Banner {
+    let instance: Instance
+    let project: Project
+
+    private var tables: [String] {
+        let manifest = instance.manifest
+        return [
+            manifest.routesTable(base: instance.record.gateway), manifest.schedulesTable(), manifest.queuesTable(),
+            manifest.outboxesTable(),
+        ].filter { !$0.isEmpty }
+    }
+
+    var text: String {
+        let record = instance.record
+        let hasPage = FileManager.default.fileExists(atPath: record.placement.documentPage)
+        let tool = CommandLine.arguments[0]
+        let databases = record.databases.sorted { $0.key < $1.key }
+            .map { "  \($0.key.padding(toLength: 16, withPad: " ", startingAt: 0))\(withoutPassword($0.value))" }
+        return """
+
+            \(tables.joined(separator: "\n"))
+            Gateway    \(record.gateway), described at \(record.gateway)\(hasPage ? "/docs/ and " : "")/openapi.yml
+            Databases  (with passwords: \(tool) status --json)
+            \(databases.joined(separator: "\n"))
+            RabbitMQ   \(record.rabbitmq.map(withoutPassword) ?? "")
+            Logs       \(record.placement.logs)
+            Next       \(tool) demo | status | logs -f | doctor, and make down
+            """
+    }
+
+    private func withoutPassword(_ url: String) -> String {
+        guard var parts = URLComponents(string: url) else { return "(\(url.prefix { $0 != ":" }) URI)" }
+        parts.password = nil
+        // libpq takes them there too.
+        parts.queryItems = parts.queryItems?.filter { !["password", "sslpassword"].contains($0.name) }
+        if parts.queryItems?.isEmpty == true { parts.queryItems = nil }
+        return parts.string ?? ""
+    }
+}

@@ -1,0 +1,15 @@
+import ArgumentParser
+import Instance
+
+struct CleanState: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Stops everything and forgets it: databases, logs, whatever the state folder holds.")
+
+    func run() throws {
+        let project = try Project.find()
+        let progress = Progress()
+        let state = project.state
+        let was = try Shutdown(project: project, progress: progress).forget()
+        progress.say(was ? "\(state) is forgotten." : "Nothing to forget in \(state).")
+    }
+}

@@ -1,0 +1,19 @@
+import ArgumentParser
+import Instance
+import Manifest
+
+struct Routes: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Lists every route, schedule, queue and outbox with its function.")
+
+    func run() throws {
+        let project = try Project.find()
+        let manifest = try project.manifest()
+        let record = try InstanceRecord.load(state: project.state)
+        print(manifest.routesTable(base: record?.gateway ?? ""), terminator: "")
+        for table in [manifest.schedulesTable(), manifest.queuesTable(), manifest.outboxesTable()] where !table.isEmpty
+        {
+            print("\n" + table, terminator: "")
+        }
+    }
+}

@@ -1,0 +1,84 @@
+import Charging
+import Postgres
+import Runtime
+import Subscriptions
+import TestSupport
+import Testing
+
+/// Charges that have waited, and how long the platform is given.
+@Suite struct TimeLimitTests: DoubtSuite {
+    let doubtful: DoubtfulCharge
+
+    init() throws { doubtful = try DoubtfulCharge() }
+
+    /// The charge function with 10 s for a request, of which 7 are the platform's.
+    func function() throws -> FunctionProcess {
+        try FunctionProcess(
+            "ChargeFunction", routes: ["POST /subscription/{id}/charge/{request_id}"], timeout: 10, concurrency: 8,
+            environment: [
+                "DATABASE_URL": shop.url, "ECOMMERCE_URL": platform.url, "ECOMMERCE_API_KEY": "key",
+                "ECOMMERCE_API_SECRET": "secret",
+            ])
+    }
+
+    /// Charges as a request that came to the gateway so long ago.
+    func charge(
+        _ function: FunctionProcess, _ request: String, of id: String, waited milliseconds: Int = 0
+    ) throws -> FastCGIAnswer {
+        let start = String(Clock.epochMilliseconds() - milliseconds)
+        return try function.request(
+            "POST", "/subscription/\(id)/charge/\(request)",
+            parameters: [("REQUEST_START", "\(start.dropLast(3)).\(start.suffix(3))")])
+    }
+
+    @Test("what has waited until the platform would hardly have time is not sent, and says so")
+    func waitedTooLong() throws {
+        let function = try function()
+        let refused = try charge(function, "r-1", of: subscription, waited: 5000)
+        #expect(refused.status == 503 && refused.headers["retry-after"] != nil, "\(refused.status)")
+        #expect(try JSONValue(parsing: refused.body)["executed"]?.string == "no")
+        #expect(platform.requests.isEmpty)
+        #expect(try charge(of: subscription).state == "released")
+        #expect(try charge(function, "r-2", of: subscription, waited: 1000).status == 200)
+        #expect(platform.orders == ["r-2": 1])
+    }
+
+    @Test("silence towards charges that had waited does not open the circuit")
+    func silenceAfterWaiting() throws {
+        let function = try function()
+        let gate = Gate()
+        platform.behave { _ in .holdBeforeActing(gate) }
+        let club = try shop.club()
+        let ids = try (0..<5).map { _ in try shop.subscription(club: club, history: []) }
+        let statuses = try concurrently(5) { index in
+            try charge(function, "r-\(index)", of: ids[index], waited: 2500).status
+        }
+        #expect(statuses == Array(repeating: 504, count: 5))
+        gate.open()
+        platform.behave { _ in .order }
+        #expect(try charge(function, "r-5", of: subscription).status == 200)
+    }
+
+    @Test("a doubt is given as much of the platform's time as a charge is")
+    func settlingWaitsAsLong() throws {
+        try doubt("r-1")
+        try letTimePass()
+        platform.behave { _ in PlatformBehaviour(before: .milliseconds(13_000)) }
+        #expect(try settle() == [1, 0, 0, 0])
+    }
+
+    @Test("while the platform answers nothing, one doubt a run loses a try")
+    func silenceUsesUpNoTries() throws {
+        let club = try shop.club()
+        for _ in 0..<10 {
+            let id = try shop.subscription(club: club, history: [])
+            try doubt("r-\(id)", of: id)
+        }
+        platform.behave { _ in .cutBeforeActing }
+        for _ in 1...2 {
+            try letTimePass()
+            #expect(try settle() == [0, 0, 1, 0])
+        }
+        #expect(try shop.count("SELECT sum(settle_count) FROM charge") == 2)
+    }
+}
