@@ -201,7 +201,7 @@ struct StateFolderTests {
             }
             let run = try instance.run(command)
             #expect(run.status == 0 && !run.output.contains("Nothing"), "\(run)")
-            #expect(process.end == .killed(signal: SIGTERM))
+            #expect(try process.waitForEnd() == .killed(signal: SIGTERM))
             #expect(exists("state") == (command == "down"))
             if damaged, command == "down" { try instance.folder.remove("state/instance.json") }
         }
