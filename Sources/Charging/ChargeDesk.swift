@@ -63,7 +63,7 @@ public struct ChargeDesk: Sendable {
     /// - Parameter timeLimitMilliseconds: what there is until the deadline when nothing waits.
     /// - Throws: 504 when the outcome could not be recorded by the deadline.
     func send(
-        _ attempt: ChargeLedger.Attempt, _ context: Context, deadline: Deadline, timeLimitMilliseconds: Int = 0
+        _ attempt: ChargeLedger.Attempt, _ context: Context, deadline: Deadline, timeLimitMilliseconds: Int
     ) throws -> (verdict: Verdict, standing: ChargeLedger.Standing) {
         // Some time must be left to write down the outcome.
         func remainingMilliseconds() -> Int { deadline.remainingMilliseconds - Self.recordMilliseconds }

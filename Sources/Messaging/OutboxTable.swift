@@ -35,8 +35,10 @@ struct OutboxTable {
         ).map { try $0.decode(Int.self) }
         if lanes.isEmpty {
             try session.execute(
-                "INSERT INTO outbox_lane (lane) SELECT generate_series(0, 7) ON CONFLICT DO NOTHING", deadline: deadline
-            )
+                """
+                INSERT INTO outbox_lane (lane) SELECT generate_series(0, 7) WHERE NOT EXISTS (SELECT FROM outbox_lane)
+                ON CONFLICT DO NOTHING
+                """, deadline: deadline)
         }
         return lanes
     }

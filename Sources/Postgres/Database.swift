@@ -35,7 +35,7 @@ public final class Database: Sendable {
         self.init(
             url: settings.text("DATABASE_URL"),
             application: settings.text("TAPROOM_FUNCTION", default: "function"),
-            statementTimeoutMilliseconds: 1000 * settings.integer("TAPROOM_TIMEOUT", default: 6, in: 1...900))
+            statementTimeoutMilliseconds: settings.timeoutMilliseconds)
     }
 
     /// Runs `body` with a session of its own. One that broke is not used again.

@@ -6,11 +6,14 @@ enum HTTPProcess {
         let (function, process) = ProcessStart.make(type)
         let invoker = Invoker(function: function, process: process)
         if ProcessStart.isForOneEvent {
-            serve(EventTransport(), invoker)
+            var transport = EventTransport()
+            invoker.serve(&transport)
+            exit(transport.isAnswerLost ? 1 : 0)
         } else if FastCGIListener.isInherited {
             FastCGIListener.serve(invoker)
         } else if getenv("GATEWAY_INTERFACE") != nil {
-            serve(CGITransport(), invoker)
+            var transport = CGITransport()
+            invoker.serve(&transport)
         } else {
             ProcessStart.refuse(
                 usage: """
@@ -20,10 +23,5 @@ enum HTTPProcess {
                     """)
         }
         exit(0)
-    }
-
-    private static func serve(_ transport: consuming some Transport & ~Copyable, _ invoker: Invoker<some HTTPFunction>)
-    {
-        invoker.serve(&transport)
     }
 }

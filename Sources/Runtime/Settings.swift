@@ -62,13 +62,15 @@ extension Settings {
         package let function: String
         /// TAPROOM_ROUTES: separated by newlines or semicolons, `METHOD /path/{parameter}/`.
         let routes: [RouteTemplate]
-        /// TAPROOM_TIMEOUT, in seconds; default 6, as in the Serverless Framework.
         package let timeoutMilliseconds: Int
         /// TAPROOM_CONCURRENCY: worker threads of this process; default 4.
         package let concurrency: Int
         /// TAPROOM_SCHEDULE, in seconds: the interval of a scheduled function; `nil` for any other.
         var scheduleSeconds: Int?
     }
+
+    /// TAPROOM_TIMEOUT, which is in seconds; default 6 s, as in the Serverless Framework.
+    package var timeoutMilliseconds: Int { 1000 * integer("TAPROOM_TIMEOUT", default: 6, in: 1...900) }
 
     package func process() -> Process {
         let routes = text("TAPROOM_ROUTES", default: "")
@@ -84,7 +86,7 @@ extension Settings {
         return Process(
             function: text("TAPROOM_FUNCTION", default: "function"),
             routes: routes,
-            timeoutMilliseconds: 1000 * integer("TAPROOM_TIMEOUT", default: 6, in: 1...900),
+            timeoutMilliseconds: timeoutMilliseconds,
             concurrency: integer("TAPROOM_CONCURRENCY", default: 4, in: 1...256),
             scheduleSeconds: schedule == 0 ? nil : schedule)
     }

@@ -15,7 +15,7 @@ struct Charge: HTTPFunction {
             resend: ResendPolicy(settings), signal: RelaySignal(settings))
         desk = ChargeDesk(
             ledger: ledger, platform: Platform(settings),
-            timeLimitMilliseconds: 1000 * settings.integer("TAPROOM_TIMEOUT", default: 6, in: 1...900))
+            timeLimitMilliseconds: settings.timeoutMilliseconds)
     }
 
     func handle(_ event: HTTPEvent, _ context: Context) throws -> HTTPResponse {
