@@ -39,16 +39,16 @@ let foundation: [Target] = [
     library("Postgres", ["CPostgres", "CPostgresLoader", "Runtime"]),
     library("Outbound", ["CCurl", "Runtime", log]),
     library("Events", ["Postgres", "Runtime"]),
-    library("Messaging", ["CRabbitMQ", "Events", "Postgres", "Runtime", crypto, log]),
-    library("Migrations", ["Postgres", crypto]),
-    library("Manifest", ["Messaging", yaml]),
+    library("Messaging", ["CRabbitMQ", "Events", "Postgres", "Runtime", crypto]),
+    library("Migrations", ["Postgres", "Runtime", crypto]),
+    library("Manifest", ["Messaging", "Runtime", yaml]),
 ]
 
 // MARK: Domains
 
 let domains: [Target] = [
     library("Subscriptions", ["Events", "Postgres", "Runtime"]),
-    library("Charging", ["Events", "Outbound", "Postgres", "Runtime", "Subscriptions"]),
+    library("Charging", ["Events", "Outbound", "Postgres", "Runtime", "Subscriptions", log]),
     library("Orders", ["Runtime", "Postgres"]),
     library("Customers", ["Events", "Postgres", "Runtime"]),
 ]
@@ -95,7 +95,7 @@ let tools: [Target] = [
         name: "taproom",
         dependencies: [
             "Customers", "Events", "Instance", "Manifest", "Messaging", "Migrations", "Operations", "Postgres",
-            "Runtime", "Subscriptions", arguments, yaml,
+            "Runtime", "Subscriptions", arguments,
         ],
         swiftSettings: strict),
 ]

@@ -39,6 +39,8 @@ FORWARD(PostgresPollingStatusType, PQconnectPoll, (PGconn *connection), (connect
 FORWARD(PGconn *, PQconnectStartParams,
         (const char *const *keywords, const char *const *values, int expand),
         (keywords, values, expand))
+FORWARD_VOID(PQconninfoFree, (PQconninfoOption *options), (options))
+FORWARD(PQconninfoOption *, PQconninfoParse, (const char *text, char **error), (text, error))
 FORWARD(int, PQconsumeInput, (PGconn *connection), (connection))
 FORWARD(char *, PQerrorMessage, (const PGconn *connection), (connection))
 FORWARD_VOID(PQfinish, (PGconn *connection), (connection))

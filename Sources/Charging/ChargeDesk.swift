@@ -25,9 +25,9 @@ public struct ChargeDesk: Sendable {
     }
 
     /// Charges a subscription for the current month, or answers with the charge that was made.
-    /// - Parameter request: 1 to 128 of `A–Z a–z 0–9 . _ : -`; the caller has checked.
+    /// - Parameter requestID: 1 to 128 of `A–Z a–z 0–9 . _ : -`; the caller has checked.
     /// - Throws: the refusals and doubts of `ChargeProblem`.
-    public func charge(subscription: String, request: String, _ context: Context) throws -> Charged {
+    public func charge(subscription: String, requestID: String, _ context: Context) throws -> Charged {
         let timeLimit = timeLimitMilliseconds ?? context.deadline.remainingMilliseconds
         let patience = context.deadline.atMost(milliseconds: Self.patienceMilliseconds)
         var pause: UInt32 = 5000
@@ -35,7 +35,7 @@ public struct ChargeDesk: Sendable {
         while true {
             FaultPoint.beforeBegin.reach()
             let beginning = try ledger.begin(
-                subscription: subscription, request: request,
+                subscription: subscription, requestID: requestID,
                 leaseMilliseconds: context.deadline.remainingMilliseconds + Self.leaseMarginMilliseconds,
                 onlyWatch: hasWaited, deadline: context.deadline)
             switch beginning {
@@ -80,6 +80,7 @@ public struct ChargeDesk: Sendable {
         FaultPoint.beforeFinish.reach()
         // Also when beginning took all the time: the lease and the gateway wait longer than that.
         let recording = max(deadline, .after(milliseconds: Self.leastRecordMilliseconds))
+        var refusal: PostgresError?
         while true {
             do {
                 let standing = try ledger.finish(
@@ -90,9 +91,10 @@ public struct ChargeDesk: Sendable {
             } catch let error as PostgresError {
                 // Whatever the database says: what is known now is lost with this process, so try until time is up;
                 // after that the lease ends and the same request id is sent again.
+                if error.sqlState != nil { refusal = error }
                 guard !recording.hasPassed else {
                     var problem = ChargeProblem.unrecorded(ledger.resend)
-                    problem.debug = "outcome \(verdict.outcome) could not be recorded: \(error)"
+                    problem.debug = "outcome \(verdict.outcome) could not be recorded: \(refusal ?? error)"
                     throw problem.about(attempt)
                 }
                 usleep(50_000)

@@ -16,9 +16,7 @@ public struct ChargeLedger: Sendable {
     private let finishing: StatementBatcher<FinishRequest, Standing>
 
     /// - Parameter signal: raised after every outcome.
-    public init(
-        _ database: Database, zone: String, resend: ResendPolicy = .idempotent, signal: RelaySignal
-    ) {
+    public init(_ database: Database, zone: String, resend: ResendPolicy, signal: RelaySignal) {
         self.database = database
         self.zone = zone
         self.resend = resend
@@ -42,12 +40,15 @@ public struct ChargeLedger: Sendable {
 
     /// Leave to send one request.
     public struct Attempt: Sendable {
+        /// The charge's number, which `taproom charges` shows.
         public let charge: Int
+        /// Counts the attempts of the charge, from 1.
         public let number: Int
         public let subscription: String
         public let period: String
         /// The id to send, which is not always the one that was asked for.
         public let requestID: String
+        /// Whom the order is for, by the platform's id.
         public let customer: String
         public let sku: Int
     }
@@ -66,10 +67,11 @@ public struct ChargeLedger: Sendable {
     /// - Throws: 404 `subscription-not-found`, 409 `not-chargeable`, 422 `request-id-reused`; 504
     ///   `charge-outcome-unknown` for a doubt that is left to an operator.
     public func begin(
-        subscription: String, request: String, leaseMilliseconds: Int, onlyWatch: Bool, deadline: Deadline
+        subscription: String, requestID: String, leaseMilliseconds: Int, onlyWatch: Bool, deadline: Deadline
     ) throws -> Beginning {
         let request = BeginRequest(
-            subscription: subscription, request: request, leaseMilliseconds: leaseMilliseconds, onlyWatch: onlyWatch)
+            subscription: subscription, requestID: requestID, leaseMilliseconds: leaseMilliseconds,
+            onlyWatch: onlyWatch)
         do {
             return try beginning.answer(request, deadline: deadline).get()
         } catch let error as PostgresError where error.isRetryable {

@@ -89,7 +89,7 @@ enum ChargeProblem {
             ).inDoubt(doubt).with("executed", executed).retryAfter(seconds: retryAfter ?? 5)
             problem.debug = "platform: \(reason)"
             return problem
-        case .senseless(let status, let body):
+        case .unusable(let status, let body):
             var problem = Problem(
                 "platform-error", status: 502, title: "Platform error",
                 detail: "The platform answered with status \(status) and no order. Whether it charged is unknown. "

@@ -21,26 +21,26 @@ public struct SettlingReport: Encodable, Sendable {
 
 extension ChargeDesk {
     /// Sends every doubt that is due again with its pinned request id, several at a time, until none is left, there is
-    /// no time for another, or the platform cannot be reached or does not answer. With `ResendPolicy.manual` it sends
+    /// no time for another, the process is to end, or the platform takes no orders. With `ResendPolicy.manual` it sends
     /// nothing and counts.
     /// - Throws: `PostgresError`; 504 `charge-outcome-unknown` when an outcome could not be recorded. What was settled
     ///   beside it stays settled, and the rest comes with the next run.
     public func settle(_ context: Context) throws -> SettlingReport {
-        let report = Lock(SettlingReport())
-        // One goes first: a try that gets no answer is used up all the same, and the others keep theirs.
-        if let first = try claim(1, context).first, try settle(first, report, context) {
+        let run = Lock(SettlingRun())
+        // One goes first: a try that is of no use is used up all the same, and the others keep theirs.
+        if let first = try claim(1, context).first, try settle(first, run, context) {
             try claim(Self.settlingConcurrency, context).inParallel { claim in
                 var next: Claim? = claim
-                while let claim = next, try settle(claim, report, context) {
+                while let claim = next, try settle(claim, run, context) {
                     next = try self.claim(1, context).first
                 }
             }
         }
         let (inDoubt, waiting) = try ledger.countDoubts(deadline: context.deadline)
-        return report.withLock { report in
-            report.inDoubt = inDoubt
-            report.waiting = waiting
-            return report
+        return run.withLock { run in
+            run.report.inDoubt = inDoubt
+            run.report.waiting = waiting
+            return run.report
         }
     }
 
@@ -50,19 +50,15 @@ extension ChargeDesk {
         let deadline: Deadline
     }
 
-    /// - Returns: whether the platform answered.
-    private func settle(_ claim: Claim, _ report: Lock<SettlingReport>, _ context: Context) throws -> Bool {
+    /// - Returns: whether the platform takes orders, as far as its answer to this one tells.
+    private func settle(_ claim: Claim, _ run: Lock<SettlingRun>, _ context: Context) throws -> Bool {
         let (verdict, standing) = try send(
             claim.attempt, context, deadline: claim.deadline, timeLimitMilliseconds: Self.settlingMilliseconds)
-        report.withLock { $0.add(standing) }
-        switch verdict {
-        case .unreachable, .unanswered: return false
-        case .charged, .declined, .refusedUs, .busy, .senseless: return true
-        }
+        return run.withLock { $0.note(verdict, standing) }
     }
 
     private func claim(_ limit: Int, _ context: Context) throws -> [Claim] {
-        guard ledger.resend == .idempotent, !platform.isLeftAlone,
+        guard ledger.resend == .idempotent, !platform.isLeftAlone, !context.isStopping,
             context.deadline.remainingMilliseconds > Self.settlingMilliseconds + Self.recordMilliseconds
         else { return [] }
         let deadline = context.deadline.atMost(milliseconds: Self.settlingMilliseconds)
@@ -76,6 +72,34 @@ extension ChargeDesk {
     static let settlingMilliseconds = 20_000
     /// How many are sent at the same time: a quarter of what the charge function may send.
     static let settlingConcurrency = 8
+}
+
+/// What the threads of one run share.
+private struct SettlingRun {
+    var report = SettlingReport()
+    /// Answers since the last one that settled a doubt.
+    private var uselessInARow = 0
+
+    /// - Returns: whether the platform takes orders, as far as this verdict tells.
+    mutating func note(_ verdict: Verdict, _ standing: ChargeLedger.Standing) -> Bool {
+        report.add(standing)
+        switch verdict {
+        // Said in place of the platform, or by one that does not work.
+        case .unusable(status: 502...504, _): return false
+        // It may be about this order alone.
+        case .unusable,
+            .declined where standing.isInDoubt:
+            uselessInARow += 1
+            return uselessInARow < Self.mostUselessInARow
+        case .charged, .declined:
+            uselessInARow = 0
+            return true
+        case .refusedUs, .busy, .unreachable, .unanswered: return false
+        }
+    }
+
+    /// As many as failed calls that make a circuit open.
+    private static let mostUselessInARow = 5
 }
 
 extension SettlingReport {
@@ -99,10 +123,10 @@ extension ChargeLedger {
             FROM claim_unsettled(\(limit), \(leaseMilliseconds))
             """, deadline: deadline)
         return try rows.map { row in
-            let (charge, number, subscription, period, request, customer, sku) = try row.decode(
+            let (charge, number, subscription, period, requestID, customer, sku) = try row.decode(
                 Int.self, Int.self, String.self, String.self, String.self, String.self, Int.self)
             return Attempt(
-                charge: charge, number: number, subscription: subscription, period: period, requestID: request,
+                charge: charge, number: number, subscription: subscription, period: period, requestID: requestID,
                 customer: customer, sku: sku)
         }
     }

@@ -8,7 +8,7 @@ struct BeginRequest: Sendable {
     typealias Answer = Result<ChargeLedger.Beginning, Problem>
 
     let subscription: String
-    let request: String
+    let requestID: String
     let leaseMilliseconds: Int
     let onlyWatch: Bool
 
@@ -20,7 +20,7 @@ struct BeginRequest: Sendable {
             """
             SELECT outcome, reason, charge_id, charge_period, charge_attempt, sent_request, customer, sku,
                    charge_state, charged, recorded_order
-            FROM begin_charges(\(asked.map { $0.subscription }), \(asked.map { $0.request }), \(zone),
+            FROM begin_charges(\(asked.map { $0.subscription }), \(asked.map { $0.requestID }), \(zone),
                                \(asked.map { $0.leaseMilliseconds }), \(asked.map { $0.onlyWatch }),
                                \(resend == .manual), \(batch.othersWait))
             """, in: database)
@@ -52,7 +52,7 @@ struct BeginRequest: Sendable {
             // A charge that is open here is one whose attempt has ended without anybody knowing how.
             let isInDoubt = state == "unknown" || state == "sending"
             return .failure(ChargeProblem.notChargeable(reason ?? "", doubt: isInDoubt ? period : nil))
-        case "request-id-reused": return .failure(ChargeProblem.requestIDReused(request, by: reason ?? ""))
+        case "request-id-reused": return .failure(ChargeProblem.requestIDReused(requestID, by: reason ?? ""))
         default: break
         }
         throw PostgresError.unexpectedResult(statement: "begin_charges", reason: "outcome \(outcome)")
@@ -83,7 +83,7 @@ struct FinishRequest: Sendable {
     }
 
     private func standing(_ row: Row) throws -> ChargeLedger.Standing {
-        let (state, request, charged, order) = try row.decode(
+        let (state, requestID, charged, order) = try row.decode(
             String.self, String.self, Timestamp?.self, String?.self)
         guard state == "charged", let charged, let order else {
             // Still being sent: by another attempt, which took this one for dead.
@@ -92,7 +92,7 @@ struct FinishRequest: Sendable {
         return .init(
             isInDoubt: false,
             receipt: .init(
-                subscription: attempt.subscription, period: attempt.period, requestID: request, chargedAt: charged,
+                subscription: attempt.subscription, period: attempt.period, requestID: requestID, chargedAt: charged,
                 order: order))
     }
 }

@@ -14,7 +14,7 @@ public enum Verdict: Sendable {
     /// Nothing was sent; after how many seconds to try again, when that is known.
     case unreachable(reason: String, retryAfter: Int? = nil)
     /// An answer that says nothing: 5xx, a redirect, or no JSON that we can pass on where an order is expected.
-    case senseless(status: Int, body: String)
+    case unusable(status: Int, body: String)
     /// Sent, and no whole answer came.
     case unanswered(reason: String)
 
@@ -31,12 +31,12 @@ public enum Verdict: Sendable {
                 if let order = Self.order(answer.body) {
                     self = .charged(status: answer.status, order: order)
                 } else {
-                    self = .senseless(status: answer.status, body: body)
+                    self = .unusable(status: answer.status, body: body)
                 }
             case 400, 402, 404, 409, 410, 422: self = .declined(status: answer.status, body: body)
             case 401, 403: self = .refusedUs(status: answer.status, body: body)
             case 408, 425, 429: self = .busy(status: answer.status, retryAfter: answer.retryAfter)
-            default: self = .senseless(status: answer.status, body: body)
+            default: self = .unusable(status: answer.status, body: body)
             }
         }
     }
@@ -59,14 +59,14 @@ public enum Verdict: Sendable {
         case .charged: "charged"
         case .declined: "declined"
         case .refusedUs, .busy, .unreachable: "released"
-        case .senseless, .unanswered: "unknown"
+        case .unusable, .unanswered: "unknown"
         }
     }
 
     var platformStatus: Int? {
         switch self {
         case .charged(let status, _), .declined(let status, _), .refusedUs(let status, _), .busy(let status, _),
-            .senseless(let status, _):
+            .unusable(let status, _):
             status
         case .unreachable, .unanswered: nil
         }
@@ -82,7 +82,7 @@ public enum Verdict: Sendable {
         let text =
             switch self {
             case .charged(_, let order): order
-            case .declined(_, let body), .refusedUs(_, let body), .senseless(_, let body): body
+            case .declined(_, let body), .refusedUs(_, let body), .unusable(_, let body): body
             case .busy: ""
             case .unreachable(let reason, _), .unanswered(let reason): reason
             }

@@ -44,13 +44,14 @@ extension CompletedOrder {
         public let description: String
     }
 
-    /// Remembers the order's time as the customer's last purchase, unless a younger order is known. Nothing is
+    /// Remembers the order's time as the customer's last purchase, unless a later order is known. Nothing is
     /// published.
     /// - Parameters:
-    ///   - event: the cause of what is recorded.
+    ///   - cause: the event that brought it.
     ///   - connection: has a transaction open.
-    /// - Throws: `Unusable` for a time that is none; `UnknownCustomer` when no customer has the email, which may change.
-    public func record(of event: EventCause, in connection: Connection, deadline: Deadline) throws {
+    /// - Throws: `Unusable` for a time that is none or a NUL character; `UnknownCustomer` when no customer has the
+    ///   email, which may change.
+    public func record(cause: EventCause, in connection: Connection, deadline: Deadline) throws {
         guard let instant = Instant(createdAt) else {
             throw Unusable(description: "order_created_at must be \(Instant.expectation), not “\(createdAt)”")
         }
@@ -61,6 +62,6 @@ extension CompletedOrder {
             "SELECT customer_id FROM email_claim WHERE email = \(EmailAddress.key(email))", deadline: deadline)
         guard let row = found.first else { throw UnknownCustomer() }
         _ = try CustomerStream(connection: connection, deadline: deadline)
-            .change(row.decode(String.self), cause: event) { customer in customer.buying(at: instant, order: order.id) }
+            .change(row.decode(String.self), cause: cause) { customer in customer.buying(at: instant, order: order.id) }
     }
 }

@@ -9,7 +9,7 @@ public struct Customer: Sendable, Equatable {
     public internal(set) var address: PostalAddress
     public let createdAt: Instant
     public internal(set) var isArchived = false
-    /// The time of the youngest order that was completed; `nil` until the first.
+    /// The time of the latest order that was completed; `nil` until the first.
     public internal(set) var purchasedAt: Instant?
     /// How many events there are.
     public internal(set) var version: Int
@@ -38,17 +38,19 @@ extension Customer {
         return next
     }
 
+    /// The customer after the next recorded event of its stream; `nil` when that is not the next.
+    /// - Parameter known: the customer before it; `nil` when there was none.
+    static func following(_ known: Customer?, _ recorded: RecordedEvent) -> Customer? {
+        guard let known else { return Customer(recorded) }
+        return recorded.version == known.version + 1 ? known.applying(recorded.event) : nil
+    }
+
     /// The customer whose stream this is, from its first event on and without a gap; `nil` when it is not such.
     static func replay(_ stream: some Sequence<RecordedEvent>) -> Customer? {
         var customer: Customer?
         for recorded in stream {
-            if let known = customer {
-                guard recorded.version == known.version + 1 else { return nil }
-                customer = known.applying(recorded.event)
-            } else {
-                customer = Customer(recorded)
-                if customer == nil { return nil }
-            }
+            customer = following(customer, recorded)
+            if customer == nil { return nil }
         }
         return customer
     }
@@ -66,7 +68,7 @@ extension Customer {
     func archiving() -> CustomerEvent? { isArchived ? nil : .archived }
 
     /// An order that was completed is a fact, also about a customer who has been archived since. Orders come in any
-    /// order and more than once: the youngest counts.
+    /// order and more than once: the latest counts.
     func buying(at instant: Instant, order: String?) -> CustomerEvent? {
         if let purchasedAt, purchasedAt >= instant { return nil }
         return .purchased(at: instant, order: order)

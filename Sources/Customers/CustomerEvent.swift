@@ -3,7 +3,7 @@ enum CustomerEvent: Sendable, Equatable {
     case created(number: Int, email: EmailAddress, address: PostalAddress)
     case addressUpdated(PostalAddress)
     case archived
-    /// An order of theirs was completed that is younger than every one before.
+    /// An order of theirs was completed that was placed after every one before.
     case purchased(at: Instant, order: String?)
 }
 

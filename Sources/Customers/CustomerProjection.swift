@@ -13,41 +13,21 @@ enum CustomerProjection {
     static func write(
         _ customers: [Customer], in table: Table = .current, _ connection: Connection, deadline: Deadline
     ) throws {
-        var sql = SQL.StringInterpolation(literalCapacity: 0, interpolationCount: 10)
-        sql.appendLiteral(
+        try connection.execute(
             """
-            INSERT INTO \(table.rawValue) AS known
+            INSERT INTO \(unsafeText: table.rawValue) AS known
                 (id, number, email, street, city, country, created_at, is_archived, purchased_at, version)
             SELECT * FROM unnest(
-            """)
-        sql.appendInterpolation(customers.map { $0.id })
-        sql.appendLiteral("::text[], ")
-        sql.appendInterpolation(customers.map { $0.number })
-        sql.appendLiteral("::bigint[], ")
-        sql.appendInterpolation(customers.map { $0.email.text })
-        sql.appendLiteral("::text[], ")
-        sql.appendInterpolation(customers.map { $0.address.street })
-        sql.appendLiteral("::text[], ")
-        sql.appendInterpolation(customers.map { $0.address.city })
-        sql.appendLiteral("::text[], ")
-        sql.appendInterpolation(customers.map { $0.address.country })
-        sql.appendLiteral("::text[], ")
-        sql.appendInterpolation(customers.map { $0.createdAt })
-        sql.appendLiteral("::timestamptz[], ")
-        sql.appendInterpolation(customers.map { $0.isArchived })
-        sql.appendLiteral("::boolean[], ")
-        sql.appendInterpolation(customers.map { $0.purchasedAt })
-        sql.appendLiteral("::timestamptz[], ")
-        sql.appendInterpolation(customers.map { $0.version })
-        sql.appendLiteral(
-            """
-            ::bigint[])
+                \(customers.map { $0.id })::text[], \(customers.map { $0.number })::bigint[],
+                \(customers.map { $0.email.text })::text[], \(customers.map { $0.address.street })::text[],
+                \(customers.map { $0.address.city })::text[], \(customers.map { $0.address.country })::text[],
+                \(customers.map { $0.createdAt })::timestamptz[], \(customers.map { $0.isArchived })::boolean[],
+                \(customers.map { $0.purchasedAt })::timestamptz[], \(customers.map { $0.version })::bigint[])
             ON CONFLICT (id) DO UPDATE SET
                 street = excluded.street, city = excluded.city, country = excluded.country,
                 is_archived = excluded.is_archived, purchased_at = excluded.purchased_at, version = excluded.version
             WHERE known.version < excluded.version
-            """)
-        try connection.execute(SQL(stringInterpolation: sql), deadline: deadline)
+            """, deadline: deadline)
     }
 
     /// Reads a row whose columns are those that `write` writes, in that order.

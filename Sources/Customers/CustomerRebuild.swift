@@ -88,14 +88,12 @@ public struct CustomerRebuild {
                 """, deadline: deadline
             ).map(CustomerStream.recorded)
             for recorded in page {
-                if let customer = current, customer.id == recorded.stream {
-                    guard recorded.version == customer.version + 1 else { throw BrokenStream(recorded.stream) }
-                    current = customer.applying(recorded.event)
-                } else {
-                    if let finished = current { done.append(finished) }
-                    guard let first = Customer(recorded) else { throw BrokenStream(recorded.stream) }
-                    current = first
+                if let finished = current, finished.id != recorded.stream {
+                    done.append(finished)
+                    current = nil
                 }
+                current = Customer.following(current, recorded)
+                if current == nil { throw BrokenStream(recorded.stream) }
             }
             guard let last = page.last else { break }
             place = (last.stream, last.version)

@@ -75,19 +75,3 @@ public struct CustomerStore: Sendable {
         return changed.customer
     }
 }
-
-extension CustomerStream {
-    /// Decides on what the customer is now, and appends the event that `decide` returns, if any. When another has
-    /// appended first, it decides anew.
-    /// - Returns: the customer afterwards and the event that led there; `nil` when there is no such customer.
-    func change(
-        _ id: String, cause: EventCause, _ decide: (Customer) throws -> CustomerEvent?
-    ) throws -> (customer: Customer, event: CustomerEvent?)? {
-        while !deadline.hasPassed {
-            guard let customer = try customer(id) else { return nil }
-            guard let event = try decide(customer) else { return (customer, nil) }
-            if let next = try append(event, to: customer, cause: cause) { return (next, event) }
-        }
-        throw CustomerProblem.contended(id)
-    }
-}

@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 internal import Manifest
+internal import Runtime
 
 /// The embedded RabbitMQ: one node in the instance's folders, which takes AMQP on 127.0.0.1 and nothing else.
 ///
@@ -30,10 +31,7 @@ struct Broker {
 
     /// The AMQP URI of the node's only virtual host.
     static func url(password: String, port: Int) -> String {
-        let escaped =
-            password.addingPercentEncoding(withAllowedCharacters: .alphanumerics.union(.init(charactersIn: "-._~")))
-            ?? password
-        return "amqp://\(user):\(escaped)@127.0.0.1:\(port)/%2F"
+        "amqp://\(user):\(PercentEncoding.encode(password))@127.0.0.1:\(port)/%2F"
     }
 
     /// Writes what the node reads at its start, and gives it a home with a cookie of its own unless it has one.

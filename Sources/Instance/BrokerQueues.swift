@@ -10,7 +10,7 @@ struct BrokerQueues {
     /// - Throws: `InstanceError` when the instance knows no broker, or its address is none.
     private func address() throws -> BrokerAddress {
         guard let url = instance.record.rabbitmq else {
-            throw InstanceError("the instance was started when there was no broker: run make up")
+            throw InstanceError("the instance was started when there was no broker: run \(instance.record.upCommand)")
         }
         do {
             return try BrokerAddress(url)
@@ -22,7 +22,7 @@ struct BrokerQueues {
     /// Whether the broker takes connections with the configured password.
     func isReachable() throws -> Bool {
         let address = try address()
-        return (try? QueueDepth.messages(in: [], at: address, deadline: Self.limit)) != nil
+        return (try? address.checkLogin(deadline: Self.limit)) != nil
     }
 
     /// Makes what is missing, after it was written down what will be there. Of a queue that functions.yml names, the
@@ -36,7 +36,7 @@ struct BrokerQueues {
         try known.union(wanted).save(instance.placement)
         do {
             // Says what is wrong with the broker even when there is nothing to declare.
-            _ = try QueueDepth.messages(in: [], at: address, deadline: Self.limit)
+            try address.checkLogin(deadline: Self.limit)
             for topology in consumed { try topology.declare(at: address, deadline: Self.limit) }
             for binding in known.bindings where !wanted.bindings.contains(binding) {
                 guard let topology = consumed.first(where: { $0.queue == binding.queue }) else { continue }
@@ -54,11 +54,20 @@ struct BrokerQueues {
         try kept.union(wanted).save(instance.placement)
     }
 
-    /// Messages in each of these queues; `nil` for one that is not there.
-    func depths(_ queues: [String], deadline: Deadline = limit) throws -> [String: Int?] {
+    /// What each of these queues has; `nil` for one that is not there.
+    func counts(_ queues: [String], deadline: Deadline = limit) throws -> [String: QueueCounts?] {
+        try ask { try QueueDepth.counts(of: queues, at: $0, deadline: deadline) }
+    }
+
+    /// Why the broker takes no events at the moment; `nil` when it does.
+    func blockedReason() throws -> String? {
+        try ask { try $0.blockedReason(deadline: .after(milliseconds: 3000)) }
+    }
+
+    private func ask<Answer>(_ question: (BrokerAddress) throws -> Answer) throws -> Answer {
         let address = try address()
         do {
-            return try QueueDepth.messages(in: queues, at: address, deadline: deadline)
+            return try question(address)
         } catch {
             throw InstanceError("RabbitMQ at \(address.place): \(error)")
         }

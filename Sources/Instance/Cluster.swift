@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 internal import Manifest
+internal import Runtime
 
 /// The embedded PostgreSQL: one cluster in the instance's folders, on a Unix socket for functions and on 127.0.0.1 for
 /// people and outside suites; one role and one database per service.
@@ -35,17 +36,16 @@ struct Cluster {
     }
 
     private static func url(user: String, password: String, host: String, port: Int, database: String) -> String {
-        func escape(_ text: String) -> String {
-            text.addingPercentEncoding(withAllowedCharacters: .alphanumerics.union(.init(charactersIn: "-._~"))) ?? text
-        }
+        func escape(_ text: String) -> String { PercentEncoding.encode(text) }
         return "postgresql://\(escape(user)):\(escape(password))@\(escape(host)):\(port)/\(escape(database))"
     }
 
-    /// Makes the cluster unless it is there. An interrupted attempt leaves nothing that counts as one.
+    /// Makes the cluster unless it is there. An interrupted attempt leaves nothing that counts as one, and an initdb of it
+    /// that still runs works in a folder of its own.
     func initialise() throws {
+        removeLeftovers()
         guard !FileManager.default.fileExists(atPath: folder + "/PG_VERSION") else { return }
-        let new = folder + ".new"
-        if FileManager.default.fileExists(atPath: new) { try FileManager.default.removeItem(atPath: new) }
+        let new = "\(folder).new.\(getpid())"
         try ensureFolder(new, mode: 0o700, owner: accounts.database)
         try writeFile(passwordFile, Data(randomSecret().utf8), mode: 0o600)
         if let owner = accounts.database { chown(passwordFile, owner.uid, owner.gid) }
@@ -58,6 +58,15 @@ struct Cluster {
                 "--no-instructions",
             ], as: accounts.database)
         guard rename(new, folder) == 0 else { throw SystemError("cannot make \(folder)") }
+    }
+
+    /// Of attempts that were cut short. What an initdb keeps from being removed goes with the next start.
+    private func removeLeftovers() {
+        let parent = (folder as NSString).deletingLastPathComponent
+        let prefix = (folder as NSString).lastPathComponent + ".new"
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: parent)) ?? [] where name.hasPrefix(prefix) {
+            try? FileManager.default.removeItem(atPath: "\(parent)/\(name)")
+        }
     }
 
     /// How supervisord runs it. The settings are arguments, so that a change of one restarts it.

@@ -35,7 +35,7 @@ public struct Configuration: Sendable, Equatable {
     public let gatewayPort: Int
 
     /// Whether any service lives in the embedded PostgreSQL.
-    public var isEmbedded: Bool {
+    public var hasEmbeddedDatabase: Bool {
         databases.values.contains { source in
             if case .embedded = source { true } else { false }
         }
@@ -60,7 +60,7 @@ public struct Configuration: Sendable, Equatable {
                 problems: [FileManager.default.fileExists(atPath: file) ? "cannot be read" : "does not exist: \(fix)"])
         }
         var reader = ConfigurationReader(keys: ConfigurationKey.all(services: services), environment: environment)
-        reader.read(data)
+        guard reader.read(data) else { throw ConfigurationError(file: file, problems: reader.problems) }
         let embedded = services.filter { reader.value("databases.\($0)").isEmpty }
         for service in embedded where reader.value("embedded_passwords.\(service)").isEmpty {
             reader.missing("embedded_passwords.\(service)")

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+internal import Runtime
 
 /// The first configuration of an embedded instance: the model with random secrets in it.
 public enum ConfigurationFile {
@@ -45,8 +46,5 @@ public enum ConfigurationFile {
 /// 128 bits from the operating system, in hexadecimal digits.
 func randomSecret() -> String {
     var generator = SystemRandomNumberGenerator()
-    return (0..<16).map { _ in
-        let byte = String(UInt8.random(in: 0...255, using: &generator), radix: 16)
-        return byte.count == 1 ? "0" + byte : byte
-    }.joined()
+    return Hexadecimal.encode((0..<16).map { _ in .random(in: 0...255, using: &generator) })
 }

@@ -1,4 +1,6 @@
 import Foundation
+internal import Messaging
+internal import Postgres
 
 /// One key of `<scope>_config.json`: its path, the variable that overrides it and what it may hold.
 struct ConfigurationKey: Sendable {
@@ -25,7 +27,7 @@ struct ConfigurationKey: Sendable {
                     path: "databases.\(service)", standard: nil,
                     fix: "give a libpq URI such as postgresql://user:password@host:5432/\(service), "
                         + "or \"\" for the embedded PostgreSQL",
-                    accepts: { $0.isEmpty || $0.hasPrefix("postgresql://") || $0.hasPrefix("postgres://") }),
+                    accepts: { $0.isEmpty || isDatabaseURL($0) }),
                 ConfigurationKey(
                     path: "embedded_passwords.\(service)", standard: "",
                     fix: "give the password that the embedded PostgreSQL shall have for \(service)",
@@ -36,7 +38,7 @@ struct ConfigurationKey: Sendable {
             ConfigurationKey(
                 path: "rabbitmq.url", standard: "",
                 fix: "give an AMQP URI such as amqp://user:password@host:5672/vhost, or \"\" for the embedded RabbitMQ",
-                accepts: { $0.isEmpty || isBrokerURL($0) }),
+                accepts: { $0.isEmpty || isVisibleASCII($0) && (try? BrokerAddress($0)) != nil }),
             ConfigurationKey(
                 path: "embedded_passwords.rabbitmq", standard: "",
                 fix: "give the password that the embedded RabbitMQ shall have",
@@ -61,23 +63,30 @@ struct ConfigurationKey: Sendable {
                 accepts: { ["UTC", "GMT"].contains($0) || $0.contains("/") && TimeZone(identifier: $0) != nil }),
             ConfigurationKey(
                 path: "gateway.port", standard: "8080", fix: "give a whole number from 1 to 65535",
-                accepts: { Int($0).map { (1...65535).contains($0) } ?? false }),
+                accepts: { Int($0).map(ports.contains) ?? false }),
         ]
     }
 
     private static func isBaseURL(_ text: String) -> Bool {
-        guard let url = URL(string: text), let scheme = url.scheme?.lowercased() else { return false }
+        // As it stands: what would have to be escaped first, libcurl refuses or sends so.
+        guard let url = URL(string: text, encodingInvalidCharacters: false), let scheme = url.scheme?.lowercased()
+        else { return false }
         return ["http", "https"].contains(scheme) && !(url.host ?? "").isEmpty && url.query == nil
-            && url.fragment == nil
+            && url.fragment == nil && (url.port.map(ports.contains) ?? true)
     }
 
-    private static func isBrokerURL(_ text: String) -> Bool {
-        guard let url = URL(string: text), url.scheme?.lowercased() == "amqp" else { return false }
-        return !(url.host ?? "").isEmpty
+    /// libpq looks at the ports when it connects.
+    private static func isDatabaseURL(_ text: String) -> Bool {
+        guard ["postgresql://", "postgres://"].contains(where: text.hasPrefix),
+            let parameters = connectionParameters(text)
+        else { return false }
+        return (parameters["port"] ?? "").split(separator: ",").allSatisfy { Int($0).map(ports.contains) ?? false }
     }
 
-    /// It travels in an HTTP header: visible ASCII, and something must be there.
-    private static func isHeaderValue(_ text: String) -> Bool {
-        !text.isEmpty && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
-    }
+    /// It travels in an HTTP header: something must be there.
+    private static func isHeaderValue(_ text: String) -> Bool { !text.isEmpty && isVisibleASCII(text) }
+
+    private static func isVisibleASCII(_ text: String) -> Bool { text.utf8.allSatisfy { (0x21...0x7E).contains($0) } }
+
+    private static let ports = 1...65535
 }

@@ -1,12 +1,16 @@
 import Foundation
 internal import Manifest
+internal import Runtime
 
 /// Collects the values of all keys from the file and the environment, and every problem on the way.
 struct ConfigurationReader {
     private let keys: [ConfigurationKey]
     private let environment: [String: String]
     private var values: [String: String] = [:]
-    private(set) var problems: [String] = []
+    private var found: [(key: String, text: String)] = []
+
+    /// One sentence each.
+    var problems: [String] { found.map { $0.key.isEmpty ? $0.text : "\($0.key) \($0.text)" } }
 
     init(keys: [ConfigurationKey], environment: [String: String]) {
         self.keys = keys
@@ -20,27 +24,24 @@ struct ConfigurationReader {
 
     mutating func missing(_ path: String) {
         guard let key = keys.first(where: { $0.path == path }), !hasProblem(key) else { return }
-        problems.append("\(path) is missing: \(key.fix) (or set \(key.variable))")
+        report(path, "is missing: \(key.fix) (or set \(key.variable))")
     }
 
-    mutating func read(_ data: Data) {
+    /// - Returns: false when the file holds no keys at all: what it lacks is not among the problems then.
+    mutating func read(_ data: Data) -> Bool {
         refuseUnknownVariables()
-        let root: JSONValue
-        do {
-            root = try JSONDecoder().decode(JSONValue.self, from: data)
-        } catch {
-            problems.append("is no JSON: \(Self.explanation(error))")
-            return
+        guard let root = try? JSONDecoder().decode(JSONValue.self, from: data) else {
+            report("", "is no JSON\(Self.faultPlace(in: data))")
+            return false
         }
         guard case .object(let members) = root else {
-            problems.append("must hold one JSON object, as model_config.json does")
-            return
+            report("", "must hold one JSON object, as model_config.json does")
+            return false
         }
-        let found = Self.flatten(members)
-        for (path, value) in found.sorted(by: { $0.key < $1.key }) { take(path, value) }
+        for (path, value) in Self.flatten(members).sorted(by: { $0.key < $1.key }) { take(path, value) }
         for key in keys {
             if let override = environment[key.variable], !override.isEmpty {
-                problems.removeAll { $0.hasPrefix(key.path + " ") }
+                found.removeAll { $0.key == key.path }
                 values[key.path] = nil
                 check(key, override, source: key.variable)
             } else if values[key.path] == nil, let standard = key.standard {
@@ -49,36 +50,45 @@ struct ConfigurationReader {
                 missing(key.path)
             }
         }
+        return true
     }
 
+    /// - Parameter key: the key or the variable that is meant; empty for the file itself.
+    private mutating func report(_ key: String, _ text: String) { found.append((key, text)) }
+
     private func hasProblem(_ key: ConfigurationKey) -> Bool {
-        problems.contains { $0.hasPrefix(key.path + " ") || $0.hasPrefix(key.variable + " ") }
+        found.contains { $0.key == key.path || $0.key == key.variable }
     }
 
     private mutating func take(_ path: String, _ value: JSONValue) {
         guard let key = keys.first(where: { $0.path == path }) else {
             let hint = key(like: path, by: \.path).map { "did you mean \($0.path)?" }
-            problems.append("\(path) is not a key: \(hint ?? "take it out; model_config.json has them all")")
+            report(path, "is not a key: \(hint ?? "take it out; model_config.json has them all")")
             return
         }
         switch (value, path) {
         case (.number(let number), "gateway.port"): check(key, number, source: path)
         case (.text(let text), _) where path != "gateway.port": check(key, text, source: path)
-        case (.text, _): problems.append("\(path) is a text: \(key.fix), without quotes")
-        case (.other(let what), "gateway.port"): problems.append("\(path) is \(what): \(key.fix)")
-        default: problems.append("\(path) is no text: \(key.fix)")
+        case (.text, _): report(path, "is a text: \(key.fix), without quotes")
+        case (.other(let what), "gateway.port"): report(path, "is \(what): \(key.fix)")
+        default: report(path, "is no text: \(key.fix)")
         }
     }
 
-    /// A variable that begins like those of the keys is meant for one.
+    /// A variable that begins like those of the keys, or is spelt nearly like one that is read, is meant for it.
     private mutating func refuseUnknownVariables() {
         let beginnings = Set(
             keys.map { $0.regularVariable.split(separator: "_").prefix(2).joined(separator: "_") + "_" })
-        let known = Set(keys.map(\.variable))
+        let others = ["TAPROOM_STATE", "TAPROOM_SCOPE", "TAPROOM_CONFIG"]
+        let known = Set(keys.map(\.variable) + others)
         for (name, value) in environment.sorted(by: { $0.key < $1.key })
-        where !value.isEmpty && !known.contains(name) && beginnings.contains(where: name.hasPrefix) {
-            let hint = key(like: name, by: \.regularVariable).map { "did you mean \($0.variable)?" }
-            problems.append("\(name) overrides no key: \(hint ?? "unset it; model_config.json has all keys")")
+        where !value.isEmpty && name.hasPrefix("TAPROOM_") && !known.contains(name) {
+            if beginnings.contains(where: name.hasPrefix) {
+                let hint = key(like: name, by: \.regularVariable).map { "did you mean \($0.variable)?" }
+                report(name, "overrides no key: \(hint ?? "unset it; model_config.json has all keys")")
+            } else if let meant = known.sorted().first(where: { editDistance($0, name) <= 2 }) {
+                report(name, "is no variable: did you mean \(meant)?")
+            }
         }
     }
 
@@ -90,8 +100,7 @@ struct ConfigurationReader {
 
     private mutating func check(_ key: ConfigurationKey, _ value: String, source: String) {
         guard key.accepts(value) else {
-            problems.append(
-                value.isEmpty ? "\(source) is empty: \(key.fix)" : "\(source) has no usable value: \(key.fix)")
+            report(source, value.isEmpty ? "is empty: \(key.fix)" : "has no usable value: \(key.fix)")
             return
         }
         values[key.path] = value
@@ -111,10 +120,12 @@ struct ConfigurationReader {
         return flat
     }
 
-    private static func explanation(_ error: any Error) -> String {
-        guard case DecodingError.dataCorrupted(let context) = error else { return "\(error)" }
-        let cause = (context.underlyingError as NSError?)?.userInfo["NSDebugDescription"] as? String
-        return cause ?? context.debugDescription
+    /// Where a text stops being JSON, for people.
+    private static func faultPlace(in data: Data) -> String {
+        guard let fault = JSONSyntax.fault(in: Array(data)) else { return "" }
+        let lines = data.prefix(fault).split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let column = String(decoding: lines.last ?? Data(), as: UTF8.self).count + 1
+        return " at line \(lines.count), column \(column)"
     }
 }
 

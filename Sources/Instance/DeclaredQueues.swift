@@ -14,7 +14,7 @@ struct DeclaredQueues: Codable {
     private(set) var queues: [String] = []
     var bindings: [Binding] = []
 
-    init(_ topology: QueueTopology) {
+    init(_ topology: BrokerTopology) {
         queues = topology.queues.map(\.name).sorted()
         bindings = topology.bindings.map {
             Binding(exchange: $0.exchange, queue: $0.queue, routingKey: $0.routingKey)

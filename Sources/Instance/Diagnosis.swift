@@ -1,6 +1,7 @@
 import Foundation
 import Manifest
 internal import Messaging
+internal import Migrations
 internal import Postgres
 internal import Runtime
 internal import Subscriptions
@@ -27,6 +28,9 @@ public struct Diagnosis {
     /// That of the instance, which need not be the one asked about.
     private let startedScope: String
 
+    /// A relay publishes within a second.
+    private static let secondsToPublish = 60.0
+
     private var up: String { project.upCommand(scope: startedScope) }
     private var mendManifest: String { "mend the lines of functions.yml named above" }
     private var mendBroker: String { "\(up); then taproom logs rabbitmq" }
@@ -49,8 +53,11 @@ public struct Diagnosis {
             look("gateway", remedy: up, gateway),
             look("functions", remedy: "\(up); then taproom logs", functions),
             look("RabbitMQ", remedy: mendBroker, broker),
+            look("consumers", remedy: "\(up); then taproom logs", consumers),
+            look("outboxes", remedy: "\(up); then taproom logs", outboxes),
             look("queues of former functions", remedy: "empty and delete them at the broker", formerQueues),
             look("migrations", remedy: "taproom migrate -x scope=\(startedScope) upgrade head", migrations),
+            look("billing time zone", remedy: "mend billing.time_zone, then \(up)", timeZone),
             look("eligibility", remedy: "taproom rebuild-eligibility --scope \(startedScope)", eligibility),
         ]
     }
@@ -125,9 +132,47 @@ public struct Diagnosis {
 
     private func broker() throws {
         let instance = try running()
-        let missing = try depths(of: instance.manifest.topology.queues.map(\.name), instance)
+        let missing = try counts(of: instance.manifest.topology.queues.map(\.name), instance)
             .filter { $0.value == nil }.keys.sorted()
         guard missing.isEmpty else { throw InstanceError("it lacks queues: \(missing.joined(separator: ", "))") }
+        guard let reason = try BrokerQueues(instance: instance).blockedReason() else { return }
+        throw Obstacle(
+            description: "it takes no events at the moment: \(reason)",
+            remedy: "free disk and memory on its machine; taproom logs rabbitmq says how much it wants")
+    }
+
+    /// A function may run and be refused by the broker all the time.
+    private func consumers() throws {
+        let instance = try running()
+        let names = Set(try instance.functions().filter { $0.state == .running }.map(\.name))
+        let consumed = instance.manifest.functions.filter { names.contains($0.name) }
+            .compactMap { function in function.queue.map { (function: function.name, queue: $0.topology.queue) } }
+        var idle = consumed
+        // One that has just lost its session makes the next within seconds.
+        let areBusy = try waitUntil(seconds: 5, every: 500) {
+            let counts = try counts(of: idle.map(\.queue), instance)
+            idle = idle.filter { counts[$0.queue]??.consumers == 0 }
+            return idle.isEmpty
+        }
+        guard !areBusy else { return }
+        throw Obstacle(
+            description: "nobody takes events from "
+                + idle.map { "\($0.queue), although \($0.function) runs" }.joined(separator: "; from "),
+            remedy: idle.map { "taproom logs \($0.function)" }.joined(separator: "; "))
+    }
+
+    private func outboxes() throws {
+        let instance = try running()
+        let late = instance.outboxes().filter { $0.oldestSeconds ?? 0 > Self.secondsToPublish }
+        guard !late.isEmpty else { return }
+        let relays = instance.manifest.functions.filter { function in
+            late.contains { $0.service == function.outbox?.service }
+        }
+        throw Obstacle(
+            description: "events wait to be published: "
+                + late.map { "\($0.waiting ?? 0) of \($0.service), the oldest for \(Int($0.oldestSeconds ?? 0)) s" }
+                .joined(separator: "; "),
+            remedy: relays.map { "taproom logs \($0.name)" }.joined(separator: "; "))
     }
 
     /// Nobody reads what comes into them any more; they may hold events, so nothing deletes them.
@@ -135,8 +180,8 @@ public struct Diagnosis {
         let instance = try running()
         let former = BrokerQueues(instance: instance).former()
         guard !former.isEmpty else { return }
-        let left = try depths(of: former, instance).compactMap { name, depth in
-            depth.map { "\(name) (\($0) events)" }
+        let left = try counts(of: former, instance).compactMap { name, counts in
+            counts.map { "\(name) (\($0.messages) events)" }
         }
         guard left.isEmpty else {
             throw InstanceError("no function names them any more: \(left.sorted().joined(separator: ", "))")
@@ -154,24 +199,42 @@ public struct Diagnosis {
                 return "\(service) is at \(current ?? "base"), head is \(heads[service] ?? "base")"
             case .ahead(let current):
                 throw Obstacle(description: "\(service) \(Schema.ahead(current))", remedy: Schema.wayOut)
+            case .unfit(let encoding):
+                throw Obstacle(
+                    description: "\(service): \(MigrationError.encoding(encoding))", remedy: Schema.wayOutOfEncoding)
             }
         }
         guard behind.isEmpty else { throw InstanceError(behind.joined(separator: "; ")) }
+    }
+
+    private func timeZone() throws {
+        let instance = try running()
+        try asking(Schema.reckoner, instance) {
+            try Schema(project: project, record: instance.record).checkTimeZone()
+        }
     }
 
     private func eligibility() throws {
         let instance = try running()
         guard let url = instance.record.databases["subscriptions"] else { return }
         let connection = try asking("subscriptions", instance) {
-            try Connection(url: url, application: "taproom doctor", deadline: .after(milliseconds: 5000))
+            // The server stops by itself when this process was killed.
+            try Connection(
+                url: url, application: "taproom doctor",
+                options: ["statement_timeout": "\(Self.eligibilityMilliseconds)"],
+                deadline: .after(milliseconds: 5000))
         }
-        let (count, example) = try EligibilityUpkeep(connection).wrong(deadline: .after(milliseconds: 300_000))
+        let (count, example) = try EligibilityUpkeep(connection).wrong(
+            deadline: .after(milliseconds: Self.eligibilityMilliseconds))
         guard count == 0 else {
             throw InstanceError(
                 "the intervals kept for \(count) subscriptions are not those of their history, such as \(example ?? "")"
             )
         }
     }
+
+    /// How long the comparison of all intervals may take.
+    private static let eligibilityMilliseconds = 300_000
 
     /// Without it nobody knows what runs, and nothing can be started.
     private func recordIsReadable() throws {
@@ -191,9 +254,9 @@ public struct Diagnosis {
         }
     }
 
-    private func depths(of queues: [String], _ instance: Instance) throws -> [String: Int?] {
+    private func counts(of queues: [String], _ instance: Instance) throws -> [String: QueueCounts?] {
         do {
-            return try BrokerQueues(instance: instance).depths(queues)
+            return try BrokerQueues(instance: instance).counts(queues)
         } catch {
             throw Obstacle(description: "\(error)", remedy: mendBroker)
         }

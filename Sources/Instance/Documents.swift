@@ -18,7 +18,8 @@ struct Documents {
         try copy("\(project)/openapi.yml", to: "\(target)/openapi.yml")
         let interface = "\(project)/.build/swagger-ui"
         guard FileManager.default.fileExists(atPath: interface) else {
-            return progress.say("  warning: /docs/ is not served: run scripts/install-python documents, then make up")
+            return progress.say(
+                "  warning: /docs/ is not served: run scripts/install-python documents, then start again")
         }
         try ensureFolder("\(target)/docs", mode: 0o755, owner: nil)
         for folder in [interface, "\(project)/web/docs"] {

@@ -10,7 +10,7 @@ struct Embedded {
 
     init(_ instance: Instance, _ configuration: Configuration, _ accounts: Accounts) {
         self.instance = instance
-        cluster = configuration.isEmbedded ? instance.cluster(accounts) : nil
+        cluster = configuration.hasEmbeddedDatabase ? instance.cluster(accounts) : nil
         broker =
             if case .embedded(let password) = configuration.broker {
                 instance.broker(accounts, password: password)
@@ -38,8 +38,14 @@ struct Embedded {
         guard let cluster else { return }
         let databases = ServiceDatabases(cluster: cluster, passwords: passwords)
         try progress.step("Waiting for PostgreSQL") {
-            guard try waitUntil(seconds: 60, condition: { try databases.isReachable() }) else {
-                throw try Readiness(instance: instance).failure("PostgreSQL does not answer", suspects: ["postgres"])
+            var obstacle: String?
+            let isReachable = try waitUntil(seconds: 60) {
+                obstacle = try databases.obstacle()
+                return obstacle == nil
+            }
+            guard isReachable else {
+                throw try Readiness(instance: instance).failure(
+                    "PostgreSQL does not answer: \(obstacle ?? "")", suspects: ["postgres"])
             }
         }
         try progress.step("Making roles and databases") { try databases.create() }

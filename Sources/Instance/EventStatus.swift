@@ -15,6 +15,8 @@ extension Instance {
         public let retrying: Int?
         /// Events that were given up.
         public let dead: Int?
+        /// Workers of the function that take events from it.
+        public let consumers: Int?
     }
 
     /// One outbox as `status` shows it. Numbers are absent when its database does not answer.
@@ -32,16 +34,17 @@ extension Instance {
     public func queues() -> [QueueStatus] {
         let consumed = manifest.functions.compactMap { function in function.queue.map { (function.name, $0.topology) } }
         let names = manifest.topology.queues.map(\.name)
-        let depths =
-            (try? BrokerQueues(instance: self).depths(names, deadline: .after(milliseconds: 3000))) ?? [:]
+        let counts =
+            (try? BrokerQueues(instance: self).counts(names, deadline: .after(milliseconds: 3000))) ?? [:]
         func sum(_ queues: [String]) -> Int? {
-            let known = queues.compactMap { depths[$0] ?? nil }
+            let known = queues.compactMap { counts[$0]??.messages }
             return known.count == queues.count ? known.reduce(0, +) : nil
         }
         return consumed.map { name, queue in
             QueueStatus(
                 queue: queue.queue, function: name, waiting: sum([queue.queue]),
-                retrying: sum(queue.retryQueues), dead: sum([queue.deadLetter]))
+                retrying: sum(queue.retryQueues), dead: sum([queue.deadLetter]),
+                consumers: counts[queue.queue]??.consumers)
         }
     }
 

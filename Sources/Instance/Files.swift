@@ -47,10 +47,3 @@ func ensureFolder(_ path: String, mode: mode_t, owner: Account?, group: Account?
     guard let owner else { return }
     guard chown(path, owner.uid, (group ?? owner).gid) == 0 else { throw SystemError("cannot give away \(path)") }
 }
-
-/// What stands in the way of an instance, in words for the person who started it; the fix is part of them.
-public struct InstanceError: Error, CustomStringConvertible {
-    public let description: String
-
-    public init(_ description: String) { self.description = description }
-}

@@ -115,17 +115,27 @@ extension Placement {
     /// Forgets everything: the state folder and what lies elsewhere. The instance must be down, and its lock the
     /// caller's.
     func remove() throws {
-        for folder in [run, data] where folder != state && FileManager.default.fileExists(atPath: folder) {
-            try FileManager.default.removeItem(atPath: folder)
-        }
+        for folder in [run, data] where folder != state { try Self.remove(folder) }
         // Last what tells the next attempt that this is an instance's, then the lock: whoever gets it starts anew.
         let last = ["instance.json", "lock"]
         let others = try FileManager.default.contentsOfDirectory(atPath: state).filter { !last.contains($0) }
-        for name in others { try FileManager.default.removeItem(atPath: "\(state)/\(name)") }
+        for name in others { try Self.remove("\(state)/\(name)") }
         for name in last { unlink("\(state)/\(name)") }
         // rmdir(2) leaves a folder that is not empty: the first when a start has begun anew, the second, which all placed
         // instances share, until the last goes.
         rmdir(state)
         if data != state { rmdir((data as NSString).deletingLastPathComponent) }
+    }
+
+    /// Tries for a while: an initdb of a start that was cut short still writes, or takes away what it wrote.
+    private static func remove(_ path: String) throws {
+        let isGone = waitUntil(seconds: 10, every: 200) {
+            try? FileManager.default.removeItem(atPath: path)
+            return (try? FileManager.default.attributesOfItem(atPath: path)) == nil
+        }
+        guard isGone else {
+            throw InstanceError(
+                "\(path) cannot be removed: something still writes there, or it belongs to another user")
+        }
     }
 }

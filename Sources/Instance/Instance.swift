@@ -14,7 +14,9 @@ public struct Instance: Sendable {
     /// - Throws: `InstanceError` when none was; `ManifestError`.
     public static func started(_ project: Project) throws -> Instance {
         guard let record = try InstanceRecord.load(state: project.state) else {
-            throw InstanceError("nothing was started in \(project.state): run make up first")
+            throw InstanceError(
+                "nothing was started in \(project.state): run \(try project.upCommand(scope: project.scope(nil))) first"
+            )
         }
         return Instance(record: record, manifest: try project.manifest())
     }
@@ -69,9 +71,7 @@ public struct Instance: Sendable {
         public let name: String
         /// What triggers it: `http`, `schedule`, `rabbitmq` or `outbox`.
         public let kind: String
-        /// `running` when all its workers run, `degraded` when some do, `starting` in their first second, `disabled`
-        /// when functions.yml says that its schedule is, else `stopped`.
-        public let state: String
+        public let state: State
         /// How often it runs, as functions.yml says, such as `rate(5 minutes)`; absent without a schedule.
         public let schedule: String?
         /// The queue that it consumes; absent without one.
@@ -81,8 +81,20 @@ public struct Instance: Sendable {
         /// Pids of the workers that run; never the process that only holds the socket.
         public let pids: [Int]
 
+        public enum State: String, Codable, Sendable {
+            /// All its workers run.
+            case running
+            /// Some do.
+            case degraded
+            /// They are in their first second.
+            case starting
+            case stopped
+            /// functions.yml says that its schedule is.
+            case disabled
+        }
+
         /// Whether it does what functions.yml says.
-        public var isInOrder: Bool { state == "running" || state == "disabled" }
+        public var isInOrder: Bool { state == .running || state == .disabled }
     }
 
     /// Every function of the manifest, running or not.
@@ -90,14 +102,14 @@ public struct Instance: Sendable {
         let processes = try processes()
         return manifest.functions.map { function in
             let workers = processes.filter { $0.group == function.name && !$0.isHolder }
-            let running = workers.filter { $0.state == "RUNNING" }
-            let state =
+            let running = workers.filter(\.isRunning)
+            let state: FunctionStatus.State =
                 if function.schedule?.isEnabled == false {
-                    "disabled"
+                    .disabled
                 } else if running.isEmpty {
-                    workers.contains { $0.state == "STARTING" } ? "starting" : "stopped"
+                    workers.contains(where: \.isStarting) ? .starting : .stopped
                 } else {
-                    running.count == workers.count ? "running" : "degraded"
+                    running.count == workers.count ? .running : .degraded
                 }
             return FunctionStatus(
                 name: function.name, kind: function.kind, state: state, schedule: function.schedule?.rate,

@@ -23,6 +23,9 @@ public struct InstanceRecord: Codable, Sendable, Equatable {
     /// Base URL of the gateway.
     public var gateway: String { "http://127.0.0.1:\(gatewayPort)" }
 
+    /// The command that starts it, and leaves its scope as it is.
+    public var upCommand: String { "taproom up --scope \(scope)" }
+
     public var placement: Placement { Placement(state: state, data: data, run: run) }
 
     private static func file(_ state: String) -> String { state + "/instance.json" }
@@ -48,7 +51,7 @@ public struct InstanceRecord: Codable, Sendable, Equatable {
         } catch {
             throw InstanceError(
                 "\(path) is damaged (\(error)): run make down, which stops what runs there all the same, then remove "
-                    + "that file and run make up")
+                    + "that file and start the instance again")
         }
     }
 
@@ -63,15 +66,14 @@ public struct InstanceRecord: Codable, Sendable, Equatable {
 
     /// Why nothing may be done with it in another folder than its own, and the way out.
     func refusal(in folder: String) -> InstanceError {
-        let start = "taproom up --scope \(scope)"
         let text =
             switch (isLeft, dataElsewhere) {
-            case (true, nil): "was moved here from \(state): \(start) starts it here"
+            case (true, nil): "was moved here from \(state): \(upCommand) starts it here"
             case (true, let data?):
                 "was moved here from \(state), and its data stayed in \(data), which belongs to that path: "
                     + "move the folder back there"
             case (false, nil):
-                "is a copy of \(state): \(start) starts the copy, and TAPROOM_STATE=\(state) means the original"
+                "is a copy of \(state): \(upCommand) starts the copy, and TAPROOM_STATE=\(state) means the original"
             case (false, let data?):
                 "is a copy of \(state), whose data lies in \(data) and was not copied: "
                     + "TAPROOM_STATE=\(state) means the original, and taproom clean-state removes the copy alone"

@@ -6,16 +6,20 @@ import Manifest
 public struct Invocation {
     let command: [String]
     let environment: [String: String]
+    /// The command that puts the executable there.
+    let remedy: String
 
     /// Becomes the function: this process goes on as its executable, with the same standard streams.
     /// - Throws: `InstanceError` when it cannot be executed; it does not return otherwise.
     public func replaceProcess() throws {
         var arguments = command.map { strdup($0) } + [nil]
         var variables = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        // What this process ignores, the next would too.
+        signal(SIGPIPE, SIG_DFL)
         execve(command[0], &arguments, &variables)
         let reason = SystemError("cannot run \(command[0])")
         for pointer in arguments + variables { free(pointer) }
-        throw InstanceError("\(reason); run make up first")
+        throw InstanceError("\(reason); run \(remedy) first")
     }
 }
 
@@ -32,6 +36,7 @@ extension Instance {
         let command = try Subprocess.command(
             ["\(placement.executables)/\(function.executable)", "--event"], as: accounts.server)
         return Invocation(
-            command: command, environment: Subprocess.baseEnvironment.merging(own) { _, new in new })
+            command: command, environment: Subprocess.baseEnvironment.merging(own) { _, new in new },
+            remedy: record.upCommand)
     }
 }

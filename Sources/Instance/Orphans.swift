@@ -10,7 +10,7 @@ struct Orphans {
     func find() -> [RunningProcess] {
         RunningProcess.all().filter { process in
             if let executable = process.executable, executable.hasPrefix(placement.executables + "/") { return true }
-            switch process.program.replacingOccurrences(of: " (deleted)", with: "") {
+            switch process.program {
             // Its workers show no arguments, and outlive it when it is killed.
             case "nginx":
                 // Its master's arguments are one text.
@@ -34,14 +34,14 @@ struct Orphans {
     func stop(under supervisor: RunningProcess? = nil) throws {
         var found = find()
         if let supervisor {
-            found = found.filter { $0.program.hasPrefix("nginx") }
+            found = found.filter { $0.program == "nginx" }
             let kept = Set(found.map(\.pid) + [supervisor.pid])
             found = found.filter { !kept.contains($0.parent) }
         }
         guard !found.isEmpty else { return }
-        for process in found { kill(process.pid, process.program.hasPrefix("postgres") ? SIGINT : SIGTERM) }
+        for process in found { kill(process.pid, process.program == "postgres" ? SIGINT : SIGTERM) }
         if waitUntil(seconds: 20, condition: { !found.contains(where: \.isAlive) }) { return }
-        for process in found where process.isAlive && !process.program.hasPrefix("postgres") {
+        for process in found where process.isAlive && process.program != "postgres" {
             kill(process.pid, SIGKILL)
         }
         guard waitUntil(seconds: 40, condition: { !found.contains(where: \.isAlive) }) else {

@@ -1,5 +1,7 @@
 import Foundation
 import Glibc
+internal import Manifest
+internal import Runtime
 
 /// Where the parts of one instance lie. Everything is in the state folder, unless the users who run the parts cannot
 /// reach it or its path is too long for a socket; what lies elsewhere is linked from there.
@@ -37,9 +39,6 @@ public struct Placement: Sendable, Equatable {
         self.run = run
     }
 
-    /// Longest path that bind(2) takes for a Unix socket on Linux: sun_path less its final NUL.
-    static let longestSocketPath = 107
-
     /// - Parameters:
     ///   - state: absolute path of the state folder, without symbolic links.
     ///   - switchesUser: whether parts run as other users, who must be able to enter `data`.
@@ -58,7 +57,7 @@ public struct Placement: Sendable, Equatable {
         let near = data + "/run"
         // supervisord binds its own socket, beside the functions', under a temporary name that ends in its pid.
         let longest = "/functions/".utf8.count + max(longestSocketName, "supervisor.sock.4194304".utf8.count)
-        if near.utf8.count + longest <= Self.longestSocketPath {
+        if near.utf8.count + longest <= Deployment.longestSocketPath {
             run = near
         } else if switchesUser {
             run = "/run/\(name)"
@@ -93,6 +92,22 @@ public struct Placement: Sendable, Equatable {
             state: state, data: (target("bin") as NSString).deletingLastPathComponent, run: target("run"))
     }
 
+    /// Throws for a path that not every part can be told.
+    func check(hasEmbeddedDatabase: Bool) throws {
+        for folder in [data, run] {
+            // For PostgreSQL and its clients a comma ends the name of a socket's folder.
+            let isList = hasEmbeddedDatabase && folder == run && folder.contains(",")
+            let rules = [
+                ("supervisord", Deployment.refusedBySupervisord(folder)), ("nginx", Deployment.refusedByNginx(folder)),
+                ("PostgreSQL", isList ? "no comma" : nil),
+            ]
+            for case (let part, let rule?) in rules {
+                throw InstanceError(
+                    "\(part) cannot be told of \(folder): set TAPROOM_STATE to a folder with \(rule) in its path")
+            }
+        }
+    }
+
     /// Whether everybody may enter `path` and every folder above it.
     static func isTraversable(_ path: String) -> Bool {
         var folder = URL(fileURLWithPath: path)
@@ -104,10 +119,9 @@ public struct Placement: Sendable, Equatable {
         }
     }
 
-    /// 64 bits of the path (FNV-1a): short, the same at each start, and another for each state folder.
+    /// 64 bits (FNV-1a): short, the same at each start, and another for each text, such as a path.
     static func digest(_ text: String) -> String {
         let hash = text.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-        let digits = String(hash, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        return Hexadecimal.encode(withUnsafeBytes(of: hash.bigEndian) { Array($0) })
     }
 }

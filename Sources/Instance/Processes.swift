@@ -55,16 +55,8 @@ struct RunningProcess: Equatable {
         }
     }
 
-    var program: String { executable.map { ($0 as NSString).lastPathComponent } ?? "" }
-}
-
-/// Waits until `condition` holds.
-/// - Returns: false when `seconds` went by first.
-func waitUntil(seconds: Double, every milliseconds: UInt32 = 50, condition: () throws -> Bool) rethrows -> Bool {
-    let end = DispatchTime.now() + seconds
-    while try !condition() {
-        if DispatchTime.now() >= end { return false }
-        usleep(milliseconds * 1000)
+    /// File name of the executable, also of one that has been replaced since.
+    var program: String {
+        executable.map { ($0 as NSString).lastPathComponent.replacingOccurrences(of: " (deleted)", with: "") } ?? ""
     }
-    return true
 }

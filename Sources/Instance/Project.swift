@@ -1,5 +1,6 @@
 import Foundation
 public import Manifest
+internal import Migrations
 
 /// A checkout: the folder that holds functions.yml, migrations/ and model_config.json.
 public struct Project: Sendable {
@@ -34,16 +35,15 @@ public struct Project: Sendable {
         throw InstanceError("no functions.yml here or in a folder above: run this inside the project")
     }
 
+    /// - Throws: `MigrationError` when the folder of the migrations is there and cannot be read.
     public init(root: String, executables: String, environment: [String: String]) throws {
         self.root = root
         self.executables = executables
         self.environment = environment
-        let entries = (try? FileManager.default.contentsOfDirectory(atPath: root + "/migrations")) ?? []
-        services = entries.sorted().filter { name in
-            var isFolder: ObjCBool = false
-            return FileManager.default.fileExists(atPath: "\(root)/migrations/\(name)", isDirectory: &isFolder)
-                && isFolder.boolValue && !name.hasPrefix(".")
-        }
+        let migrations = root + "/migrations"
+        // What only draws up a gateway needs no database.
+        let hasDatabases = FileManager.default.fileExists(atPath: migrations)
+        services = hasDatabases ? try MigrationFolder.services(in: migrations) : []
     }
 
     /// - Throws: `ManifestError` with everything that is wrong with functions.yml.

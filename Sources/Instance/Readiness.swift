@@ -18,10 +18,9 @@ struct Readiness {
         throw try failure(answer ?? "the gateway does not answer", suspects: ["nginx", "readyz"])
     }
 
-    /// A process that answers already counts as starting until it has stayed up for a second.
     private func waitForWorkers() throws {
         let isRunning = try waitUntil(seconds: Self.secondsToWait, every: 100) {
-            try instance.processes().allSatisfy { $0.state == "RUNNING" }
+            try instance.processes().allSatisfy(\.isRunning)
         }
         guard isRunning else { throw try failure("not everything stays up", suspects: []) }
     }
@@ -29,7 +28,7 @@ struct Readiness {
     /// The error for something that does not come up, with the end of the logs of what does not run.
     /// - Parameter suspects: whose logs to show when everything runs.
     func failure(_ what: String, suspects: [String]) throws -> InstanceError {
-        let down = try instance.processes().filter { !["RUNNING", "STARTING"].contains($0.state) }
+        let down = try instance.processes().filter { !$0.isRunning && !$0.isStarting }
         var lines = [what]
         lines += down.map { "\($0.address) is \($0.state)" }
         for name in down.isEmpty ? suspects : Set(down.map(\.group)).sorted() {

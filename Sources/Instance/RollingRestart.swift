@@ -53,7 +53,7 @@ public struct RollingRestart {
         var left = Set(round.map(\.address))
         let done = try waitUntil(seconds: Double(longest) + 15, every: 200) {
             for process in try instance.supervisor.status()
-            where process.state == "RUNNING" && process.pid != old[process.address] {
+            where process.isRunning && process.pid != old[process.address] {
                 left.remove(process.address)
             }
             return left.isEmpty

@@ -9,13 +9,13 @@ struct ServiceDatabases {
 
     private static var limit: Deadline { .after(milliseconds: 30_000) }
 
-    /// Whether the server takes connections.
-    func isReachable() throws -> Bool {
+    /// Why the server takes no connections; `nil` when it takes them.
+    func obstacle() throws -> String? {
         do {
             _ = try connect(try cluster.superuserURL())
-            return true
-        } catch PostgresError.unavailable {
-            return false
+            return nil
+        } catch PostgresError.unavailable(let reason) {
+            return reason
         }
     }
 

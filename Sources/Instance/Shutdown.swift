@@ -1,5 +1,7 @@
 import Foundation
 import Glibc
+internal import Manifest
+internal import Runtime
 
 /// Stops an instance and keeps its data.
 public struct Shutdown {
@@ -25,9 +27,7 @@ public struct Shutdown {
         let state = project.state
         let isOurs = ["instance.json", "lock"].contains { FileManager.default.fileExists(atPath: "\(state)/\($0)") }
         guard isOurs else { return nil }
-        return try StateLock(state: state) {
-            progress.say("  another taproom works on \(state): waiting for it to finish")
-        }
+        return try StateLock(state: state, progress: progress)
     }
 
     /// As remembered; without a record, or with one that is damaged or a copy of another folder's, as it is found.
@@ -36,7 +36,8 @@ public struct Shutdown {
         return (try? InstanceRecord.load(state: state))?.placement ?? .found(in: state)
     }
 
-    private func stop(_ placement: Placement) throws -> Bool {
+    /// - Returns: whether anything ran.
+    func stop(_ placement: Placement) throws -> Bool {
         let orphans = Orphans(placement: placement)
         guard let supervisor = Supervisor(placement: placement).process else {
             let isAnyLeft = !orphans.find().isEmpty
@@ -65,13 +66,22 @@ public struct Shutdown {
         }
         _ = waitUntil(seconds: 40) { !gateway.contains(where: \.isAlive) }
         end(functions, SIGTERM)
-        _ = waitUntil(seconds: 40) { !functions.contains(where: \.isAlive) }
-        end(broker, SIGTERM)
-        end(database, SIGINT)
-        // The longest is a function that finishes what it has in hand, or PostgreSQL's last checkpoint.
+        // What they have in hand is lost without a database. One that does not end by itself is supervisord's to kill,
+        // which then stops the rest.
+        if waitUntil(seconds: secondsToFinish, condition: { !functions.contains(where: \.isAlive) }) {
+            end(broker, SIGTERM)
+            end(database, SIGINT)
+        }
+        // The longest is PostgreSQL's last checkpoint.
         guard waitUntil(seconds: 360, condition: { !([supervisor] + children).contains(where: \.isAlive) }) else {
             throw InstanceError("supervisord \(supervisor.pid) does not stop; see \(logs)/supervisord.log")
         }
+    }
+
+    /// How long a function may take to finish: the longest time limit, and as much more as supervisord gives at most.
+    private var secondsToFinish: Double {
+        let limits = (try? project.manifest())?.functions.map(\.timeout) ?? []
+        return Double((limits.max() ?? NumberRule.timeout.range.upperBound) + 15)
     }
 
     /// Stops it and removes everything it ever wrote.

@@ -69,10 +69,7 @@ public struct Startup {
     private func lockState(_ accounts: Accounts) throws -> StateLock {
         while true {
             let state = try Placement.makeState(project.state, accounts: accounts)
-            let lock = try StateLock(state: state) {
-                progress.say("  another taproom works on \(state): waiting for it to finish")
-            }
-            if let lock { return lock }
+            if let lock = try StateLock(state: state, progress: progress) { return lock }
         }
     }
 
@@ -88,19 +85,35 @@ public struct Startup {
             state: state, accounts: accounts,
             sockets: manifest.functions.map { $0.name + ".sock" } + project.services.map { $0 + ".signal" },
             environment: project.environment, known: known)
+        try placement.check(hasEmbeddedDatabase: configuration.hasEmbeddedDatabase)
         if let known, isMoved {
             try Relocation(record: known, state: state).run()
         } else if let known, known.placement != placement, Supervisor(placement: known.placement).process != nil {
-            throw InstanceError("the folders above \(state) changed since the start: run make down, then make up")
+            throw InstanceError(
+                "the folders above \(state) changed since the start: run make down, then \(known.upCommand)")
         }
         try placement.makeFolders(accounts)
         try placement.makeLogs(manifest.functions.map(\.name), owner: accounts.server)
         try placement.makeSignals(project.services, owner: accounts.server)
-        if configuration.isEmbedded { try placement.makeLogs(["postgres"], owner: accounts.database) }
+        if configuration.hasEmbeddedDatabase { try placement.makeLogs(["postgres"], owner: accounts.database) }
         if configuration.hasEmbeddedBroker { try placement.makeLogs([Broker.program], owner: accounts.broker) }
+        if try Supervisor(placement: placement).isEnding() {
+            _ = try Shutdown(project: project, progress: progress).stop(placement)
+        }
         let supervisor = Supervisor(placement: placement).process
         try Orphans(placement: placement).stop(under: supervisor)
-        let isRunning = supervisor != nil
+        let ports = try choosePorts(configuration, known, isRunning: supervisor != nil)
+        let record = try InstanceRecord(
+            placement: placement, scope: scope, configuration: configuration, databasePort: ports.database,
+            brokerPort: ports.broker, migrationHeads: Schema.heads(project))
+        return Instance(record: record, manifest: manifest)
+    }
+
+    /// Those of the servers that are embedded; what an earlier start chose stays.
+    /// - Throws: `InstanceError` when the gateway's port is taken, or none is free.
+    private func choosePorts(
+        _ configuration: Configuration, _ known: InstanceRecord?, isRunning: Bool
+    ) throws -> (database: Int?, broker: Int?) {
         let isOurs = isRunning && known?.gatewayPort == configuration.gatewayPort
         if !isOurs, let obstacle = Ports.obstacle(configuration.gatewayPort) {
             throw InstanceError(
@@ -112,15 +125,12 @@ public struct Startup {
             return try Ports.pick(for: program, above: distance, gateway: configuration.gatewayPort, taken: taken)
         }
         let databasePort =
-            try configuration.isEmbedded
+            try configuration.hasEmbeddedDatabase
             ? port(known?.databasePort, "PostgreSQL", above: 1000, taken: [known?.brokerPort].compactMap { $0 }) : nil
         let brokerPort =
             try configuration.hasEmbeddedBroker
             ? port(known?.brokerPort, "RabbitMQ", above: 1500, taken: [databasePort].compactMap { $0 }) : nil
-        let record = try InstanceRecord(
-            placement: placement, scope: scope, configuration: configuration, databasePort: databasePort,
-            brokerPort: brokerPort, migrationHeads: Schema.heads(project))
-        return Instance(record: record, manifest: manifest)
+        return (databasePort, brokerPort)
     }
 
     private func installBinaries(_ instance: Instance, _ accounts: Accounts) throws {

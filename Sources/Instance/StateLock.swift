@@ -7,9 +7,9 @@ public struct StateLock: ~Copyable {
     private let file: Int32
 
     /// Waits for whoever has it.
-    /// - Parameter waiting: called once when it is taken.
+    /// - Parameter progress: is told once when it is taken.
     /// - Returns: `nil` when the folder is not there, also because whoever had the lock removed it.
-    public init?(state: String, waiting: () -> Void) throws {
+    public init?(state: String, progress: Progress) throws {
         let path = "\(state)/lock"
         var wasTaken = false
         while true {
@@ -25,7 +25,7 @@ public struct StateLock: ~Copyable {
             }
             do {
                 try Self.lock(file, path) {
-                    if !wasTaken { waiting() }
+                    if !wasTaken { progress.say("  another taproom works on \(state): waiting for it to finish") }
                     wasTaken = true
                 }
             } catch {

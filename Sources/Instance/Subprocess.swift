@@ -7,23 +7,19 @@ struct Subprocess {
     let output: String
     let errors: String
 
-    /// Runs a program with a small environment of its own, in `/`, so that nothing of the caller's shell reaches it.
+    /// Runs a program with a small environment of its own, in `/`, so that nothing of the caller's shell reaches it;
+    /// its standard input is an empty file.
     /// - Parameters:
     ///   - account: the user to become first, through setpriv; `nil` = nobody else.
-    ///   - input: what it reads; `nil` = an empty file.
     ///   - seconds: longest wait; `nil` = for ever.
     /// - Throws: `Overdue` when the wait was too long; the program is killed then.
     static func run(
-        _ arguments: [String], as account: Account? = nil, environment: [String: String] = [:], input: Data? = nil,
+        _ arguments: [String], as account: Account? = nil, environment: [String: String] = [:],
         within seconds: Double? = nil
     ) throws -> Subprocess {
         let command = try Self.command(arguments, as: account)
         // Files, not pipes: a daemon that keeps its standard error open must not keep us waiting for its end.
         let (source, output, errors) = (try TemporaryFile(), try TemporaryFile(), try TemporaryFile())
-        if let input {
-            try source.handle.write(contentsOf: input)
-            try source.handle.seek(toOffset: 0)
-        }
         let pid = try spawn(
             command, environment: baseEnvironment.merging(environment) { _, new in new },
             streams: [source, output, errors].map(\.handle.fileDescriptor))
@@ -96,9 +92,9 @@ struct Subprocess {
 
     /// Runs it and throws what it said when it fails.
     static func check(
-        _ arguments: [String], as account: Account? = nil, environment: [String: String] = [:], input: Data? = nil
+        _ arguments: [String], as account: Account? = nil, environment: [String: String] = [:]
     ) throws -> String {
-        let result = try run(arguments, as: account, environment: environment, input: input)
+        let result = try run(arguments, as: account, environment: environment)
         guard result.status == 0 else {
             let said = (result.errors + result.output).trimmingCharacters(in: .whitespacesAndNewlines)
             throw InstanceError("\(arguments.joined(separator: " ")) failed with status \(result.status): \(said)")

@@ -11,6 +11,8 @@ public struct SupervisedProcess: Sendable, Equatable {
     public let pid: Int?
 
     public var isRunning: Bool { state == "RUNNING" }
+    /// Also while it answers already: it counts as running once it has stayed up for a second.
+    var isStarting: Bool { state == "STARTING" }
 
     /// Whether it is down and not about to run. In BACKOFF supervisord puts off its next try, by a second more after
     /// each that failed: after an outage of a night for minutes.
@@ -52,17 +54,39 @@ struct Supervisor {
     func start() throws {
         unlink(placement.run + "/supervisord.pid")
         _ = try Subprocess.check([try Subprocess.find("supervisord"), "-c", placement.supervisorConfiguration])
-        guard waitUntil(seconds: 20, condition: { (try? status()) != nil }) else {
+        guard waitUntil(seconds: 20, condition: { (try? answer()) != nil }) else {
             throw InstanceError("supervisord does not answer; see \(placement.logs)/supervisord.log")
         }
     }
 
-    /// - Throws: `InstanceError` when it does not answer.
+    /// - Returns: nothing when it is ending; it is gone then.
+    /// - Throws: `InstanceError` when it does not answer, or takes too long to end.
     func status() throws -> [SupervisedProcess] {
+        let ending = process
+        if let processes = try answer() { return processes }
+        guard waitUntil(seconds: Self.secondsToEnd, condition: { ending?.isAlive != true }) else {
+            throw InstanceError(
+                "supervisord has been stopping everything for \(Int(Self.secondsToEnd)) s: make down waits until it is gone"
+            )
+        }
+        return []
+    }
+
+    /// Whether it stops everything and then ends, as after a `down` that was cut short.
+    func isEnding() throws -> Bool { try process != nil && answer() == nil }
+
+    /// What it runs; `nil` when it is ending or gone.
+    private func answer() throws -> [SupervisedProcess]? {
         let result = try control(["status"], seconds: Self.secondsToAnswer)
         // 3 says that something is not running, which the lines say too.
-        guard [0, 3].contains(result.status) else { throw failure("status", result) }
-        return result.output.split(separator: "\n").compactMap { SupervisedProcess(line: $0) }
+        if [0, 3].contains(result.status) {
+            return result.output.split(separator: "\n").compactMap { SupervisedProcess(line: $0) }
+        }
+        // In its last moments it breaks connections off, then takes none.
+        let isEnding =
+            (result.output + result.errors).contains("SHUTDOWN_STATE") || waitUntil(seconds: 2) { process == nil }
+        guard isEnding else { throw failure("status", result) }
+        return nil
     }
 
     /// Takes over a changed configuration: only groups whose settings changed are stopped and started.
@@ -83,6 +107,7 @@ struct Supervisor {
     }
 
     private static let secondsToAnswer = 20.0
+    private static let secondsToEnd = 60.0
 
     /// - Parameter seconds: longest wait; the default leaves time for the longest stop of a program.
     private func control(_ arguments: [String], seconds: Double = 600) throws -> Subprocess {

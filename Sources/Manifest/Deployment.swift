@@ -22,6 +22,9 @@ public struct Deployment: Sendable {
     /// Values for `${param:NAME}` in the environment of functions.
     public var parameters: [String: String]
 
+    /// Longest path that bind(2) takes for a Unix socket on Linux: sun_path less its final NUL.
+    public static let longestSocketPath = 107
+
     public init(
         gatewayPort: Int, socketFolder: String, executableFolder: String,
         libraryFolder: String? = nil, logFolder: String, temporaryFolder: String, pidFolder: String,

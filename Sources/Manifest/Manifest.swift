@@ -49,8 +49,6 @@ public struct FunctionEntry: Sendable {
     /// Whether it works with the broker: it consumes a queue or publishes an outbox.
     public var usesBroker: Bool { queue != nil || outbox != nil }
 
-    /// The service that owns the function: the part of the handler before the slash.
-    public var service: String { String(handler.prefix { $0 != "/" }) }
     /// File name of the executable.
     public var executable: String { handler.drop { $0 != "/" }.dropFirst() + "Function" }
 }

@@ -1,4 +1,5 @@
 internal import Messaging
+internal import Runtime
 
 extension Manifest {
     /// Every path once per function that answers it, as a table of aligned columns with a heading; `base` is the
@@ -56,11 +57,6 @@ extension Manifest {
     }
 
     private static func table(_ rows: [[String]]) -> String {
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            let line = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }.joined(
-                separator: "  ")
-            return String(line.reversed().drop { $0 == " " }.reversed()) + "\n"
-        }.joined()
+        TextTable.lines(rows).map { $0 + "\n" }.joined()
     }
 }

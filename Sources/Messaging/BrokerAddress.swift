@@ -1,4 +1,4 @@
-internal import Runtime
+public import Runtime
 
 /// Where a RabbitMQ node is and who asks: an AMQP URI, taken apart. It never shows its password.
 public struct BrokerAddress: Sendable, Equatable {
@@ -72,4 +72,12 @@ extension Settings {
 extension BrokerAddress: CustomStringConvertible, CustomReflectable {
     public var description: String { "amqp://\(user):…@\(place)" }
     public var customMirror: Mirror { Mirror(self, children: ["place": place]) }
+}
+
+extension BrokerAddress {
+    /// Opens a session and closes it.
+    /// - Throws: `BrokerError` when nobody answers, or the login is refused.
+    public func checkLogin(deadline: Deadline) throws(BrokerError) {
+        _ = try Session(self, name: "taproom", deadline: deadline)
+    }
 }

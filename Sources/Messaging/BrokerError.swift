@@ -1,9 +1,11 @@
-/// What went wrong between a process and the broker. Except for a bad address, the session it came from is closed.
+/// What went wrong between a process and the broker. The session it came from is closed, except where `blocked`.
 public enum BrokerError: Error, Sendable, Equatable {
     /// The URI cannot be used.
     case badAddress(String)
     /// No session could be had: nothing was sent.
     case unavailable(place: String, reason: String)
+    /// The broker takes nothing at the moment, such as without disk or memory: nothing was sent, the session stays.
+    case blocked(place: String, reason: String)
     /// The session broke: what was sent and not confirmed may or may not have arrived.
     case lost(place: String, reason: String)
     /// The broker did not answer in time: what was sent and not confirmed may or may not have arrived.
@@ -20,6 +22,7 @@ extension BrokerError: CustomStringConvertible {
         switch self {
         case .badAddress(let reason): reason
         case .unavailable(let place, let reason): "RabbitMQ at \(place) is unavailable: \(reason)"
+        case .blocked(let place, let reason): "RabbitMQ at \(place) takes nothing at the moment: \(reason)"
         case .lost(let place, let reason): "the connection with RabbitMQ at \(place) broke: \(reason)"
         case .timedOut(let place, let what): "RabbitMQ at \(place) did not answer in time: \(what)"
         case .refused(let place, let code, let text): "RabbitMQ at \(place) refused: \(code) \(text)"

@@ -130,17 +130,19 @@ final class Consumer<F: EventFunction> {
     }
 
     private func settle(_ delivery: Delivery, _ event: ReceivedEvent, _ publisher: Publisher) throws {
+        let deadLetter = configuration.topology.deadLetter
+        let next = configuration.topology.retryQueue(attempt: delivery.message.attempt + 1) ?? deadLetter
         guard delivery.returns < Self.suspectReturns else {
             return try setAside(
-                delivery, event, publisher, isHopeless: false,
+                delivery, event, publisher, in: next,
                 reason: "the consumer ended \(delivery.returns) times while it had this event")
         }
         switch try fate(event, publisher.session) {
         case .done, .repeated: try publisher.session.acknowledge(delivery.tag)
         case .hopeless(let reason):
-            try setAside(delivery, event, publisher, isHopeless: true, reason: reason)
+            try setAside(delivery, event, publisher, in: deadLetter, reason: reason)
         case .failed(let reason), .databaseAway(let reason, _):
-            try setAside(delivery, event, publisher, isHopeless: false, reason: reason)
+            try setAside(delivery, event, publisher, in: next, reason: reason)
         }
     }
 
@@ -173,15 +175,13 @@ final class Consumer<F: EventFunction> {
 
     /// Moves a message to where it waits for its next attempt, or for an operator.
     private func setAside(
-        _ delivery: Delivery, _ event: ReceivedEvent, _ publisher: Publisher, isHopeless: Bool, reason: String
+        _ delivery: Delivery, _ event: ReceivedEvent, _ publisher: Publisher, in queue: String, reason: String
     ) throws {
-        let attempt = delivery.message.attempt + 1
-        let next = isHopeless ? nil : configuration.topology.retryQueue(attempt: attempt)
         var copy = event.envelope.stamped(delivery.message)
-        copy.note(attempt: attempt, error: reason)
-        try publisher.send(copy, to: next ?? configuration.topology.deadLetter)
+        copy.note(attempt: delivery.message.attempt + 1, error: reason)
+        try publisher.send(copy, to: queue)
         FaultPoint.beforeRetryAcknowledge.reach()
         try publisher.session.acknowledge(delivery.tag)
-        journal.setAside(event.envelope, queue: next ?? configuration.topology.deadLetter, reason: reason)
+        journal.setAside(event.envelope, queue: queue, reason: reason)
     }
 }

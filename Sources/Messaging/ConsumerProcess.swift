@@ -5,7 +5,7 @@ internal import Runtime
 /// What a consumer is told by its environment.
 struct ConsumerConfiguration: Sendable {
     let broker: BrokerAddress
-    let topology: Topology
+    let topology: ConsumerTopology
     let prefetch: Int
     let batchSize: Int
 }
@@ -16,18 +16,18 @@ extension ConsumerConfiguration {
     init?(_ settings: Settings) {
         let queue = settings.text("TAPROOM_QUEUE")
         let delays = settings.text(
-            "TAPROOM_RETRY", default: Topology.defaultRetry.map { String($0) }.joined(separator: ","))
+            "TAPROOM_RETRY", default: ConsumerTopology.defaultRetry.map { String($0) }.joined(separator: ","))
         let retry = delays == "none" ? [] : delays.split(separator: ",").map { Int($0).flatMap { $0 > 0 ? $0 : nil } }
         if retry.contains(nil) {
             settings.fault("TAPROOM_RETRY", "is “\(delays)”: it must be seconds separated by commas, or none")
         }
-        prefetch = settings.integer("TAPROOM_PREFETCH", default: 20, in: 1...65_535)
-        batchSize = settings.integer("TAPROOM_BATCH", default: 1, in: 1...prefetch)
-        topology = Topology(
-            queue: queue, exchange: settings.text("TAPROOM_EXCHANGE", default: Topology.defaultExchange),
+        prefetch = settings.integer("TAPROOM_PREFETCH", .prefetch)
+        batchSize = settings.integer("TAPROOM_BATCH", default: NumberRule.consumerBatch.standard, in: 1...prefetch)
+        topology = ConsumerTopology(
+            queue: queue, exchange: settings.text("TAPROOM_EXCHANGE", default: ConsumerTopology.defaultExchange),
             routingKeys: settings.text("TAPROOM_ROUTING_KEYS", default: "").split(separator: ",").map { String($0) },
             retry: retry.compactMap { $0 },
-            deadLetter: settings.text("TAPROOM_DEAD_LETTER", default: queue + ".dead"))
+            deadLetter: settings.text("TAPROOM_DEAD_LETTER", default: ConsumerTopology.defaultDeadLetter(of: queue)))
         guard let address = settings.broker() else { return nil }
         broker = address
     }

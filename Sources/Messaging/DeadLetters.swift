@@ -19,9 +19,10 @@ public struct DeadLetter: Sendable, Encodable {
 
 /// The dead letters of one consumer.
 ///
-/// Reading takes them out of the queue for as long as it lasts, so two who read at the same time see a part each; what
-/// was read and not settled goes back to its place. A message leaves the queue only after it is where it goes to: a
-/// tool that is killed midway leaves it there, perhaps beside its copy, which the inbox recognises by its id.
+/// Reading takes all of them out of the queue for as long as it lasts, so two who read at the same time see a part
+/// each. What was read and not settled goes back in any order, so the oldest is the one whose event says the earliest
+/// time. A message leaves the queue only after it is where it goes to: a tool that is killed midway leaves it there,
+/// perhaps beside its copy, which the inbox recognises by its id.
 public struct DeadLetters: Sendable {
     public enum Selection: Sendable, Equatable {
         case all
@@ -42,13 +43,14 @@ public struct DeadLetters: Sendable {
         self.queue = queue
     }
 
-    /// The first of them, the oldest first.
+    /// The oldest of them in order; those that say no time come before.
     public func list(limit: Int = .max, deadline: Deadline) throws(BrokerError) -> [DeadLetter] {
         let session = try Session(address, name: "taproom dlq", deadline: deadline)
-        return try fetch(session, limit: limit, deadline: deadline).map { letter($0) }
+        return try fetch(session, deadline: deadline).prefix(limit).map { letter($0) }
     }
 
-    /// Sends events to their work queue again, under the ids they have and as if they had never failed.
+    /// Sends events to their work queue again, the oldest first, under the ids they have and as if they had never
+    /// failed.
     /// - Returns: those that were sent.
     /// - Throws: `BrokerError`; what was sent before is redriven, the rest is where it was.
     public func redrive(_ selection: Selection, deadline: Deadline) throws(BrokerError) -> [DeadLetter] {
@@ -57,7 +59,7 @@ public struct DeadLetters: Sendable {
         // All are fetched before the first is sent, so that one that fails again at once is not met again.
         var redriven: [DeadLetter] = []
         for delivery in try chosen(selection, session, deadline) {
-            var copy = Envelope(delivery.message, routingKey: delivery.routingKey).stamped(delivery.message)
+            var copy = delivery.envelope.stamped(delivery.message)
             copy.forgetAttempts()
             try publisher.send(copy, to: workQueue)
             FaultPoint.beforeRedriveAcknowledge.reach()
@@ -98,26 +100,35 @@ public struct DeadLetters: Sendable {
     private func chosen(
         _ selection: Selection, _ session: Session, _ deadline: Deadline
     ) throws(BrokerError) -> [Delivery] {
-        let all = try fetch(session, limit: .max, deadline: deadline)
+        let all = try fetch(session, deadline: deadline)
         guard case .event(let id) = selection else { return all }
-        return all.filter { Envelope($0.message, routingKey: $0.routingKey).id == id }
+        return all.filter { $0.envelope.id == id }
     }
 
-    private func fetch(_ session: Session, limit: Int, deadline: Deadline) throws(BrokerError) -> [Delivery] {
-        var deliveries: [Delivery] = []
-        while deliveries.count < limit, let delivery = try session.get(queue, deadline: deadline) {
-            deliveries.append(delivery)
+    /// Takes as many as there are at its start.
+    private func fetch(_ session: Session, deadline: Deadline) throws(BrokerError) -> [Delivery] {
+        let count = try session.messageCount(queue, deadline: deadline)
+        var letters: [(age: (time: String, sequence: Int, id: String), delivery: Delivery)] = []
+        while letters.count < count, let delivery = try session.get(queue, deadline: deadline) {
+            let envelope = delivery.envelope
+            // Without its Z a time sorts as text, with or without a fraction.
+            let time = String(envelope.time?.prefix { $0 != "Z" } ?? "")
+            letters.append(((time, envelope.sequence ?? 0, envelope.id), delivery))
         }
-        return deliveries
+        return letters.sorted { $0.age < $1.age }.map(\.delivery)
     }
 
     private func letter(_ delivery: Delivery) -> DeadLetter {
         let message = delivery.message
-        let envelope = Envelope(message, routingKey: delivery.routingKey)
+        let envelope = delivery.envelope
         return DeadLetter(
             id: envelope.id, type: envelope.type, source: envelope.source, subject: envelope.subject,
             time: envelope.time, attempts: message.attempt,
             error: message.error ?? "it came back unsettled more often than its queue allows", queue: queue,
             data: String(decoding: message.body, as: UTF8.self))
     }
+}
+
+extension Delivery {
+    fileprivate var envelope: Envelope { Envelope(message, routingKey: routingKey) }
 }

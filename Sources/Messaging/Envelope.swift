@@ -70,15 +70,7 @@ struct Envelope: Sendable {
 
     private static let prefix = "cloudEvents_"
 
-    private static func digest(_ body: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".unicodeScalars)
-        var text = "sha256:"
-        for byte in SHA256.hash(data: body) {
-            text.unicodeScalars.append(digits[Int(byte >> 4)])
-            text.unicodeScalars.append(digits[Int(byte & 15)])
-        }
-        return text
-    }
+    private static func digest(_ body: [UInt8]) -> String { "sha256:" + Hexadecimal.encode(SHA256.hash(data: body)) }
 }
 
 extension EventCause {

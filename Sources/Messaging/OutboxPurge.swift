@@ -5,7 +5,8 @@ internal import Runtime
 /// time.
 struct OutboxPurge {
     static let settledDays = 7
-    /// Longer than any message may lie anywhere and still be delivered.
+    /// Longer than an event lies in a queue or as a dead letter before somebody looks: one that is delivered later than
+    /// this after it took effect takes effect again.
     static let inboxDays = 30
     static let intervalMilliseconds = 600_000
     private static let batchSize = 1000

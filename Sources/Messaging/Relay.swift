@@ -121,8 +121,7 @@ final class Relay {
             // It says so here when it has gone, or takes nothing at the moment.
             while try publisher.session.next(deadline: .after(milliseconds: 0)) != nil {}
             guard let reason = publisher.session.blockedReason else { return publisher }
-            throw BrokerError.unavailable(
-                place: publisher.session.place, reason: "it takes nothing at the moment: \(reason)")
+            throw BrokerError.blocked(place: publisher.session.place, reason: reason)
         }
         let deadline = Deadline.after(milliseconds: 5000)
         let session = try Session(configuration.broker, name: configuration.function, deadline: deadline)

@@ -22,8 +22,8 @@ public enum RelayProcess {
             let configuration = settings.broker().map {
                 RelayConfiguration(
                     function: process.function, service: service,
-                    exchange: settings.text("TAPROOM_EXCHANGE", default: Topology.defaultExchange),
-                    batchSize: settings.integer("TAPROOM_BATCH", default: 200, in: 1...10_000),
+                    exchange: settings.text("TAPROOM_EXCHANGE", default: ConsumerTopology.defaultExchange),
+                    batchSize: settings.integer("TAPROOM_BATCH", .relayBatch),
                     databaseURL: settings.text("DATABASE_URL"), broker: $0,
                     signalPath: settings.text("OUTBOX_SIGNAL", default: ""))
             }

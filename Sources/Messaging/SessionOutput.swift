@@ -122,7 +122,7 @@ extension Session {
 
     /// Makes a queue, unless it is there.
     /// - Throws: `refused` with 406 when it is there with other arguments.
-    func declareQueue(_ queue: Topology.Queue, deadline: Deadline) throws(BrokerError) {
+    func declareQueue(_ queue: ConsumerTopology.Queue, deadline: Deadline) throws(BrokerError) {
         let arguments = scratch.table(
             queue.arguments.map { name, argument in
                 switch argument {
@@ -146,9 +146,14 @@ extension Session {
     /// How many messages of a queue wait for a consumer.
     /// - Throws: `refused` with 404 when there is no such queue.
     func messageCount(_ queue: String, deadline: Deadline) throws(BrokerError) -> Int {
-        Int(
-            try call("asking for queue \(queue)", deadline: deadline) {
-                amqp_queue_declare($0, Self.channel, scratch.bytes(queue), 1, 0, 0, 0, amqp_empty_table)
-            }.message_count)
+        try counts(queue, deadline: deadline).messages
+    }
+
+    /// - Throws: `refused` with 404 when there is no such queue.
+    func counts(_ queue: String, deadline: Deadline) throws(BrokerError) -> QueueCounts {
+        let answer = try call("asking for queue \(queue)", deadline: deadline) {
+            amqp_queue_declare($0, Self.channel, scratch.bytes(queue), 1, 0, 0, 0, amqp_empty_table)
+        }
+        return QueueCounts(messages: Int(answer.message_count), consumers: Int(answer.consumer_count))
     }
 }

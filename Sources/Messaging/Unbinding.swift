@@ -1,7 +1,7 @@
 internal import CRabbitMQ
 public import Runtime
 
-extension Topology {
+extension ConsumerTopology {
     /// Lets no more events of a routing key come into the queue from an exchange. What is in the queue stays; a binding
     /// that is not there is no error.
     public func unbind(

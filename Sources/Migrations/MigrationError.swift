@@ -14,6 +14,8 @@ public enum MigrationError: Error, Sendable {
     case failed(FileProblem, remains: String?)
     /// Another run held the lock for all of the time that this one was willing to wait.
     case locked(String)
+    /// The database is in an encoding that does not hold every text.
+    case encoding(String)
 }
 
 extension MigrationError: CustomStringConvertible {
@@ -22,6 +24,9 @@ extension MigrationError: CustomStringConvertible {
         case .invalidFiles(let problems): problems.map(\.description).joined(separator: "\n")
         case .unreadable(let path, let reason): "\(path): \(reason)"
         case .invalidTarget(let text), .inconsistent(let text), .locked(let text): text
+        case .encoding(let name):
+            "the database's encoding is \(name), in which not every text can be recorded: make one with "
+                + "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
         case .failed(let problem, let remains):
             "\(problem)\nThe revision was rolled back; the database is at \(remains ?? "<base>")."
         }

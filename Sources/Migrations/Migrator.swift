@@ -1,3 +1,4 @@
+import Glibc
 public import Postgres
 internal import Runtime
 
@@ -41,10 +42,17 @@ public struct Migrator {
     /// Whether nothing is left to apply.
     public func isAtHead() throws -> Bool { try current() == folder.head }
 
+    /// The database's; only in `UTF8` does it hold every text.
+    public func encoding() throws -> String {
+        try connection.execute("SELECT current_setting('server_encoding')", deadline: .never)[0].decode(String.self)
+    }
+
     /// Applies revisions up to `target`; none when the database is there or past it.
     /// - Parameter target: `head`, a revision or its unique prefix, `+n`, and so on.
     /// - Throws: `MigrationError`, `PostgresError`; revisions applied before the failing one stay.
     public func upgrade(to target: String = "head") throws {
+        let encoding = try encoding()
+        guard encoding == "UTF8" else { throw MigrationError.encoding(encoding) }
         try run { start in try folder.upgradeEnd(target, from: start) }
     }
 
@@ -88,11 +96,15 @@ public struct Migrator {
         }
     }
 
-    private func run(_ step: Step) throws {
+    /// How often a step is tried that is one half of a deadlock each time: others write while migrations run.
+    private static let attempts = 5
+
+    private func run(_ step: Step, attempt: Int = 1) throws {
         var running: Statement?
         do {
             try connection.transaction(deadline: .never) { _ in
                 try createTables()
+                try lockTables(of: step)
                 for statement in step.statements {
                     running = statement
                     try connection.run(script: statement.text, deadline: .never)
@@ -103,8 +115,21 @@ public struct Migrator {
             }
         } catch let error as PostgresError {
             guard let problem = FileProblem(error, of: running, path: step.revision.path) else { throw error }
-            throw MigrationError.failed(problem, remains: step.from)
+            guard error.sqlState == "40P01", attempt < Self.attempts else {
+                throw MigrationError.failed(problem, remains: step.from)
+            }
+            progress(.repeating(step))
+            usleep(UInt32(attempt) * 200_000)
+            try run(step, attempt: attempt + 1)
         }
+    }
+
+    /// Locks the tables that the step keeps writers from, when there are several, in the order of the writers.
+    private func lockTables(of step: Step) throws {
+        let tables = try folder.lockedTables(step).filter(exists).map { "\"\($0)\"" }
+        guard tables.count > 1 else { return }
+        try connection.run(
+            script: "LOCK TABLE \(tables.joined(separator: ", ")) IN SHARE ROW EXCLUSIVE MODE", deadline: .never)
     }
 
     private func record(_ step: Step) throws {

@@ -1,5 +1,6 @@
 internal import FoundationEssentials
 import Glibc
+internal import Runtime
 
 extension MigrationFolder {
     /// Writes an empty revision that follows the head.
@@ -40,10 +41,7 @@ extension MigrationFolder {
         return path
     }
 
-    private func randomID() -> String {
-        let digits = String(UInt64.random(in: 0..<1 << 48), radix: 16)
-        return String(repeating: "0", count: 12 - digits.count) + digits
-    }
+    private func randomID() -> String { Hexadecimal.encode((0..<6).map { _ in .random(in: 0...255) }) }
 
     /// The words in lower case, joined by underscores; past 40 characters it ends with the last whole word.
     private static func slug(_ message: String) -> String {

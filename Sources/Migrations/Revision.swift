@@ -16,6 +16,10 @@
 /// Above `-- migrate: up` stand only comments and blank lines; the three header lines come in any order. A line that
 /// begins with `-- migrate:` is a marker wherever it stands. Both parts must be there, up before down, and may be
 /// empty. Statements end with a semicolon; those of a part run in one transaction, so they hold no BEGIN or COMMIT.
+///
+/// Others write while it runs. It locks tables in the order in which the revisions create them, so `subscription`
+/// before `subscription_status_history`; for triggers, indexes and ALTER TABLE that is done beforehand, except with
+/// `--sql`. A function that stores a search path names its schema and then `pg_temp`.
 public struct Revision: Sendable {
     /// 1 to 32 letters and digits, as `alembic_version.version_num` holds it.
     public let id: String

@@ -1,4 +1,5 @@
 internal import Crypto
+internal import Runtime
 
 /// Reads one migration file; its form is described at `Revision`.
 struct RevisionFile {
@@ -36,12 +37,7 @@ struct RevisionFile {
             checksum: checksum, up: up, down: down)
     }
 
-    private var checksum: String {
-        SHA256.hash(data: bytes).map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0" + digits : digits
-        }.joined()
-    }
+    private var checksum: String { Hexadecimal.encode(SHA256.hash(data: bytes)) }
 
     private mutating func report(_ line: Int, _ text: String) {
         problems.append(FileProblem(path: path, line: line, text: text))

@@ -32,12 +32,15 @@ public enum MigrationProgress: Sendable, CustomStringConvertible {
     /// Another run holds the lock; the text says which session of PostgreSQL.
     case waiting(String)
     case running(Step)
+    /// It was ended as one half of a deadlock and begins again.
+    case repeating(Step)
     case stamping(from: String?, to: String?)
 
     public var description: String {
         switch self {
         case .waiting(let text): text
         case .running(let step): "\(step.title), \(step.revision.message)"
+        case .repeating(let step): "\(step.title), again after a deadlock with another session"
         case .stamping(let from, let to): "Running stamp_revision \(from ?? "") -> \(to ?? "")"
         }
     }

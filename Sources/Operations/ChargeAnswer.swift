@@ -7,14 +7,16 @@ public enum ChargeAnswer: Sendable, Equatable {
     case charged(period: String)
     /// Charged before.
     case replayed(period: String)
-    /// The platform refused the order.
+    /// The platform refused the order with 402.
     case declined
     /// It may not be charged: paused since it was listed, cancelled, unknown.
     case refused(reason: String)
+    /// Not charged, for a reason that is not the subscription's: the platform refused the order with another status, or
+    /// the gateway the request, or the request id is another charge's. Sent again at once, it would be refused again.
+    case rejected(reason: String)
     /// It may have been charged, and nobody knows.
     case unknown(reason: String)
-    /// This request charged nothing because the gateway, the database or the platform took nothing, or because its id
-    /// is another charge's.
+    /// This request charged nothing because the gateway, the database or the platform took nothing.
     case unreachable(reason: String)
 
     public init(_ outcome: HTTPClient.Outcome) {
@@ -47,13 +49,16 @@ public enum ChargeAnswer: Sendable, Equatable {
             return
         }
         switch (answer.status, slug) {
-        case (402, _): self = .declined
+        case (402, "charge-declined"):
+            let status = problem?.platform?.status
+            self = status == 402 ? .declined : .rejected(reason: status.map { "platform-\($0)" } ?? reason)
         // Another request charges it at this moment: what becomes of that one, this run cannot say.
         case (409, "charge-in-progress"): self = .unknown(reason: reason)
         // Our credentials: nothing was charged, and nothing will be until they are mended.
-        case (502, "platform-refused-us"), (429, _), (422, Self.requestIDReused): self = .unreachable(reason: reason)
+        case (502, "platform-refused-us"), (429, _): self = .unreachable(reason: reason)
         case (500..., _) where problem?.executed == "no": self = .unreachable(reason: reason)
-        case (400..<500, _): self = .refused(reason: reason)
+        case (404, "subscription-not-found"), (409, "not-chargeable"): self = .refused(reason: reason)
+        case (400..<500, _): self = .rejected(reason: reason)
         default: self = .unknown(reason: reason)
         }
     }
@@ -66,18 +71,23 @@ public enum ChargeAnswer: Sendable, Equatable {
         let type: String
         let executed: String?
         let outcome: String?
+        let platform: Platform?
+
+        struct Platform: Decodable {
+            let status: Int
+        }
     }
 
-    private static let requestIDReused = "request-id-reused"
-
-    /// Whether the request id is another charge's: that of the month before, once the month has turned.
-    var hasUsedRequestID: Bool { self == .unreachable(reason: Self.requestIDReused) }
+    /// Whether the request id is another charge's: that of the month before, once the month has turned, or of a
+    /// subscription that has another id by now.
+    var hasUsedRequestID: Bool { self == .rejected(reason: Self.requestIDReused) }
+    static let requestIDReused = "request-id-reused"
 
     /// Whether nobody took this request; an order sent before may be in doubt all the same.
     var isUntaken: Bool {
         switch self {
         case .unknown(let reason): ["platform-busy", "platform-unreachable", "platform-refused-us"].contains(reason)
-        case .unreachable: !hasUsedRequestID
+        case .unreachable: true
         default: false
         }
     }

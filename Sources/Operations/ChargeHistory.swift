@@ -49,10 +49,10 @@ extension ChargeRecords {
             FROM charge_event WHERE charge_id = \(charge.id) ORDER BY id
             """, deadline: Self.deadline
         ).map { row in
-            let (attempt, request, at, what, status, excerpt) = try row.decode(
+            let (attempt, requestID, at, what, status, excerpt) = try row.decode(
                 Int.self, String.self, Timestamp.self, String.self, Int?.self, String?.self)
             return Event(
-                attempt: attempt, requestID: request, at: at, what: what, platformStatus: status, excerpt: excerpt)
+                attempt: attempt, requestID: requestID, at: at, what: what, platformStatus: status, excerpt: excerpt)
         }
         let settlements = try database.execute(
             """

@@ -8,8 +8,11 @@ public struct ChargeRecords: Sendable {
     public init(_ database: Database) { self.database = database }
 
     /// A state as operators see it: an attempt whose lease is over has died, so its outcome is unknown.
-    public enum State: String, Sendable, CaseIterable, Encodable {
+    public enum State: String, Sendable, CaseIterable, Encodable, PostgresValue, PostgresColumn {
         case unknown, sending, charged, declined, released
+
+        public var postgresText: String { rawValue }
+        public init?(postgresText: String) { self.init(rawValue: postgresText) }
     }
 
     /// One charge: the row that decides for a subscription and a month.
@@ -17,7 +20,7 @@ public struct ChargeRecords: Sendable {
         public let id: Int
         public let subscription: String
         public let period: String
-        public let state: String
+        public let state: State
         public let requestID: String
         public let attempts: Int
         public let ageSeconds: Int
@@ -74,7 +77,7 @@ public struct ChargeRecords: Sendable {
             FROM (SELECT c.*, CASE WHEN c.state = 'sending' AND c.lease_until <= clock_timestamp() THEN 'unknown'
                               ELSE c.state END AS seen FROM charge c) c
             WHERE (\(period)::text IS NULL OR period = \(period)::text)
-                AND (\(state?.rawValue)::text IS NULL OR seen = \(state?.rawValue)::text)
+                AND (\(state)::text IS NULL OR seen = \(state)::text)
                 AND (\(seconds)::bigint IS NULL
                      OR created_at < clock_timestamp() - \(seconds)::bigint * interval '1 second')
                 AND (\(id)::text IS NULL OR subscription_id = \(id)::text OR id = \(number)::bigint)
@@ -82,13 +85,13 @@ public struct ChargeRecords: Sendable {
             """, deadline: Self.deadline
         ).map { row in
             let (
-                id, subscription, period, state, request, attempts, age, created, charged, retired, doubt, settled,
+                id, subscription, period, state, requestID, attempts, age, created, charged, retired, doubt, settled,
                 others
             ) = try row.decode(
-                Int.self, String.self, String.self, String.self, String.self, Int.self, Int.self, Timestamp.self,
+                Int.self, String.self, String.self, State.self, String.self, Int.self, Int.self, Timestamp.self,
                 Timestamp?.self, Timestamp?.self, Timestamp?.self, Timestamp?.self, String?.self)
             return Entry(
-                id: id, subscription: subscription, period: period, state: state, requestID: request,
+                id: id, subscription: subscription, period: period, state: state, requestID: requestID,
                 attempts: attempts, ageSeconds: age, createdAt: created, chargedAt: charged, retiredAt: retired,
                 doubtSince: doubt, settledFrom: settled,
                 otherOrders: others?.split(separator: " ").map(String.init) ?? [])

@@ -1,4 +1,4 @@
-internal import Foundation
+import Glibc
 internal import Runtime
 
 /// Charges many subscriptions through the gateway, several at a time. It keeps nothing: the ledger behind the gateway
@@ -46,16 +46,9 @@ public final class ChargeRun: Sendable {
     public func run() -> RunSummary {
         progress.update(state.withLock { $0.summary })
         lookNowAndThen()
-        let isOver = DispatchGroup()
-        for _ in 0..<min(concurrency, state.withLock { $0.waiting.count }) {
-            isOver.enter()
-            // A blocked thread must be one of our own.
-            Thread { [self] in
-                while let subscription = next() { charge(subscription) }
-                isOver.leave()
-            }.start()
+        (0..<min(concurrency, state.withLock { $0.waiting.count })).inParallel { [self] _ in
+            while let subscription = next() { charge(subscription) }
         }
-        isOver.wait()
         let summary = state.withLock { $0.summary }
         progress.finish(summary)
         return summary
@@ -67,27 +60,35 @@ public final class ChargeRun: Sendable {
     }
 
     private func charge(_ subscription: String) {
-        let request = RunRequestID.of(period: period, subscription: subscription)
-        var answer = gateway.charge(subscription: subscription, request: request)
-        for repetition in 1...Self.repetitions where answer.answer.isWorthRepeating {
-            pause(seconds: answer.retryAfter ?? repetition)
-            lookNowAndThen()
-            if isStopped { break }
-            answer = gateway.charge(subscription: subscription, request: request)
+        var answer = ask(subscription, RunRequestID.of(period: period, subscription: subscription))
+        if answer.hasUsedRequestID {
+            look()
+            // In the same month another id charges nobody twice: the ledger goes by subscription and month.
+            answer =
+                isStopped
+                ? .unreachable(reason: ChargeAnswer.requestIDReused)
+                : ask(subscription, RunRequestID.second(period: period, subscription: subscription))
         }
-        if answer.answer.hasUsedRequestID { look() }
         let summary = state.withLock { state in
-            state.summary.add(answer.answer, for: subscription)
-            switch answer.answer {
-            case .charged(let period), .replayed(let period):
-                if period != self.period { state.summary.stop(.monthEnded) }
-            case .declined, .refused, .unknown, .unreachable: break
-            }
-            state.unreachableInARow = answer.answer.isUntaken ? state.unreachableInARow + 1 : 0
+            state.summary.add(answer, for: subscription)
+            if state.summary.otherMonth > 0 { state.summary.stop(.monthEnded) }
+            state.unreachableInARow = answer.isUntaken ? state.unreachableInARow + 1 : 0
             if state.unreachableInARow >= Self.unreachableLimit * concurrency { state.summary.stop(.unreachable) }
             return state.summary
         }
         progress.update(summary)
+    }
+
+    /// Asks to charge it, and again as long as that may help.
+    private func ask(_ subscription: String, _ requestID: String) -> ChargeAnswer {
+        var answer = gateway.charge(subscription: subscription, requestID: requestID)
+        for repetition in 1...Self.repetitions where answer.answer.isWorthRepeating {
+            pause(seconds: answer.retryAfter ?? repetition)
+            lookNowAndThen()
+            if isStopped { break }
+            answer = gateway.charge(subscription: subscription, requestID: requestID)
+        }
+        return answer.answer
     }
 
     /// Looks whether the month is over, unless somebody did a moment ago.

@@ -13,11 +13,14 @@ public struct ChargeSettlement: Sendable {
     public init(_ database: Database) { self.database = database }
 
     /// Records the outcome with who says so and why.
-    /// - Parameter id: a charge's number, or a subscription that has exactly one charge in doubt.
+    /// - Parameters:
+    ///   - id: a charge's number, alone or as `charge:12`, or a subscription that has one charge, or exactly one in doubt.
+    ///   - requestID: the one whose order was looked for, by default the one that the charge has now. A charge that has
+    ///     another one when it would be settled is left alone.
     /// - Returns: the charge as it was before.
     /// - Throws: `OperationError` that says why nothing was changed.
     public func settle(
-        _ id: String, _ outcome: Outcome, who: String, why: String
+        _ id: String, _ outcome: Outcome, requestID: String? = nil, who: String, why: String
     ) throws -> ChargeRecords.Entry {
         let charge = try choose(id)
         let (word, order): (String, String?) =
@@ -25,25 +28,36 @@ public struct ChargeSettlement: Sendable {
             case .charged(let order): ("charged", order)
             case .notCharged: ("not-charged", nil)
             }
-        let rows = try database.execute(
-            "SELECT settle_charge(\(charge.id), \(word), \(order), \(who), \(why))", deadline: ChargeRecords.deadline)
-        let said = try rows[0].decode(String.self)
+        let requestID = requestID ?? charge.requestID
+        let deadline = ChargeRecords.deadline
+        let said = try database.transaction(deadline: deadline) { connection in
+            // Before the row, like the ledger's functions: whoever truncates the table needs the row after it.
+            try connection.execute("LOCK TABLE subscription IN ACCESS SHARE MODE", deadline: deadline)
+            let present = try connection.execute(
+                "SELECT request_id FROM charge WHERE id = \(charge.id) FOR UPDATE", deadline: deadline
+            ).first?.decode(String.self)
+            if let present, present != requestID {
+                throw OperationError(
+                    "charge \(charge.id) was not changed: its request id is \(present) and not \(requestID): look for the "
+                        + "order of \(present), then settle it with --request \(present)")
+            }
+            return try connection.execute(
+                "SELECT settle_charge(\(charge.id), \(word), \(order), \(who), \(why))", deadline: deadline)[0]
+                .decode(String.self)
+        }
         guard said == "settled" else { throw refusal(said, charge) }
         return charge
     }
 
     private func choose(_ id: String) throws -> ChargeRecords.Entry {
         let found = try ChargeRecords(database).find(id)
-        guard let only = found.first else {
-            throw OperationError(
-                "no charge and no subscription with charges has the id “\(id)”: see taproom charges list")
-        }
+        guard let only = found.first else { throw OperationError.unknownCharge(id) }
         if found.count == 1 { return only }
         let byNumber = found.filter { String($0.id) == id }
-        let open = found.filter { $0.state == "unknown" }
+        let open = found.filter { $0.state == .unknown }
         // A number that is also the id of a subscription names neither.
         if byNumber.isEmpty, open.count == 1 { return open[0] }
-        let list = found.map { "charge:\($0.id) (\($0.subscription), \($0.period), \($0.state))" }
+        let list = found.map { "charge:\($0.id) (\($0.subscription), \($0.period), \($0.state.rawValue))" }
         throw OperationError("“\(id)” names several charges; say which: \(list.joined(separator: ", "))")
     }
 
@@ -52,7 +66,7 @@ public struct ChargeSettlement: Sendable {
             switch word {
             case "already-charged": "it is charged already, see taproom charges show \(charge.id)"
             case "attempt-running": "an attempt runs at this moment; wait until it has ended"
-            case "not-in-doubt": "it is \(charge.state): nothing was charged, so there is nothing to settle"
+            case "not-in-doubt": "it is \(charge.state.rawValue): nothing was charged, so there is nothing to settle"
             case "order-missing": "--charged needs the platform's order, as JSON or its id"
             case "who-missing": "--who must not be empty"
             case "why-missing": "--why must not be empty"

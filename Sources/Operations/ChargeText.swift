@@ -1,4 +1,5 @@
 internal import Postgres
+internal import Runtime
 
 /// The ledger for people.
 public enum ChargeText {
@@ -8,24 +9,20 @@ public enum ChargeText {
         let rows = entries.map { entry in
             [
                 String(entry.id), entry.subscription, entry.period,
-                entry.state + (entry.retiredAt == nil ? "" : " (subscription deleted)")
+                entry.state.rawValue + (entry.retiredAt == nil ? "" : " (subscription deleted)")
                     + (entry.otherOrders.isEmpty ? "" : " (ordered twice)"), entry.requestID,
                 String(entry.attempts), age(entry.ageSeconds), entry.chargedAt?.text ?? "-",
             ].map(\.printable)
         }
-        let widths = heading.indices.map { column in ([heading] + rows).map { $0[column].count }.max() ?? 0 }
-        return ([heading] + rows).map { row in
-            zip(row, widths).map { text, width in text + String(repeating: " ", count: width - text.count) }
-                .joined(separator: "  ").trimmingTrailingSpaces
-        }.joined(separator: "\n")
+        return TextTable.lines([heading] + rows).joined(separator: "\n")
     }
 
     /// One charge with all that happened to it.
     /// - Parameter isResent: whether orders in doubt are sent again: not where `ecommerce.resend` is `manual`.
-    public static func history(_ history: ChargeRecords.History, isResent: Bool = true) -> String {
+    public static func history(_ history: ChargeRecords.History, isResent: Bool) -> String {
         let charge = history.charge
         var lines = [
-            "charge \(charge.id): \(charge.state)\(history.isAnOperatorsWord ? ", by an operator's word" : "")",
+            "charge \(charge.id): \(charge.state.rawValue)\(history.isAnOperatorsWord ? ", by an operator's word" : "")",
             "  subscription  \(charge.subscription.printable)",
             "  period        \(charge.period)", "  request id    \(charge.requestID.printable)",
             "  begun         \(charge.createdAt.text), \(age(charge.ageSeconds)) ago",
@@ -33,7 +30,7 @@ public enum ChargeText {
         if let at = charge.chargedAt { lines.append("  charged       \(at.text)") }
         if let at = charge.retiredAt { lines.append("  retired       \(at.text): the subscription was deleted") }
         if let at = charge.doubtSince { lines.append("  in doubt      since \(at.text): perhaps charged") }
-        if charge.state == "unknown" {
+        if charge.state == .unknown {
             let next = isResent ? charge.settledFrom.map { "settle-charges sends it again from \($0.text) on" } : nil
             lines.append(
                 "  next          \(next ?? "nothing is sent: taproom charges settle \(charge.id) says what came of it")"
@@ -77,11 +74,5 @@ extension String {
     package var printable: String {
         String(
             UnicodeScalarView(unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
-    }
-
-    fileprivate var trimmingTrailingSpaces: String {
-        var text = Substring(self)
-        while text.last == " " { text.removeLast() }
-        return String(text)
     }
 }

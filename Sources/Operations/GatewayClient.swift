@@ -5,7 +5,8 @@ internal import Runtime
 /// The routes that a charge run calls.
 public struct GatewayClient: Sendable {
     private let base: String
-    private let client = HTTPClient()
+    /// The gateway's answer to a charge holds the platform's, which may be as long as a client takes by default.
+    private let client = HTTPClient(answerLimit: HTTPClient.answerLimit + (64 << 10))
 
     /// - Parameter base: such as `http://127.0.0.1:8080`.
     /// - Throws: `OperationError` when it is no HTTP URL.
@@ -54,9 +55,9 @@ public struct GatewayClient: Sendable {
 
     /// Asks to charge a subscription, once.
     /// - Returns: also how many seconds to wait before asking again, when the answer says so.
-    func charge(subscription: String, request: String) -> (answer: ChargeAnswer, retryAfter: Int?) {
+    func charge(subscription: String, requestID: String) -> (answer: ChargeAnswer, retryAfter: Int?) {
         let outcome = client.post(
-            "\(base)/subscription/\(PercentEncoding.encode(subscription))/charge/\(request)",
+            "\(base)/subscription/\(PercentEncoding.encode(subscription))/charge/\(requestID)",
             headers: [("Accept", "application/json")], body: [], deadline: Self.deadline)
         switch outcome {
         case .answered(let answer): return (ChargeAnswer(outcome), answer.retryAfter)
@@ -66,13 +67,6 @@ public struct GatewayClient: Sendable {
     }
 
     private static let pageSize = 5000
-    /// Longer than any function's time limit with the wait for a free worker.
+    /// Longer than the 20 s of `charge`, or a page of the list, with the wait for a free worker.
     private static var deadline: Deadline { .after(milliseconds: 120_000) }
-}
-
-/// What keeps an operation from being done, in words for the operator; the fix is part of them.
-public struct OperationError: Error, CustomStringConvertible {
-    public let description: String
-
-    public init(_ description: String) { self.description = description }
 }

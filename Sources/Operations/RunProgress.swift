@@ -53,8 +53,8 @@ public final class ProgressBar: RunProgress {
             if summary.notAsked > 0 { parts.append("\(duration(Double(summary.notAsked) / rate)) left") }
         }
         for (count, word) in [
-            (summary.declined, "declined"), (summary.refused, "refused"), (summary.unknown, "unknown"),
-            (summary.unreachable, "unreachable"),
+            (summary.declined, "declined"), (summary.refused, "refused"), (summary.rejected, "rejected"),
+            (summary.unknown, "unknown"), (summary.unreachable, "unreachable"),
         ] where count > 0 {
             parts.append("\(count) \(word)")
         }

@@ -8,10 +8,18 @@ public enum RunRequestID {
     /// `run:<period>:<subscription>`, or a digest in the place of a subscription id that does not fit the rule of
     /// request ids.
     public static func of(period: String, subscription: String) -> String {
-        let plain = "run:\(period):\(subscription)"
+        id("run:\(period):", subscription)
+    }
+
+    /// The one to send when the first belongs to the charge of a subscription that had this id before and was renamed.
+    static func second(period: String, subscription: String) -> String {
+        id("run-2:\(period):", subscription)
+    }
+
+    private static func id(_ prefix: String, _ subscription: String) -> String {
+        let plain = prefix + subscription
         if !subscription.isEmpty, Identifier.isPlatformRequestID(plain) { return plain }
         // 64 digits: longer than any subscription id, so it is the plain form of no other.
-        let digest = SHA256.hash(data: Data(subscription.utf8))
-        return "run:\(period):" + digest.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        return prefix + Hexadecimal.encode(SHA256.hash(data: Data(subscription.utf8)))
     }
 }

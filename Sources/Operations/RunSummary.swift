@@ -17,8 +17,11 @@ public struct RunSummary: Sendable, Equatable, Encodable {
     public let declinedEarlier: Int
     public private(set) var charged = 0
     public private(set) var replayed = 0
+    /// Charged, now or before, for another month than this one.
+    public private(set) var otherMonth = 0
     public private(set) var declined = 0
     public private(set) var refused = 0
+    public private(set) var rejected = 0
     public private(set) var unknown = 0
     public private(set) var unreachable = 0
     public private(set) var stopped: Stop?
@@ -26,6 +29,7 @@ public struct RunSummary: Sendable, Equatable, Encodable {
     public private(set) var reasons: [String: Int] = [:]
     /// Subscriptions that may have been charged.
     public private(set) var unknownSubscriptions: [String] = []
+    public private(set) var rejectedSubscriptions: [String] = []
 
     public init(period: String, eligible: Int, declinedEarlier: Int = 0) {
         self.period = period
@@ -33,17 +37,22 @@ public struct RunSummary: Sendable, Equatable, Encodable {
         self.declinedEarlier = declinedEarlier
     }
 
-    public var asked: Int { charged + replayed + declined + refused + unknown + unreachable }
+    public var asked: Int { charged + replayed + otherMonth + declined + refused + rejected + unknown + unreachable }
     public var notAsked: Int { eligible - declinedEarlier - asked }
 
     public mutating func add(_ answer: ChargeAnswer, for subscription: String) {
         switch answer {
+        case .charged(let month) where month != period, .replayed(let month) where month != period: otherMonth += 1
         case .charged: charged += 1
         case .replayed: replayed += 1
         case .declined: declined += 1
         case .refused(let reason):
             refused += 1
             reasons[reason, default: 0] += 1
+        case .rejected(let reason):
+            rejected += 1
+            reasons[reason, default: 0] += 1
+            rejectedSubscriptions.append(subscription)
         case .unknown(let reason):
             unknown += 1
             reasons[reason, default: 0] += 1
@@ -57,32 +66,36 @@ public struct RunSummary: Sendable, Equatable, Encodable {
     /// Keeps the first reason to stop.
     public mutating func stop(_ reason: Stop) { stopped = stopped ?? reason }
 
-    /// 0 when everybody was asked for and nothing is unknown or unreachable, 130 when the operator stopped the run,
+    /// 0 when everybody is charged for this month, declined, or not chargeable; 130 when the operator stopped the run;
     /// else 1.
     public var exitStatus: Int32 {
         if stopped == .interrupted { return 130 }
-        return stopped == nil && unknown == 0 && unreachable == 0 && notAsked == 0 ? 0 : 1
+        let isDone = charged + replayed + declined + declinedEarlier + refused == eligible
+        return stopped == nil && isDone ? 0 : 1
     }
 
     private enum CodingKeys: String, CodingKey {
-        case period, eligible, charged, replayed, declined, refused, unknown, unreachable, stopped, reasons
+        case period, eligible, charged, replayed, declined, refused, rejected, unknown, unreachable, stopped, reasons
+        case otherMonth = "other_month"
         case declinedEarlier = "declined_earlier"
         case notAsked = "not_asked"
         case unknownSubscriptions = "unknown_subscriptions"
+        case rejectedSubscriptions = "rejected_subscriptions"
     }
 
     public func encode(to encoder: any Encoder) throws {
         var members = encoder.container(keyedBy: CodingKeys.self)
         try members.encode(period, forKey: .period)
         for (key, count) in [
-            (.eligible, eligible), (.charged, charged), (.replayed, replayed), (.declined, declined),
-            (.declinedEarlier, declinedEarlier), (.refused, refused), (.unknown, unknown),
-            (.unreachable, unreachable), (.notAsked, notAsked),
+            (.eligible, eligible), (.charged, charged), (.replayed, replayed), (.otherMonth, otherMonth),
+            (.declined, declined), (.declinedEarlier, declinedEarlier), (.refused, refused), (.rejected, rejected),
+            (.unknown, unknown), (.unreachable, unreachable), (.notAsked, notAsked),
         ] as [(CodingKeys, Int)] {
             try members.encode(count, forKey: key)
         }
         try members.encode(stopped, forKey: .stopped)
         try members.encode(reasons, forKey: .reasons)
         try members.encode(unknownSubscriptions.sorted(), forKey: .unknownSubscriptions)
+        try members.encode(rejectedSubscriptions.sorted(), forKey: .rejectedSubscriptions)
     }
 }

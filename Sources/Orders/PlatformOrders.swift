@@ -27,13 +27,13 @@ public struct PlatformOrders: Sendable {
 
     /// Makes the order, or finds the one that was made for the same request id.
     /// - Throws: 409 `order-conflict` when that one has another customer or SKU.
-    public func make(request: String, customer: String, sku: Int32, deadline: Deadline) throws -> Order {
+    public func make(requestID: String, customer: String, sku: Int32, deadline: Deadline) throws -> Order {
         // One statement: between two, an outsider could delete the order. The update changes nothing; it lets a row be
         // returned that was there.
         let (id, madeFor, madeOf, created) = try database.execute(
             """
             INSERT INTO platform_order (request_id, id, customer_id, sku_id)
-            VALUES (\(request), \(Identifier.uuid()), \(customer), \(Int(sku)))
+            VALUES (\(requestID), \(Identifier.uuid()), \(customer), \(Int(sku)))
             ON CONFLICT (request_id) DO UPDATE SET request_id = excluded.request_id
             RETURNING id, customer_id, sku_id, created_at AT TIME ZONE 'UTC'
             """, deadline: deadline)[0].decode(String.self, String.self, Int.self, Timestamp.self)
@@ -41,11 +41,11 @@ public struct PlatformOrders: Sendable {
         guard madeFor.utf8.elementsEqual(customer.utf8), madeOf == Int(sku) else {
             throw Problem(
                 "order-conflict", status: 409, title: "Order conflict",
-                detail: "Request id “\(request)” made an order for another customer or SKU. Use a new one."
+                detail: "Request id “\(requestID)” made an order for another customer or SKU. Use a new one."
             ).with("order_id", id)
         }
         return Order(
-            orderID: id, requestID: request, customerID: customer, skuID: madeOf, status: "created",
+            orderID: id, requestID: requestID, customerID: customer, skuID: madeOf, status: "created",
             createdAt: created)
     }
 }

@@ -4,10 +4,8 @@ enum Backoff {
     /// Tries of one call, the first included.
     static let tries = 4
 
-    /// The bound after so many failed tries: 50 ms, 200 ms, 800 ms, then 1 s.
-    static func boundMilliseconds(after failures: Int) -> Int {
-        failures > 3 ? 1000 : 50 << (2 * max(0, failures - 1))
-    }
+    /// The bound after so many failed tries, from 1: 50 ms, 200 ms, 800 ms.
+    static func boundMilliseconds(after failures: Int) -> Int { 50 << (2 * (failures - 1)) }
 
     static func pauseMilliseconds(after failures: Int, using generator: inout some RandomNumberGenerator) -> Int {
         Int.random(in: 0...boundMilliseconds(after: failures), using: &generator)

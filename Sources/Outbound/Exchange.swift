@@ -7,6 +7,8 @@ struct Exchange {
     let headers: [(name: String, value: String)]
     /// What is posted; `nil` for a GET.
     let body: [UInt8]?
+    /// Bytes.
+    let answerLimit: Int
 
     /// What an exchange tells about the host, whatever it tells about the request.
     enum Finding {
@@ -25,12 +27,13 @@ struct Exchange {
         defer { curl_easy_cleanup(handle) }
         var list: UnsafeMutablePointer<curl_slist>?
         defer { curl_slist_free_all(list) }
-        for (name, value) in headers + [("Expect", "")] {
-            // A header without a value is spelled with a semicolon; "Expect:" keeps libcurl from sending one.
-            list = curl_slist_append(
-                list, name == "Expect" ? "Expect:" : value.isEmpty ? "\(name);" : "\(name): \(value)")
+        for (name, value) in headers {
+            // A header without a value is spelled with a semicolon.
+            list = curl_slist_append(list, value.isEmpty ? "\(name);" : "\(name): \(value)")
         }
-        let received = Received()
+        // Keeps libcurl from sending one.
+        list = curl_slist_append(list, "Expect:")
+        let received = Received(limit: answerLimit)
         let total = deadline.remainingMilliseconds
         guard total > 0 else { return (.notSent(reason: "no time was left"), .nothing) }
 
@@ -72,7 +75,7 @@ struct Exchange {
     ) -> (HTTPClient.Outcome, Finding) {
         guard code == CURLE_OK else {
             let reason =
-                received.isTooLong ? "the answer is over \(HTTPClient.answerLimit) bytes" : Self.text(code)
+                received.isTooLong ? "the answer is over \(answerLimit) bytes" : Self.text(code)
             guard Self.wasSent(handle) else { return (.notSent(reason: reason), Self.finding(of: code)) }
             return (.unknown(reason: reason), code == CURLE_OPERATION_TIMEDOUT ? .late : .reached)
         }
@@ -124,10 +127,13 @@ struct Exchange {
 private final class Received {
     private(set) var bytes: [UInt8] = []
     private(set) var isTooLong = false
+    private let limit: Int
+
+    init(limit: Int) { self.limit = limit }
 
     /// Takes a piece; returning another number than `count` makes libcurl give up.
     func take(_ piece: UnsafePointer<CChar>, _ count: Int) -> Int {
-        guard bytes.count + count <= HTTPClient.answerLimit else {
+        guard bytes.count + count <= limit else {
             isTooLong = true
             return 0
         }

@@ -14,6 +14,7 @@ public import Runtime
 /// client share that knowledge.
 public struct HTTPClient: Sendable {
     private let circuits = CircuitBoard()
+    private let answerLimit: Int
 
     /// What came of a request, told apart by what the caller may conclude.
     public enum Outcome: Sendable {
@@ -31,16 +32,20 @@ public struct HTTPClient: Sendable {
         /// In the order they came; a name may come more than once.
         public let headers: [(name: String, value: String)]
         public let body: [UInt8]
-        /// Seconds, when the answer names a whole number of them.
+        /// Seconds, from a number of them or a date, as far as they are still to come.
         public let retryAfter: Int?
     }
 
     /// Longest wait for a connection, TLS included.
     public static let connectMilliseconds = 2000
-    /// Bytes; a longer answer is broken off and counts as unknown.
+    /// Bytes of the longest answer that a client takes by default.
     public static let answerLimit = 1 << 20
 
-    public init() { Self.initialise }
+    /// - Parameter answerLimit: bytes; a longer answer is broken off and counts as unknown.
+    public init(answerLimit: Int = HTTPClient.answerLimit) {
+        self.answerLimit = answerLimit
+        Self.initialise
+    }
 
     /// Sends a POST and waits for its answer until the deadline at the latest.
     /// - Parameters:
@@ -52,13 +57,15 @@ public struct HTTPClient: Sendable {
         countsSilence: Bool = true, logger: Logger? = nil
     ) -> Outcome {
         request(
-            Exchange(url: url, headers: headers, body: body), deadline: deadline, countsSilence: countsSilence,
-            logger: logger)
+            Exchange(url: url, headers: headers, body: body, answerLimit: answerLimit), deadline: deadline,
+            countsSilence: countsSilence, logger: logger)
     }
 
     /// Sends a GET and waits for its answer until the deadline at the latest.
     public func get(_ url: String, headers: [(name: String, value: String)], deadline: Deadline) -> Outcome {
-        request(Exchange(url: url, headers: headers, body: nil), deadline: deadline, countsSilence: true, logger: nil)
+        request(
+            Exchange(url: url, headers: headers, body: nil, answerLimit: answerLimit), deadline: deadline,
+            countsSilence: true, logger: nil)
     }
 
     /// Whether a request to the URL's host would be refused at this moment, because too many in a row failed.

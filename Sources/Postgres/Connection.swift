@@ -14,7 +14,7 @@ public final class Connection {
 
     /// Opens a session.
     /// - Parameters:
-    ///   - url: a libpq connection URI or keyword string.
+    ///   - url: a libpq connection URI or keyword string. Of its own `options` those hold that `options` does not name.
     ///   - application: `application_name`, shown in `pg_stat_activity`.
     ///   - options: server settings for the session, such as `statement_timeout`; no value with a backslash. Transactions
     ///     are READ COMMITTED and dates ISO 8601 unless it says otherwise. Texts are UTF-8 always.
@@ -23,18 +23,21 @@ public final class Connection {
         url: String, application: String, options: [String: String] = [:], deadline: Deadline
     ) throws(PostgresError) {
         // Whatever the defaults of server, database and role: who has waited for a lock must see what was committed
-        // meanwhile, and dates and texts must be those that are read here.
-        let settings = options.merging(["default_transaction_isolation": "read committed", "datestyle": "ISO"]) {
-            asked, _ in asked
-        }
+        // meanwhile, and dates, texts and arrays must be those that are read and written here.
+        let settings = options.merging([
+            "default_transaction_isolation": "read committed", "datestyle": "ISO",
+            "standard_conforming_strings": "on", "array_nulls": "on",
+        ]) { asked, _ in asked }
         // The server splits them at spaces that have no backslash before them.
         let flags = settings.sorted { $0.key < $1.key }.map { key, value in
             "-c \(key)=" + value.split(separator: " ", omittingEmptySubsequences: false).joined(separator: "\\ ")
-        }.joined(separator: " ")
+        }
+        // The server takes the last of two.
+        let given = connectionParameters(url)?["options"].map { [$0] } ?? []
         let names = [
             "dbname", "application_name", "options", "client_encoding", "keepalives_idle", "tcp_user_timeout",
         ]
-        let values = [url, application, flags, "UTF8", "30", "15000"]
+        let values = [url, application, (given + flags).joined(separator: " "), "UTF8", "30", "15000"]
         handle = withCStrings(names) { names in
             withCStrings(values) { values in PQconnectStartParams(names, values, 1) }
         }

@@ -58,7 +58,8 @@ extension PostgresError: CustomStringConvertible {
 }
 
 extension PostgresError: ProblemConvertible {
-    /// 503 when the database is away, cannot write or took too long; everything else is a 500 with the id only.
+    /// 503 when the database is away, cannot write, took too long or failed in a way that passes, such as a deadlock;
+    /// everything else is a 500 with the id only.
     public var problem: Problem {
         switch self {
         case .unavailable:

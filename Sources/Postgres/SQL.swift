@@ -47,6 +47,9 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
             text += "$\(parameters.count)"
         }
 
+        /// Text, no parameter. Only for text of our own, such as one of two tables' names; never for input.
+        public mutating func appendInterpolation(unsafeText: String) { text += unsafeText }
+
         /// One parameter that is an array; `nil` elements are NULL.
         public mutating func appendInterpolation<Value: PostgresValue>(_ values: [Value?]) {
             parameters.append(arrayText(values.map { $0?.postgresText }))

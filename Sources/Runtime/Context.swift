@@ -12,6 +12,11 @@ public struct Context: Sendable {
     public let deadline: Deadline
     /// The address of the caller; empty when the transport knows none.
     public let caller: String
+    private let stop: @Sendable () -> Bool
+
+    /// Whether the process is to end. A scheduled function then begins nothing more, and finishes what it has begun; no
+    /// other function is told.
+    public var isStopping: Bool { stop() }
 
     /// A logger whose lines carry the request id.
     public var logger: Logger {
@@ -22,12 +27,14 @@ public struct Context: Sendable {
     }
 
     public init(
-        functionName: String, requestID: String, traceparent: String? = nil, deadline: Deadline, caller: String = ""
+        functionName: String, requestID: String, traceparent: String? = nil, deadline: Deadline, caller: String = "",
+        isStopping: @escaping @Sendable () -> Bool = { false }
     ) {
         self.functionName = functionName
         self.requestID = requestID
         self.traceparent = traceparent ?? Identifier.traceparent()
         self.deadline = deadline
         self.caller = caller
+        stop = isStopping
     }
 }

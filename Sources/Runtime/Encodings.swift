@@ -81,6 +81,15 @@ public enum PercentEncoding {
     }
 }
 
+/// Bytes as hexadecimal digits in lower case.
+package enum Hexadecimal {
+    package static func encode(_ bytes: some Sequence<UInt8>) -> String {
+        String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+
+    static let digits = Array("0123456789abcdef".utf8)
+}
+
 enum Base64 {
     static func encode(_ bytes: [UInt8]) -> String { Data(bytes).base64EncodedString() }
     static func decode(_ text: String) -> [UInt8]? { Data(base64Encoded: text).map(Array.init) }

@@ -44,9 +44,7 @@ public enum JSON {
         bytes.append(UInt8(ascii: "\\"))
         if byte >= 0x20 { return bytes.append(byte) }
         bytes.append(contentsOf: "u00".utf8)
-        bytes.append(hexDigits[Int(byte >> 4)])
-        bytes.append(hexDigits[Int(byte & 15)])
+        bytes.append(Hexadecimal.digits[Int(byte >> 4)])
+        bytes.append(Hexadecimal.digits[Int(byte & 15)])
     }
-
-    private static let hexDigits = Array("0123456789abcdef".utf8)
 }

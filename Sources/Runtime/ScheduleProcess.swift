@@ -41,7 +41,7 @@ struct ScheduleRunner<F: ScheduledFunction>: Sendable {
                 stop.wait(milliseconds: min(left, Self.longestWaitMilliseconds))
             }
             if stop.isRaised { return }
-            if Clock.epochMilliseconds() >= next { _ = run(ScheduledEvent(time: next, interval: seconds)) }
+            if Clock.epochMilliseconds() >= next { _ = run(ScheduledEvent(time: next, interval: seconds), stop) }
         }
     }
 
@@ -64,11 +64,12 @@ struct ScheduleRunner<F: ScheduledFunction>: Sendable {
     }
 
     /// The result as JSON; `nil` when the function threw.
-    private func run(_ event: ScheduledEvent) -> [UInt8]? {
+    private func run(_ event: ScheduledEvent, _ stop: StopSignal? = nil) -> [UInt8]? {
         let start = Clock.monotonicNanoseconds()
         let context = Context(
             functionName: process.function, requestID: Identifier.uuid(),
-            deadline: .after(milliseconds: process.timeoutMilliseconds))
+            deadline: .after(milliseconds: process.timeoutMilliseconds),
+            isStopping: { stop?.isRaised ?? false })
         var result: [UInt8]?
         var failure: Problem?
         do {

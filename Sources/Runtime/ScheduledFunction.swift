@@ -22,7 +22,8 @@ extension ScheduledEvent: Decodable {
 ///
 /// Ticks are those of the wall clock, so that every process of the function has the same ones; which of them does the
 /// work, the function itself decides. A tick that comes while the one before still runs is skipped. What `handle`
-/// returns is logged on one line. When it throws, the error is logged and the next tick comes as planned.
+/// returns is logged on one line. When it throws, the error is logged and the next tick comes as planned. At SIGTERM a run
+/// has until its deadline, and `Context.isStopping` tells it to begin nothing more.
 public protocol ScheduledFunction: Function where Event == ScheduledEvent, Output: Encodable {}
 
 extension ScheduledFunction {

@@ -55,26 +55,46 @@ public final class Settings {
     public func fault(_ name: String, _ explanation: String) { faults.append("\(name) \(explanation)") }
 }
 
+/// A whole number that functions.yml may name: what it is when absent, and what it may be.
+package struct NumberRule: Sendable {
+    package let standard: Int
+    package let range: ClosedRange<Int>
+
+    package init(_ standard: Int, in range: ClosedRange<Int>) {
+        self.standard = standard
+        self.range = range
+    }
+
+    /// Seconds that one invocation may take; 6 as in the Serverless Framework.
+    package static let timeout = NumberRule(6, in: 1...900)
+    /// Worker threads of a process.
+    package static let concurrency = NumberRule(4, in: 1...256)
+}
+
 extension Settings {
+    package func integer(_ name: String, _ rule: NumberRule) -> Int {
+        integer(name, default: rule.standard, in: rule.range)
+    }
+
     /// How the runtime itself is configured; rendered from functions.yml.
     package struct Process: Sendable {
         /// TAPROOM_FUNCTION: the name in functions.yml.
         package let function: String
-        /// TAPROOM_ROUTES: separated by newlines or semicolons, `METHOD /path/{parameter}/`.
+        /// TAPROOM_ROUTES: separated by newlines, `METHOD /path/{parameter}/`.
         let routes: [RouteTemplate]
         package let timeoutMilliseconds: Int
-        /// TAPROOM_CONCURRENCY: worker threads of this process; default 4.
+        /// TAPROOM_CONCURRENCY: worker threads of this process.
         package let concurrency: Int
         /// TAPROOM_SCHEDULE, in seconds: the interval of a scheduled function; `nil` for any other.
         var scheduleSeconds: Int?
     }
 
-    /// TAPROOM_TIMEOUT, which is in seconds; default 6 s, as in the Serverless Framework.
-    package var timeoutMilliseconds: Int { 1000 * integer("TAPROOM_TIMEOUT", default: 6, in: 1...900) }
+    /// TAPROOM_TIMEOUT, which is in seconds.
+    package var timeoutMilliseconds: Int { 1000 * integer("TAPROOM_TIMEOUT", .timeout) }
 
     package func process() -> Process {
         let routes = text("TAPROOM_ROUTES", default: "")
-            .split { $0 == "\n" || $0 == ";" }
+            .split(separator: "\n")
             .compactMap { line -> RouteTemplate? in
                 guard let template = RouteTemplate(String(line)) else {
                     fault("TAPROOM_ROUTES", "has “\(line)”: a route is METHOD /path/{parameter}")
@@ -87,7 +107,7 @@ extension Settings {
             function: text("TAPROOM_FUNCTION", default: "function"),
             routes: routes,
             timeoutMilliseconds: timeoutMilliseconds,
-            concurrency: integer("TAPROOM_CONCURRENCY", default: 4, in: 1...256),
+            concurrency: integer("TAPROOM_CONCURRENCY", .concurrency),
             scheduleSeconds: schedule == 0 ? nil : schedule)
     }
 }

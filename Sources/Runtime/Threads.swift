@@ -53,11 +53,13 @@ package final class WorkerThread {
 extension Sequence where Element: Sendable {
     /// Runs `body` for every element, each on a thread of its own that may block, and returns when all have ended.
     /// - Throws: one of the errors that came; the others run to their end all the same.
-    public func inParallel(_ body: @escaping @Sendable (Element) throws -> Void) throws {
-        let failure = Lock<(any Error)?>(nil)
+    public func inParallel<Failure>(
+        _ body: @escaping @Sendable (Element) throws(Failure) -> Void
+    ) throws(Failure) {
+        let failure = Lock<Failure?>(nil)
         let threads = map { element in
             WorkerThread {
-                do {
+                do throws(Failure) {
                     try body(element)
                 } catch {
                     failure.withLock { $0 = $0 ?? error }

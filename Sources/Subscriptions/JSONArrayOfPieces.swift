@@ -50,5 +50,5 @@ final class JSONArrayOfPieces: @unchecked Sendable {
         }
     }
 
-    func finish() throws { try writer.write(state.withLock { $0.isEmpty } ? "[]" : "]") }
+    func finish() throws { try state.withLock { try writer.write($0.isEmpty ? "[]" : "]") } }
 }

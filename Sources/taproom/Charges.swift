@@ -14,7 +14,8 @@ extension Instance {
     /// The subscriptions database by the address that operators have.
     func subscriptions() throws -> Database {
         guard let url = record.databases["subscriptions"] else {
-            throw InstanceError("the instance in \(record.state) has no database of subscriptions: run make up again")
+            throw InstanceError(
+                "the instance in \(record.state) has no database of subscriptions: run \(record.upCommand)")
         }
         return Database(url: url, application: "taproom charges")
     }
@@ -102,10 +103,7 @@ struct ChargesShow: ParsableCommand {
         let instance = try Instance.started(try Project.find())
         let records = ChargeRecords(try instance.subscriptions())
         let histories = try records.find(id).map { try records.history(of: $0) }
-        guard !histories.isEmpty else {
-            throw OperationError(
-                "no charge and no subscription with charges has the id “\(id)”: see taproom charges list")
-        }
+        guard !histories.isEmpty else { throw OperationError.unknownCharge(id) }
         if json { return try printJSON(histories) }
         print(
             histories.map { ChargeText.history($0, isResent: instance.resendsDoubts) }.joined(separator: "\n\n"))

@@ -11,7 +11,8 @@ struct ChargesSettle: ParsableCommand {
         discussion: """
             --charged keeps the order and the subscription is not charged again for that month; --not-charged lets the \
             next request of that month charge it, and leaves a month that is over uncharged: no request is for a past \
-            month. Both stay on record with who and why.
+            month. Both stay on record with who and why. The request id of a charge may change until it is settled, so \
+            --not-charged takes the one whose order you looked for, and refuses when the charge has another one by now.
             """)
 
     @Argument(help: "The number of a charge (also as charge:12), or the id of a subscription with one charge in doubt.")
@@ -23,6 +24,11 @@ struct ChargesSettle: ParsableCommand {
     @Flag(help: "The platform made no order and never will.")
     var notCharged = false
 
+    @Option(
+        name: .customLong("request"),
+        help: ArgumentHelp("The request id that you looked for; --not-charged needs it.", valueName: "id"))
+    var requestID: String?
+
     @Option(help: "Who says so. (default: the login name)")
     var who: String?
 
@@ -32,6 +38,11 @@ struct ChargesSettle: ParsableCommand {
     func validate() throws {
         guard (charged != nil) != notCharged else {
             throw ValidationError("say what came of the charge: either --charged ORDER or --not-charged")
+        }
+        guard !notCharged || requestID != nil else {
+            throw ValidationError(
+                "--not-charged needs --request ID, the request id whose order you looked for; taproom charges show \(id) "
+                    + "tells which one is in doubt")
         }
         for (option, text, limit) in [("--who", who ?? "", 128), ("--why", why, 1024)] {
             // As PostgreSQL counts.
@@ -59,15 +70,19 @@ struct ChargesSettle: ParsableCommand {
         let month = try ChargeRecords(database).currentPeriod(zone: instance.billingZone)
         let who = who ?? NSUserName()
         let charge = try ChargeSettlement(database).settle(
-            id, charged.map { .charged(order: $0) } ?? .notCharged, who: who, why: why)
-        let consequence =
-            !notCharged
-            ? "It is not charged again for that month."
-            : charge.period == month
-                ? "A later request of that month may charge it."
-                : "That month is over: no request charges it any more."
+            id, charged.map { .charged(order: $0) } ?? .notCharged, requestID: requestID, who: who, why: why)
         print(
-            "Charge \(charge.id) (subscription \(charge.subscription), \(charge.period)) is settled as "
-                + "\(notCharged ? "not charged" : "charged"), by \(who). \(consequence)")
+            "Charge \(charge.id) (subscription \(charge.subscription), \(charge.period), request id "
+                + "\(charge.requestID)) is settled as \(notCharged ? "not charged" : "charged"), by \(who). "
+                + consequence(for: charge, in: month))
+    }
+
+    private func consequence(for charge: ChargeRecords.Entry, in month: String) -> String {
+        if charge.retiredAt != nil {
+            return "The subscription was deleted: this decides nothing for one inserted under its id."
+        }
+        if !notCharged { return "It is not charged again for that month." }
+        return charge.period == month
+            ? "A later request of that month may charge it." : "That month is over: no request charges it any more."
     }
 }

@@ -25,7 +25,8 @@ struct CustomersRebuild: ParsableCommand {
         let url = try ScopeDatabases(scope: scope, file: nil).url(service: "customers")
         func session() throws -> Connection {
             try Connection(
-                url: url, application: "taproom customers rebuild", options: ["timezone": "UTC"],
+                url: url, application: "taproom customers rebuild",
+                options: ["timezone": "UTC", "statement_timeout": "0"],
                 deadline: .after(milliseconds: 5000))
         }
         let count = try CustomerRebuild(reader: session(), writer: session()).run(deadline: .never)

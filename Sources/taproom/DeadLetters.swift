@@ -37,15 +37,21 @@ struct DeadLetterQueues: ParsableArguments {
     }
 
     private func broker(_ project: Project) throws -> BrokerAddress {
-        let uri = try url ?? Instance.started(project).record.rabbitmq
-        guard let uri else {
-            throw InstanceError("the instance was started when there was no broker: run make up, or give --url")
-        }
+        let uri = try url ?? startedBroker(project)
         do {
             return try BrokerAddress(uri)
         } catch {
             throw InstanceError("this is no AMQP URI such as amqp://user:password@host:5672/vhost: \(error)")
         }
+    }
+
+    private func startedBroker(_ project: Project) throws -> String {
+        let record = try Instance.started(project).record
+        guard let uri = record.rabbitmq else {
+            throw InstanceError(
+                "the instance was started when there was no broker: run \(record.upCommand), or give --url")
+        }
+        return uri
     }
 
     /// Takes letters from one queue after the other.
@@ -111,11 +117,7 @@ struct DeadLettersList: ParsableCommand {
             + letters.map {
                 [$0.id, $0.type, String($0.attempts), $0.queue, String($0.error.prefix(200))].map(\.printable)
             }
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        for row in rows {
-            let padded = zip(row, widths).map { $0.padding(toLength: $1, withPad: " ", startingAt: 0) }
-            print(padded.joined(separator: "  ").trimmingCharacters(in: .whitespaces))
-        }
+        print(TextTable.lines(rows).joined(separator: "\n"))
     }
 }
 

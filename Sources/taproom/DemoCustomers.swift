@@ -49,7 +49,7 @@ struct DemoCustomers {
             let order = CompletedOrder(
                 id: "demo-\(number)", email: customer.email.text,
                 createdAt: "2026-10-\(day < 10 ? "0" : "")\(day)T12:00:00Z")
-            try database.transaction(deadline: deadline) { try order.record(of: cause, in: $0, deadline: deadline) }
+            try database.transaction(deadline: deadline) { try order.record(cause: cause, in: $0, deadline: deadline) }
         }
         if number % 7 == 0 {
             _ = try store.updateAddress(

@@ -31,7 +31,7 @@ struct Logs: ParsableCommand {
         for (name, log) in logs {
             for text in log.lastLines(lines) { print(line.render(name, text)) }
         }
-        while follow {
+        while follow, !isStandardOutputUnread() {
             for (name, log) in logs {
                 for text in log.newLines() { print(line.render(name, text)) }
             }

@@ -39,7 +39,7 @@ struct Migrate: ParsableCommand {
     }
 
     /// Where the databases are; the configuration is read when the first URL is asked for.
-    var databases: any DatabaseLocator { ScopeDatabases(scope: scope, file: config) }
+    var databases: ScopeDatabases { ScopeDatabases(scope: scope, file: config) }
 
     /// The folders of the services that are meant.
     func folders() throws -> [ServiceFolder] {

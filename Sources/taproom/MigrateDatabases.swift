@@ -5,13 +5,6 @@ import Migrations
 import Postgres
 import Runtime
 
-/// Knows where the database of a service is.
-protocol DatabaseLocator {
-    /// - Returns: a libpq connection URI.
-    /// - Throws: an error that names the key and the fix.
-    func url(service: String) throws -> String
-}
-
 extension Migrate {
     /// Runs `body` and turns what it throws into a line on stderr and exit status 1.
     func reporting(_ body: () throws -> Void) throws {

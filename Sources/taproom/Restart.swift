@@ -12,9 +12,7 @@ struct Restart: ParsableCommand {
         let project = try Project.find()
         let progress = Progress()
         _ = try Instance.running(project)
-        let lock = try StateLock(state: project.state) {
-            progress.say("  another taproom works on \(project.state): waiting for it to finish")
-        }
+        let lock = try StateLock(state: project.state, progress: progress)
         defer { _ = lock }
         // Whoever had the lock may have stopped it.
         let instance = try Instance.running(project)

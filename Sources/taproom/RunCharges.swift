@@ -11,7 +11,8 @@ struct RunCharges: ParsableCommand {
             Each charge has a request id made of the month and the subscription, so stopping and starting again charges \
             nobody twice. Control-C finishes what is in hand; once more ends at once, which is safe too.
 
-            Exits 0 when nobody's charge is unknown or did not get through, 130 when stopped, else 1.
+            Exits 0 when everybody is charged, declined by the platform with 402, or not chargeable; 130 when stopped; \
+            else 1.
             """)
 
     @Option(help: "A guard: the run refuses when this is not the current month, such as 2026-11.")
@@ -62,8 +63,6 @@ struct RunCharges: ParsableCommand {
                 period: month, eligible: eligible.count, declinedEarlier: eligible.count - wanted.count),
             concurrency: concurrency, currentPeriod: { try records.currentPeriod(zone: zone) },
             progress: ProgressBar(isTerminal: isatty(STDERR_FILENO) == 1, write: say))
-        // A reader of the output that goes does not end the charges that are in hand.
-        signal(SIGPIPE, SIG_IGN)
         let interruption = Interruption {
             say("\nStopping when what is in hand has ended; once more ends at once\n")
             run.stop()

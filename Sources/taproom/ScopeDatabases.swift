@@ -2,12 +2,14 @@ import Foundation
 import Instance
 
 /// The databases of a scope as the rest of the tool sees them: also the embedded ones.
-struct ScopeDatabases: DatabaseLocator {
+struct ScopeDatabases {
     /// `nil` for the default of `Project.scope`.
     let scope: String?
     /// Instead of `<scope>_config.json`.
     let file: String?
 
+    /// - Returns: a libpq connection URI.
+    /// - Throws: an error that names the key and the fix.
     func url(service: String) throws -> String {
         let project = try Project.find()
         let scope = try project.scope(scope)

@@ -29,14 +29,11 @@ struct Status: ParsableCommand {
         let record = instance.record
         let functions = try instance.functions()
         if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            let report = Report(
-                gateway: record.gateway, databases: record.databases, rabbitmq: record.rabbitmq,
-                queues: instance.queues(),
-                outboxes: instance.outboxes(), functions: functions,
-                circuits: instance.circuits(functions), state: record.state)
-            return print(String(decoding: try encoder.encode(report), as: UTF8.self))
+            return try printJSON(
+                Report(
+                    gateway: record.gateway, databases: record.databases, rabbitmq: record.rabbitmq,
+                    queues: instance.queues(), outboxes: instance.outboxes(), functions: functions,
+                    circuits: instance.circuits(functions), state: record.state))
         }
         try show(instance, functions)
         if !instance.isRunning { print("down: \(project.upCommand(scope: record.scope)) starts it") }
@@ -59,7 +56,7 @@ struct Status: ParsableCommand {
         }
         rows += functions.map { function in
             let pids = function.pids.map(String.init).joined(separator: " ")
-            return (function.name, function.state, pids + (function.trigger.map { "   \($0)" } ?? ""))
+            return (function.name, function.state.rawValue, pids + (function.trigger.map { "   \($0)" } ?? ""))
         }
         let width = rows.map(\.0.count).max() ?? 0
         for (name, state, pids) in rows {
@@ -83,7 +80,7 @@ struct Status: ParsableCommand {
         for queue in instance.queues() {
             print(
                 "queue    \(queue.queue): \(number(queue.waiting)) waiting, \(number(queue.retrying)) retrying, "
-                    + "\(number(queue.dead)) dead letters")
+                    + "\(number(queue.dead)) dead letters" + (queue.consumers == 0 ? ", no consumer" : ""))
         }
     }
 }

@@ -234,4 +234,10 @@ import Testing
         let answer = try function.request("GET", "/api/v1/customers/x")
         #expect(answer.status == 503 && answer.problem == "database-unavailable")
     }
+
+    @Test func aPageHoldsTwentyUnlessItIsToldOtherwise() throws {
+        for _ in 1...21 { _ = try register.create() }
+        let answer = try function("ListCustomersFunction", "GET /api/v1/customers").request("GET", "/api/v1/customers")
+        #expect(try answer.json()["customers"]?.elements.count == 20 && answer.headers["Link"] != nil)
+    }
 }

@@ -49,6 +49,16 @@ import Testing
         #expect(try register.customer(made.id).purchasedAt != nil)
     }
 
+    @Test func anOrderWhoseIDHoldsANULIsNotTriedAgain() throws {
+        let made = try register.create()
+        let data = completed(made.email.text, "2026-11-02T00:00:00Z").replacing(#""id": 7"#, with: #""id": "a\u0000""#)
+        let run = try run(event("e1", data))
+        #expect(run.end == .exited(1) && run.lines.contains { $0.contains("NUL") }, "\(run.lines)")
+        #expect(throws: CompletedOrder.Unusable.self) {
+            try register.buy(made.email.text, at: "2026-11-02T00:00:00Z", order: "a\u{0}")
+        }
+    }
+
     @Test("what cannot be taken leaves no trace in the inbox")
     func refusals() throws {
         let made = try register.create()

@@ -65,6 +65,17 @@ import Testing
         #expect(try register.list().joined().count == 21)
     }
 
+    @Test("taproom customers rebuild takes its time whatever limit the database has as its default")
+    func rebuildWithoutTimeLimit() throws {
+        _ = try register.create()
+        let name = register.url.split(separator: "/").last.map(String.init) ?? ""
+        try register.run(SQL(unsafeText: "ALTER DATABASE \(name) SET statement_timeout = '1ms'"))
+        let run = try Subprocess.run(
+            Subprocess.product("taproom"), ["customers", "rebuild"],
+            environment: ["TAPROOM_DATABASES_CUSTOMERS": register.url], folder: Repository.root)
+        #expect(run.status == 0 && run.output == "Rebuilt 1 customers.\n", "\(run.output)\(run.errors)")
+    }
+
     @Test("what was written by hand is gone afterwards, and more customers than fit a page of events are all there")
     func mends() throws {
         try register.run(

@@ -68,7 +68,7 @@ final class Register: Sendable {
     func buy(_ email: String, at time: String, order: String = "order") throws {
         let order = CompletedOrder(id: order, email: email, createdAt: time)
         try database.transaction(deadline: limit) { connection in
-            try order.record(of: Self.cause, in: connection, deadline: limit)
+            try order.record(cause: Self.cause, in: connection, deadline: limit)
         }
     }
 

@@ -127,7 +127,7 @@ import Testing
         #expect(problem { _ = try register.customer("nobody") }?.slug == "customer-not-found")
     }
 
-    @Test("completed orders in any order, more than once, at the same time: the youngest counts")
+    @Test("completed orders in any order, more than once, at the same time: the latest counts")
     func completedOrders() throws {
         let made = try register.create()
         let days = [5, 3, 9, 9, 1, 7, 9, 3].shuffled()
@@ -178,5 +178,22 @@ import Testing
             try register.count("SELECT count(*) FROM pg_class WHERE relname ~ '^(customer|outbox|inbox|email)'") == 0)
         try migrator.upgrade()
         _ = try register.create()
+    }
+
+    @Test func theRelayIsWokenForWhatIsPublishedAndForNothingElse() throws {
+        let pipe = try RelayPipe()
+        let store = CustomerStore(register.database, RelaySignal(Settings(["OUTBOX_SIGNAL": pipe.path])))
+        let email = try #require(EmailAddress("barley@example.com"))
+        let made = try store.create(email: email, address: .home, cause: Register.cause, deadline: register.limit)
+        #expect(pipe.wakings() == 1)
+        let taken = problem {
+            _ = try store.create(email: email, address: .home, cause: Register.cause, deadline: register.limit)
+        }
+        #expect(taken?.slug == "email-taken" && pipe.wakings() == 0)
+        for _ in 1...2 {
+            _ = try store.updateAddress(
+                of: made.id, to: .away, if: .none, cause: Register.cause, deadline: register.limit)
+        }
+        #expect(pipe.wakings() == 1, "the same address again changes nothing")
     }
 }

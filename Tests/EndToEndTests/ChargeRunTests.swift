@@ -60,6 +60,12 @@ import Testing
             "POST", "/subscription/\(PercentEncoding.encode(subscription))/charge/\(request)")
     }
 
+    /// The request id of a subscription's only charge.
+    func requestID(_ subscription: String) throws -> String {
+        try database.execute("SELECT request_id FROM charge WHERE subscription_id = \(subscription)", deadline: soon)[0]
+            .decode(String.self)
+    }
+
     func chargeRun(_ arguments: String...) throws -> (status: Int32, summary: JSONValue) {
         let run = try shop.run(["charge-run", "--json"] + arguments)
         return (run.status, try JSONValue(parsing: run.output))
@@ -122,6 +128,23 @@ import Testing
         try audit(fine + before + broken + lost + early + declined)
     }
 
+    @Test("orders refused as by a mistyped address, and subscriptions that no path names, are no success")
+    func rejectedIsNoSuccess() throws {
+        let lost = try subscribe(2, customer: "lost")
+        let unnamed = try subscribe(1, customer: "a/b")
+        for (status, reason) in [(404, "platform-404"), (400, "platform-400")] {
+            platform.behave { _ in .answer(status) }
+            let run = try chargeRun()
+            #expect(run.status == 1 && run.summary["declined"]?.integer == 0, "\(run.summary)")
+            #expect(run.summary["rejected"]?.integer == 3 && run.summary["reasons"]?[reason]?.integer == 2)
+        }
+        platform.behave { _ in .order }
+        let run = try chargeRun()
+        #expect(run.status == 1 && run.summary["charged"]?.integer == 2 && run.summary["refused"]?.integer == 0)
+        #expect(run.summary["rejected_subscriptions"]?.elements.compactMap(\.string) == unnamed, "\(run.summary)")
+        try audit(lost)
+    }
+
     @Test func aKilledRunIsStartedAgain() throws {
         let all = try subscribe(60, customer: "killed")
         let gate = Gate()
@@ -161,10 +184,14 @@ import Testing
         platform.behave { _ in .answer(500) }
         #expect(try chargeRun("--limit", "2").status == 1)
         try shop.tool("charges", "settle", ids[0], "--charged", "A-77", "--why", "seen on the platform", "--who", "ann")
-        try shop.tool("charges", "settle", ids[1], "--not-charged", "--why", "they have no such order")
+        try shop.tool(
+            "charges", "settle", ids[1], "--not-charged", "--request", requestID(ids[1]), "--why",
+            "they have no such order")
         let shown = try shop.tool("charges", "show", ids[0])
         #expect(shown.contains("platform status 500") && shown.contains("by ann: seen on the platform"), "\(shown)")
-        let refused = try shop.run(["charges", "settle", ids[0], "--not-charged", "--why", "changed my mind"])
+        let refused = try shop.run([
+            "charges", "settle", ids[0], "--not-charged", "--request", requestID(ids[0]), "--why", "changed my mind",
+        ])
         #expect(refused.status != 0 && refused.errors.contains("it is charged already"), "\(refused.errors)")
         let both = try shop.run(["charges", "settle", ids[0], "--not-charged", "--charged", "A-1", "--why", "x"])
         #expect(both.status != 0 && both.errors.contains("either --charged ORDER or --not-charged"))
@@ -177,11 +204,64 @@ import Testing
         #expect(try charge(ids[0], "again").json()["order"]?.string == "A-77")
     }
 
+    @Test("who looked for one order does not settle another one that came after it")
+    func settledIsWhatWasLookedFor() throws {
+        let id = try subscribe(1, customer: "looked")[0]
+        let (first, second) = ("\(prefix)-A", "\(prefix)-B")
+        platform.behave { $0.requestID == first ? .answer(402) : .actAndAnswer(500) }
+        #expect(try charge(id, first).status == 402)
+        #expect(try charge(id, second).status == 502)
+        let settle = ["charges", "settle", id, "--why", "they have no such order"]
+        #expect(try shop.run(settle + ["--not-charged"]).errors.contains("--not-charged needs --request ID"))
+        for word in [["--not-charged"], ["--charged", "A-1"]] {
+            let other = try shop.run(settle + word + ["--request", first])
+            #expect(other.status != 0 && other.errors.contains("look for the order of \(second)"), "\(other.errors)")
+        }
+        #expect(try shop.tool("charges", "show", id).contains(": unknown\n"))
+        let said = try shop.run(settle + ["--charged", "B-1", "--request", second])
+        #expect(said.status == 0 && said.output.contains("request id \(second)"), "\(said.output)\(said.errors)")
+    }
+
+    @Test func whatIsSettledOfADeletedSubscriptionDecidesNothing() throws {
+        let ids = try subscribe(2, customer: "deleted")
+        platform.behave { _ in .answer(500) }
+        #expect(try chargeRun().status == 1)
+        let requests = try ids.map(requestID)
+        try database.execute("DELETE FROM subscription_status_history", deadline: soon)
+        try database.execute("DELETE FROM subscription", deadline: soon)
+        for word in [["--charged", "A-1"], ["--not-charged", "--request", requests[1]]] {
+            let id = word.count == 2 ? ids[0] : ids[1]
+            let said = try shop.run(["charges", "settle", id, "--why", "seen"] + word)
+            #expect(said.status == 0 && said.output.contains("The subscription was deleted"), "\(said.errors)")
+            #expect(!said.output.contains("for that month") && !said.output.contains("may charge"), "\(said.output)")
+        }
+    }
+
+    @Test func aNewSubscriptionUnderTheIDOfARenamedOneIsCharged() throws {
+        let id = try subscribe(1, customer: "renamed")[0]
+        #expect(try chargeRun().status == 0)
+        let new = "\(prefix) new"
+        for statement: SQL in [
+            "DELETE FROM subscription_status_history",
+            "UPDATE subscription SET id = \(new) WHERE id = \(id)",
+            "INSERT INTO subscription SELECT \(id), club_id, 'heir', create_date FROM subscription",
+            "INSERT INTO subscription_status_history SELECT left(md5(id), 36), id, 1, create_date FROM subscription",
+        ] {
+            try database.execute(statement, deadline: soon)
+        }
+        for expected in [[1, 1], [0, 2]] {
+            let run = try chargeRun()
+            #expect(run.status == 0, "\(run.summary)")
+            #expect(["charged", "replayed"].map { run.summary[$0]?.integer } == expected, "\(run.summary)")
+        }
+        try audit([id, new])
+    }
+
     @Test("what is too long for the record is named before anything is done, in characters as the database counts")
     func tooLongToSettle() throws {
         func refusal(who: Int, why: Int) throws -> String {
             let (who, why) = (String(repeating: "é", count: who), String(repeating: "e\u{301}", count: why / 2))
-            return try shop.run(["charges", "settle", "nobody", "--not-charged", "--who", who, "--why", why]).errors
+            return try shop.run(["charges", "settle", "nobody", "--charged", "A-1", "--who", who, "--why", why]).errors
         }
         #expect(try refusal(who: 128, why: 1024).contains("no charge and no subscription with charges"))
         #expect(try refusal(who: 129, why: 1024).contains("--who has 129 characters; shorten it to at most 128"))
@@ -269,7 +349,8 @@ import Testing
         platform.behave { _ in .answer(500) }
         #expect(try chargeRun().status == 1)
         try database.execute("UPDATE charge SET period = '2001-01' WHERE subscription_id = \(id)", deadline: soon)
-        let said = try shop.tool("charges", "settle", id, "--not-charged", "--why", "they have no such order")
+        let said = try shop.tool(
+            "charges", "settle", id, "--not-charged", "--request", requestID(id), "--why", "they have no such order")
         #expect(said.contains("That month is over") && !said.contains("may charge it"), "\(said)")
     }
 

@@ -41,7 +41,9 @@ extension OutageWindowTests {
         let late = window.chargeInBackground("a")
         try Eventually.happens("the call") { !window.orders.isEmpty }
         try broken.expireLeases()
-        let settle = ["charges", "settle", window.subscription, "--not-charged", "--why", "did not look"]
+        let settle = [
+            "charges", "settle", window.subscription, "--not-charged", "--request", first, "--why", "did not look",
+        ]
         #expect(try broken.shop.run(settle).status == 0)
         let charged = try window.charge("b")
         #expect(try requestID(charged) == "b")
@@ -87,7 +89,9 @@ extension OutageWindowTests {
     }
 
     private func decide(_ window: ChargeWindow, hasActed: Bool) throws {
-        let word = hasActed ? ["--charged", #"{"id":"order-of-\#(window.id("a"))"}"#] : ["--not-charged"]
+        let word =
+            hasActed
+            ? ["--charged", #"{"id":"order-of-\#(window.id("a"))"}"#] : ["--not-charged", "--request", window.id("a")]
         let run = try broken.shop.run(
             ["charges", "settle", window.subscription, "--why", "asked them", "--who", "ann"] + word)
         #expect(run.status == 0, "\(run.errors)")

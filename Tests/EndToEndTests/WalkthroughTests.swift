@@ -130,8 +130,8 @@ import Testing
         #expect(try order(#"{"customer_id":7}"#, headers: configuration).pointers == ["/customer_id", "/sku_id"])
     }
 
-    @Test("outsiders may truncate everything while the service runs")
-    func truncation() throws {
+    @Test("outsiders may delete a subscription and insert it again while the service runs")
+    func deletion() throws {
         let id = try shop.subscription(inClub: club)
         try database.execute("DELETE FROM subscription_status_history WHERE subscription_id = \(id)", deadline: .never)
         #expect(try shop.http.request("POST", "/subscription/\(id)/charge/\(id)-x").status == 200)

@@ -275,6 +275,7 @@ struct BrokerCycleTests {
                 ["TAPROOM_RABBITMQ_URL": url, "TAPROOM_DATABASES_SHOP": try PostgresServer.shared.freshDatabase()],
                 "is not at the last migration: run taproom migrate"
             ),
+            (["TAPROOM_RABBITMQ_URL": url, "TAPROOM_DATABASES_SHOP": try latinDatabase()], "encoding is LATIN1"),
         ] {
             let refused = try guest.run("up", variables: variables)
             #expect(refused.status == 1 && refused.errors.contains(why), "\(refused)")
@@ -282,6 +283,14 @@ struct BrokerCycleTests {
             #expect(try guest.report().functions.map(\.pids) == pids)
             #expect(try !guest.folder.read("state/bin/ProbeFunction").contains("601"))
         }
+    }
+
+    private func latinDatabase() throws -> String {
+        let name = "latin_\(UInt32.random(in: 0...(.max)))"
+        try PostgresServer.shared.connect(to: PostgresServer.shared.url("postgres")).run(
+            script: "CREATE DATABASE \(name) ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
+            deadline: .after(milliseconds: 10_000))
+        return PostgresServer.shared.url(name)
     }
 
     @Test func `a state folder that was moved starts where it is, with all that is in it`() throws {

@@ -32,7 +32,7 @@ struct ConfigurationTests {
         #expect(configuration.gatewayPort == 9000)
         #expect(configuration.billingTimeZone == "UTC")
         #expect(configuration.ecommerceResend == "idempotent")
-        #expect(configuration.isEmbedded)
+        #expect(configuration.hasEmbeddedDatabase)
     }
 
     @Test func `the environment goes before the file, unless it is empty`() throws {
@@ -51,7 +51,7 @@ struct ConfigurationTests {
             #expect(configuration.billingTimeZone == zone)
         }
         #expect(configuration.ecommerceKey == "k")
-        #expect(!configuration.isEmbedded)
+        #expect(!configuration.hasEmbeddedDatabase)
     }
 
     @Test func `lists every unknown, missing and wrong key with its fix`() throws {
@@ -103,8 +103,19 @@ struct ConfigurationTests {
             }
             let problems = error?.problems ?? []
             #expect(problems.count == 1 && problems[0].hasPrefix("\(name) overrides no key: \(hint)"), "\(problems)")
-            _ = try read(Self.complete, environment: [name: "", "TAPROOM_TIMEOUT": "6"])
+            _ = try read(Self.complete, environment: [name: "", "TAPROOM_TIMEOUT": "6", "TAPROOM_STATE": "x"])
         }
+    }
+
+    @Test(arguments: [
+        ("TAPROOM_PROT", "PORT"), ("TAPROOM_ECOMERCE_URL", "ECOMMERCE_URL"), ("TAPROOM_STAT", "STATE"),
+        ("TAPROOM_BILING_TIME_ZONE", "BILLING_TIME_ZONE"),
+    ])
+    func `a variable that is spelt nearly like one is refused`(name: String, meant: String) throws {
+        let error = #expect(throws: ConfigurationError.self) {
+            try read(Self.complete, environment: [name: "9000"])
+        }
+        #expect(error?.problems == ["\(name) is no variable: did you mean TAPROOM_\(meant)?"])
     }
 
     @Test(arguments: ["?to=orders", "#orders", "#"])
@@ -123,11 +134,41 @@ struct ConfigurationTests {
         #expect(error.problems[0].contains("TAPROOM_EMBEDDED_PASSWORDS_ORDERS"))
     }
 
-    @Test(arguments: ["", "{", "[]", "{\"databases\": }"])
-    func `text that is no JSON object names the file`(text: String) throws {
+    @Test(arguments: [
+        ("", "is no JSON at line 1, column 1"), ("{", "is no JSON at line 1, column 2"),
+        ("[]", "must hold one JSON object, as model_config.json does"),
+        ("{\"billing\": {},\n \"böden\": }", "is no JSON at line 2, column 11"),
+    ])
+    func `text that is no JSON object names the file and the place, and nothing that is missing`(
+        text: String, problem: String
+    ) throws {
         let error = try #require(throws: ConfigurationError.self) { try read(text) }
         #expect(error.description.contains("local_config.json"))
-        #expect(!error.problems.isEmpty)
+        #expect(error.problems == [problem])
+    }
+
+    @Test(arguments: [
+        (
+            "TAPROOM_ECOMMERCE_URL", ["http://h:8080/%C3%A9/", "https://[::1]/"],
+            ["http://h/a b", "http://h/é/", "http://h/%zz", "http://h:99999", "http://h:0/"]
+        ),
+        (
+            "TAPROOM_DATABASES_ORDERS", ["postgres://a:b%20@h,i:5432,5433/x?options=-c%20jit%3Don", "postgresql:///x"],
+            ["postgresql://%zz", "postgresql://h:99999/x", "postgresql://h/x?colour=amber"]
+        ),
+        (
+            "TAPROOM_RABBITMQ_URL", ["amqp://u:p@h", "amqp://u:p%20@[::1]:5673/%2F"],
+            ["amqp://u:p@h:99999/", "amqp://h", "amqp://u:%zz@h", "amqp://u:p q@h"]
+        ),
+    ])
+    func `an address is one that its library can use`(name: String, usable: [String], unusable: [String]) throws {
+        for address in usable { _ = try read(Self.complete, environment: [name: address]) }
+        for address in unusable {
+            let error = #expect(throws: ConfigurationError.self, "\(address)") {
+                try read(Self.complete, environment: [name: address])
+            }
+            #expect(error?.problems.first?.hasPrefix("\(name) has no usable value: give ") == true, "\(address)")
+        }
     }
 
     @Test func `the first start writes the model with secrets of its own, for the owner only`() throws {

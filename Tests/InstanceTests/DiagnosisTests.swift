@@ -2,6 +2,8 @@ import Foundation
 import Glibc
 import Testing
 
+import class Postgres.Connection
+import struct Runtime.Deadline
 import class TestSupport.ChildProcess
 import enum TestSupport.Loopback
 import class TestSupport.PostgresServer
@@ -19,14 +21,14 @@ struct DiagnosisTests {
         try record(databases: ["subscriptions", "orders", "customers"].map { ($0, "postgresql://127.0.0.1:1/none") })
     }
 
-    private func record(databases: [(String, String)]) throws {
+    private func record(databases: [(String, String)], parameters: String = "{}") throws {
         let state = instance.state
         let urls = databases.map { "\"\($0)\": \"\($1)\"" }.joined(separator: ", ")
         try instance.folder.write(
             "state/instance.json",
             """
             {"state": "\(state)", "data": "\(state)", "run": "\(state)/run", "scope": "staging", "gatewayPort": 1,
-             "configurationFile": "", "databases": {\(urls)}, "rabbitmq": "amqp://me@127.0.0.1:1/", "parameters": {}}
+             "configurationFile": "", "databases": {\(urls)}, "rabbitmq": "amqp://me@127.0.0.1:1/", "parameters": \(parameters)}
             """)
         try instance.folder.write("state/queues.json", #"{"queues": ["former"], "bindings": []}"#)
     }
@@ -90,6 +92,58 @@ struct DiagnosisTests {
         withExtendedLifetime(process) {}
     }
 
+    @Test func `a billing time zone that the database does not know is named`() throws {
+        let (process, url) = (try supervisor(), try PostgresServer.shared.freshDatabase())
+        let services = ["subscriptions", "orders", "customers"]
+        // The machine's own time zones have it still.
+        let zone = "US/Pacific-New"
+        try record(databases: services.map { ($0, url) }, parameters: #"{"billing.time_zone": "\#(zone)"}"#)
+        let mend = "mend billing.time_zone, then taproom up --scope staging"
+        #expect(try remedies("doctor")["billing time zone"] == mend)
+        withExtendedLifetime(process) {}
+
+        let other = try TestInstance(folder: TemporaryFolder())
+        let databases = services.map { ("TAPROOM_DATABASES_\($0.uppercased())", url) }
+        let up = try other.run(
+            "up", variables: Dictionary(uniqueKeysWithValues: databases + [("TAPROOM_BILLING_TIME_ZONE", zone)]))
+        #expect(up.status == 1 && up.errors.contains("PostgreSQL does not know \(zone)"), "\(up)")
+    }
+
+    @Test func `eligibility is compared under a time limit of its own, and only UTF-8 holds every text`() throws {
+        let (process, name) = (try supervisor(), "latin_\(UInt32.random(in: 0...(.max)))")
+        let server = PostgresServer.shared
+        try server.connect(to: server.url("postgres")).run(
+            script: "CREATE DATABASE \(name) ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0", deadline: .never)
+        try server.connect(to: server.url(name)).run(
+            script: """
+                CREATE FUNCTION wrong_active_intervals() RETURNS SETOF varchar LANGUAGE sql
+                AS $$ SELECT 'id' WHERE current_setting('statement_timeout') <> '5min' $$
+                """, deadline: .never)
+        try record(databases: ["subscriptions", "orders", "customers"].map { ($0, server.url(name)) })
+        let found = try remedies("doctor")
+        #expect(found["eligibility"] == nil, "\(found)")
+        #expect(found["migrations"] == "move it into a database in UTF8", "\(found)")
+        let output = try instance.run("doctor").output
+        #expect(output.contains("CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"), "\(output)")
+        withExtendedLifetime(process) {}
+    }
+
+    @Test func `functions that do not run and intervals that are wrong are named`() throws {
+        let url = try PostgresServer.shared.freshDatabase()
+        try PostgresServer.shared.connect(to: url).run(
+            script: """
+                CREATE FUNCTION wrong_active_intervals() RETURNS SETOF varchar LANGUAGE sql AS $$ SELECT 'sub-7' $$
+                """, deadline: .never)
+        try record(databases: ["subscriptions", "orders", "customers"].map { ($0, url) })
+        try instance.supervise(["nginx": "/bin/sleep 600"])
+        let found = try remedies("doctor")
+        #expect(found["functions"] == "taproom up --scope staging; then taproom logs", "\(found)")
+        #expect(found["eligibility"] == "taproom rebuild-eligibility --scope staging", "\(found)")
+        let output = try instance.run("doctor").output
+        #expect(output.contains("not running: ") && output.contains("1 subscriptions are not those"), "\(output)")
+        _ = try instance.run("down")
+    }
+
     @Test func `supervisord that does not answer is said to`() throws {
         let (process, silent) = (try supervisor(), try SilentServer())
         try instance.folder.write(
@@ -113,8 +167,10 @@ struct DiagnosisTests {
     @Test func `a file that others may read is given the mode that keeps them out`() throws {
         try instance.folder.write("config.json", Self.configuration)
         let file = instance.folder.path + "/config.json"
-        chmod(file, 0o644)
-        #expect(try remedies("doctor")["configuration of scope staging"] == "chmod 600 \(file)")
+        for mode in [0o644, 0o640, 0o604] as [mode_t] {
+            chmod(file, mode)
+            #expect(try remedies("doctor")["configuration of scope staging"] == "chmod 600 \(file)")
+        }
     }
 
     @Test func `a folder for temporary files that is not there is named`() throws {

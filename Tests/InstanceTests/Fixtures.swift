@@ -60,6 +60,31 @@ final class TestInstance: Sendable {
         ]
     }
 
+    /// Lets a real supervisord keep programs, as a start would with those of a project; `down` stops it.
+    func supervise(_ programs: [String: String]) throws {
+        let state = self.state
+        try folder.write(
+            "state/supervisord.conf",
+            """
+            [supervisord]
+            pidfile=\(state)/run/supervisord.pid
+            logfile=\(state)/supervisord.log
+            [unix_http_server]
+            file=\(state)/run/supervisor.sock
+            [rpcinterface:supervisor]
+            supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+            [supervisorctl]
+            serverurl=unix://\(state)/run/supervisor.sock
+            \(programs.map { "[program:\($0)]\ncommand=\($1)\nstopwaitsecs=2" }.joined(separator: "\n"))
+
+            """)
+        mkdir(state + "/run", 0o755)
+        let supervisor = Supervisor(placement: Placement(state: state, data: state, run: state + "/run"))
+        try supervisor.start()
+        let areUp = try waitUntil(seconds: 20) { try supervisor.status().allSatisfy(\.isRunning) }
+        guard areUp else { throw InstanceError("\(try supervisor.status())") }
+    }
+
     /// What `status --json` promises to other programs.
     struct Report: Decodable {
         struct Function: Decodable {

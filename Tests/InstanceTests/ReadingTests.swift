@@ -73,7 +73,7 @@ struct ReadingTests {
             state: folder.path, data: folder.path, run: placement.run, scope: "local", configurationFile: "",
             gatewayPort: 1, databasePort: nil, brokerPort: nil, rabbitmq: nil, databases: [:], parameters: [:])
         let function = Instance.FunctionStatus(
-            name: "charge", kind: "http", state: "running", schedule: nil, queue: nil, outbox: nil, pids: [7])
+            name: "charge", kind: "http", state: .running, schedule: nil, queue: nil, outbox: nil, pids: [7])
         let instance = Instance(
             record: record, manifest: try Manifest.load(from: Repository.root + "/functions.yml"))
         #expect(instance.circuits([function]).map(\.host) == ["late"])
@@ -101,10 +101,9 @@ struct ReadingTests {
     }
 
     @Test func `a program's output, status and signal come back`() throws {
-        let said = try Subprocess.run(
-            ["/bin/sh", "-c", "read x; echo got $x; echo no >&2; exit 3"], input: Data("a\n".utf8))
+        let said = try Subprocess.run(["/bin/sh", "-c", "read x || echo nothing; echo no >&2; exit 3"])
         #expect(said.status == 3)
-        #expect(said.output == "got a\n")
+        #expect(said.output == "nothing\n")
         #expect(said.errors == "no\n")
         #expect(try Subprocess.run(["/bin/sh", "-c", "kill -9 $$"]).status == 137)
     }

@@ -12,10 +12,13 @@ struct ReadyzTests {
 
     init() throws { url = try PostgresServer.shared.freshDatabase() }
 
-    /// - Parameter recorded: what our own migrations left, in the order of their running; `nil` where only Alembic ran.
-    private func answer(at current: String, recorded: String?) throws -> String {
+    /// - Parameters:
+    ///   - recorded: what our own migrations left, in the order of their running; `nil` where only Alembic ran.
+    ///   - minutes: how long a charge has been in doubt.
+    private func answer(at current: String, recorded: String?, doubt minutes: Int = 0) throws -> String {
         var script = """
             CREATE TABLE charge_doubt (since timestamptz);
+            INSERT INTO charge_doubt VALUES (clock_timestamp() - interval '\(minutes) minutes');
             CREATE TABLE alembic_version (version_num varchar(32));
             INSERT INTO alembic_version VALUES ('\(current)');
             """
@@ -44,5 +47,11 @@ struct ReadyzTests {
     func `short of it, or nobody knows where, it is not`(current: String, recorded: String?) throws {
         let answer = try answer(at: current, recorded: recorded)
         #expect(answer.contains(#""statusCode":503"#) && answer.contains("it is at \(current), and"), "\(answer)")
+    }
+
+    @Test(arguments: [(30, 0), (59, 0), (61, 1)])
+    func `doubts of over an hour are counted`(minutes: Int, count: Int) throws {
+        let answer = try answer(at: "b", recorded: nil, doubt: minutes)
+        #expect(answer.contains(#"doubts_older_than_an_hour\":\#(count)"#), "\(answer)")
     }
 }

@@ -96,6 +96,67 @@ struct StateFolderTests {
         #expect(error?.description.contains("set TAPROOM_STATE to a folder without") == true)
     }
 
+    @Test(arguments: [("st ;ate", ";"), ("st #ate", "#"), ("st$ate", "$"), ("st,ate", "comma")])
+    func `a path that a part cannot be told is refused before anything is made`(name: String, why: String) throws {
+        let project = try EventProject()
+        let instance = try TestInstance(folder: project.folder, tool: project.tool)
+        // So that what starts all the same goes no further.
+        try project.folder.remove("bin/ProbeFunction")
+        let path = "\(project.folder.path)/\(name)"
+        let refused = try instance.run("up", variables: ["TAPROOM_STATE": path])
+        #expect(refused.status == 1 && refused.errors.contains(path), "\(refused)")
+        #expect(refused.errors.contains("set TAPROOM_STATE") && refused.errors.contains(why), "\(refused.errors)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: path) == ["lock"])
+    }
+
+    // MARK: What was cut short
+
+    @Test func `a start that was cut short during initdb does not disturb the next`() throws {
+        let project = try EventProject()
+        let instance = try TestInstance(folder: project.folder, tool: project.tool)
+        let first = try instance.start("up")
+        try Eventually.happens("initdb runs", within: 120) {
+            try #require(first.end == nil, "\(first.lines)")
+            return RunningProcess.all().contains {
+                $0.program == "initdb" && $0.command.contains { $0.contains(instance.state) }
+            }
+        }
+        first.terminate()
+        _ = try first.waitForEnd()
+        let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
+        let cluster = Cluster(placement: placement, accounts: try .current(), port: 1)
+        try cluster.initialise()
+        try Eventually.happens("nothing is left of the first") {
+            try cluster.initialise()
+            let entries = try FileManager.default.contentsOfDirectory(atPath: placement.data)
+            return !entries.contains { $0.hasPrefix("postgres.new") }
+        }
+        #expect(FileManager.default.fileExists(atPath: placement.cluster + "/global/pg_control"))
+    }
+
+    @Test func `a stop that was cut short is no error for status, and up finishes it`() throws {
+        let project = try EventProject()
+        let instance = try TestInstance(folder: project.folder, tool: project.tool)
+        // So that it goes no further than it must here.
+        try project.folder.remove("bin/ProbeFunction")
+        try record(scope: "local", of: instance.state, of: instance)
+        func stopping() throws -> RunningProcess {
+            try instance.supervise(["ready": #"/bin/sh -c "trap '' TERM; while :; do sleep 0.1; done""#])
+            let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
+            let supervisor = try #require(Supervisor(placement: placement).process)
+            kill(supervisor.pid, SIGTERM)
+            return supervisor
+        }
+        var supervisor = try stopping()
+        let status = try instance.run("status")
+        #expect(status.status == 3 && status.output.contains("down: make up starts it"), "\(status)")
+        #expect(!supervisor.isAlive)
+        supervisor = try stopping()
+        let up = try instance.run("up")
+        #expect(up.errors.contains("not built: ProbeFunction"), "\(up)")
+        #expect(!supervisor.isAlive, "\(up)")
+    }
+
     // MARK: What it remembers
 
     private func record(
@@ -177,6 +238,15 @@ struct StateFolderTests {
                 environment: ["TAPROOM_STATE": instance.state])
             #expect(full.status == 1 && full.errors.contains("standard output cannot be written"), "\(full)")
         }
+    }
+
+    @Test func `a log that nobody reads any more is not followed`() throws {
+        try record(scope: "local")
+        try instance.folder.write("state/log/charge.log", "{}\n")
+        let followed = try Subprocess.run(
+            ["/bin/bash", "-c", "timeout 60 \(TestProject.tool) logs --follow charge | head -1; echo $PIPESTATUS"],
+            environment: ["TAPROOM_STATE": instance.state])
+        #expect(followed.output == "charge  {}\n0\n", "\(followed)")
     }
 
     /// A process that passes for the instance's supervisord.

@@ -44,7 +44,7 @@ import Testing
         return problem
     }
 
-    @Test(arguments: ["/", "/nothing", "/things/1/2", "/things%0a", "/_problem", "/_no_answer"])
+    @Test(arguments: ["/", "/nothing", "/things/1/2", "/things%0a", "/_problem", "/_no_answer", "/_cross_origin"])
     func nothingThere(_ path: String) throws {
         let answer = try gateway.send("GET", path)
         #expect(try problem(answer, 404, "not-found").executed == nil)
@@ -97,6 +97,25 @@ import Testing
             #expect(answer.values("access-control-expose-headers").count == 1)
         }
         #expect(stub.requests.isEmpty)
+    }
+
+    @Test("a page on another origin can read why a request was refused before its route was known")
+    func malformedAcrossOrigins() throws {
+        let long = String(repeating: "x", count: 9000)
+        for (answer, status) in [
+            (try gateway.send("GET", "/things/%00"), 400), (try gateway.send("GET", "/" + long), 414),
+            (try gateway.send("GET", "/things", headers: ["X-Long: \(long)"]), 431),
+            (try gateway.send("GET", "/things", headers: ["Transfer-Encoding: x"]), 501),
+        ] {
+            #expect(answer.status == status)
+            #expect(answer.values("access-control-allow-origin") == ["*"], "\(status)")
+        }
+    }
+
+    @Test func brokenChunks() throws {
+        let head = "POST /things HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        let answer = try gateway.send(raw: head + "no length\r\n\r\n")
+        #expect(try problem(answer, 400, "bad-request").detail.contains("the chunks of the body"))
     }
 
     @Test("a limit that an operator sets in front tells the client when to come again")
@@ -176,6 +195,37 @@ import Testing
                 == ["content-type, x-request-id, traceparent, idempotency-key, if-match"])
         #expect(answer.values("access-control-max-age") == ["3600"])
         #expect(answer.values("x-request-id").count == 1)
+    }
+
+    @Test(
+        "without cors, what changes something is refused to pages of other origins: browsers hide only the answer",
+        arguments: [("POST", "/things"), ("POST", "/things/1/parts/2"), ("DELETE", "/things/new/")],
+        ["cross-site", "same-site"])
+    func crossOrigin(_ call: (method: String, path: String), _ site: String) throws {
+        let stub = try gateway.stub("writer", .answers())
+        let answer = try gateway.send(call.method, call.path, headers: ["Sec-Fetch-Site: \(site)"])
+        _ = try problem(answer, 403, "cross-origin")
+        #expect(answer.values("access-control-allow-origin").isEmpty)
+        #expect(stub.requests.isEmpty)
+        for own in ["same-origin", "none"] {
+            #expect(try gateway.send(call.method, call.path, headers: ["Sec-Fetch-Site: \(own)"]).status == 200)
+        }
+        #expect(try gateway.send(call.method, call.path).status == 200)
+        #expect(stub.requests.count == 3)
+    }
+
+    @Test("with cors, and for what changes nothing, every page may send", arguments: ["cross-site", "same-site"])
+    func crossOriginAllowed(_ site: String) throws {
+        let stub = try gateway.stub("reader", .answers())
+        for (method, path) in [("GET", "/things"), ("HEAD", "/things/new"), ("GET", "/things/new")] {
+            #expect(try gateway.send(method, path, headers: ["Sec-Fetch-Site: \(site)"]).status == 200)
+        }
+        #expect(try gateway.send("OPTIONS", "/things", headers: ["Sec-Fetch-Site: \(site)"]).status == 204)
+        #expect(stub.requests.count == 3)
+        let open = try Gateway(manifest(events: "- httpApi: {method: POST, path: /x, cors: true}"))
+        let written = try open.stub("f", .answers())
+        #expect(try open.send("POST", "/x", headers: ["Sec-Fetch-Site: \(site)"]).status == 200)
+        #expect(written.requests.count == 1)
     }
 
     @Test func corsIsForItsOwnRoutesOnly() throws {

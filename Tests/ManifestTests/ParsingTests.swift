@@ -27,7 +27,6 @@ import Testing
         let function = try #require(manifest.functions.first)
         #expect(function.name == "charge")
         #expect(function.handler == "Subscriptions/Charge")
-        #expect(function.service == "Subscriptions")
         #expect(function.executable == "ChargeFunction")
         #expect(function.description == "Charges once")
         #expect(function.timeout == 20)

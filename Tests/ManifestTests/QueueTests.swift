@@ -12,7 +12,7 @@ import Testing
         #expect(
             function.queue
                 == QueueTrigger(
-                    topology: Topology(
+                    topology: ConsumerTopology(
                         queue: "shop.paid", exchange: "taproom.events", routingKeys: ["order.completed"],
                         retry: [5, 30, 120, 600, 3600], deadLetter: "shop.paid.dead"),
                     prefetch: 20, batchSize: 1))

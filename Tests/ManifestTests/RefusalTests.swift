@@ -134,6 +134,17 @@ import Testing
         #expect(found.first?.contains("rename the function") == true)
     }
 
+    @Test func oneExecutableOfTwoServices() {
+        let text = """
+            functions:
+              a: {handler: Orders/List, events: [{httpApi: GET /orders}]}
+              b: {handler: Orders/List, events: [{httpApi: GET /others}]}
+              c: {handler: Clubs/List, events: [{httpApi: GET /clubs}]}
+            """
+        let problem = "Clubs/List would be the same executable as Orders/List of function \"a\"; rename one of them"
+        #expect(problems(in: text) == ["functions.yml:4: functions.c.handler: \(problem)"])
+    }
+
     @Test func missingFile() {
         let error = #expect(throws: ManifestError.self) { try Manifest.load(from: "/nowhere/functions.yml") }
         #expect(error?.description == "/nowhere/functions.yml: cannot be read; name an existing functions.yml")

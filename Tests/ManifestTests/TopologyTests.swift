@@ -6,7 +6,7 @@ import Testing
 @testable import Manifest
 
 @Suite struct TopologyTests {
-    private func topology() throws -> QueueTopology {
+    private func topology() throws -> BrokerTopology {
         try manifest(
             events: "- rabbitmq: {queue: q, exchange: x, routingKey: [a.b, c], retry: [5s, 2m], deadLetter: d}"
         ).topology
@@ -17,7 +17,7 @@ import Testing
         #expect(topology.exchanges == ["x"])
         #expect(topology.queues.map(\.name) == ["d", "q", "q.retry.5s", "q.retry.2m"])
         #expect(topology.queues[0].arguments == ["x-queue-type": .text("quorum")])
-        let handingOver: [String: Topology.Argument] = [
+        let handingOver: [String: ConsumerTopology.Argument] = [
             "x-queue-type": .text("quorum"), "x-dead-letter-exchange": .text(""),
             "x-dead-letter-strategy": .text("at-least-once"), "x-overflow": .text("reject-publish"),
         ]
@@ -39,7 +39,7 @@ import Testing
 
     @Test func aRelayNeedsItsExchangeOnly() throws {
         let topology = try manifest(events: "- outbox: {service: s, exchange: x}").topology
-        #expect(topology == QueueTopology(exchanges: ["x"], queues: [], bindings: []))
+        #expect(topology == BrokerTopology(exchanges: ["x"], queues: [], bindings: []))
     }
 
     @Test func definitionsAreWhatTheBrokerImports() throws {

@@ -61,7 +61,7 @@ import Testing
     }
 
     @Test func retryQueuesAreNamedByTheirDelay() {
-        let topology = Topology(queue: "q", routingKeys: [])
+        let topology = ConsumerTopology(queue: "q", routingKeys: [])
         #expect(
             topology.queues.map(\.name)
                 == ["q.dead", "q", "q.retry.5s", "q.retry.30s", "q.retry.2m", "q.retry.10m", "q.retry.1h"])
@@ -125,7 +125,7 @@ extension MessagingTests {
             try lab.topology.declare(at: address, deadline: Lab.soon)
             let session = try Session(address, name: "test", deadline: Lab.soon)
             let error = #expect(throws: BrokerError.self) {
-                try session.declareQueue(Topology.Queue(lab.topology.queue), deadline: Lab.soon)
+                try session.declareQueue(ConsumerTopology.Queue(lab.topology.queue), deadline: Lab.soon)
             }
             #expect("\(error, default: "")".contains("406") && !session.isOpen)
             let depths = try QueueDepth.messages(

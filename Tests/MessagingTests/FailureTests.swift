@@ -24,6 +24,10 @@ extension MessagingTests {
             #expect(consumer.lines.filter { $0.contains("\"result\":\"failed\"") }.count == 3)
             // Reading leaves it where it is.
             #expect(try lab.deadLetters.list(deadline: Lab.soon).map(\.id) == [letter.id])
+            // Sent again, it has as many attempts as at first.
+            #expect(try lab.deadLetters.redrive(.all, deadline: Lab.soon).count == 1)
+            try lab.waitForDeadLetters(1)
+            #expect(try lab.deadLetters.list(deadline: Lab.soon).map(\.attempts) == [3])
             try lab.mend()
             #expect(
                 try lab.deadLetters.redrive(.event(id: letter.id), deadline: Lab.soon).map(\.id) == [letter.id])
@@ -64,17 +68,52 @@ extension MessagingTests {
             #expect(try lab.deadLetters.list(deadline: Lab.soon).isEmpty)
         }
 
+        @Test func anEventWhoseIDIsTooLongToKeepIsADeadLetterAtOnce() throws {
+            let lab = try Lab(retry: [3600])
+            let publisher = try Publisher(Session(lab.address, name: "test", deadline: Lab.soon), deadline: Lab.soon)
+            let event = Message(messageID: String(repeating: "x", count: 129), body: Array("{}".utf8))
+            let parcel = Parcel(message: event, exchange: lab.topology.exchange, routingKey: "ledger.x")
+            #expect(try publisher.publish([parcel], deadline: Lab.soon) == [.confirmed])
+            let consumer = try lab.consumer.start()
+            defer { consumer.terminate() }
+            try lab.waitForDeadLetters(1)
+            #expect(try lab.deadLetters.list(deadline: Lab.soon).map(\.attempts) == [1])
+        }
+
+        @Test("dead letters are the oldest first at every look, and are sent again in that order")
+        func order() throws {
+            let lab = try Lab()
+            let publisher = try Publisher(Session(lab.address, name: "test", deadline: Lab.soon), deadline: Lab.soon)
+            // More than 32 come back to a quorum queue in any order.
+            let ids = (1...62).map { "e\($0 % 7)-\($0)" }
+            for (number, id) in ids.enumerated() {
+                let attributes = [
+                    "id": id, "sequence": "\(number)", "time": "2026-11-21T09:30:\(number < 30 ? "00" : "00.5")Z",
+                ]
+                var event = Message(body: Array("{}".utf8))
+                for (name, value) in attributes { event.headers["cloudEvents_\(name)"] = .text(value) }
+                try publisher.send(event, to: lab.topology.deadLetter)
+            }
+            for _ in 1...2 {
+                #expect(try lab.deadLetters.list(deadline: Lab.soon).map(\.id) == ids)
+                try lab.waitForDeadLetters(62)
+            }
+            #expect(try lab.deadLetters.list(limit: 10, deadline: Lab.soon).map(\.id) == Array(ids[..<10]))
+            try lab.waitForDeadLetters(62)
+            #expect(try lab.deadLetters.redrive(.all, deadline: Lab.soon).map(\.id) == ids)
+        }
+
         @Test func whatFollowsARefusedEventOfItsSubjectIsSentAgainAfterIt() throws {
             let lab = try Lab(bindings: ["ledger.entry"])
             let session = try Session(lab.address, name: "test", deadline: Lab.soon)
             let full = "\(lab.number).full"
             try session.declareQueue(
-                Topology.Queue(full, ["x-max-length": .integer(1), "x-overflow": .text("reject-publish")]),
+                ConsumerTopology.Queue(full, ["x-max-length": .integer(1), "x-overflow": .text("reject-publish")]),
                 deadline: Lab.soon)
             try session.bind(full, to: lab.topology.exchange, routingKey: "ledger.refused", deadline: Lab.soon)
             // It tells how often the refused one was sent.
             let seen = "\(lab.number).seen"
-            try session.declareQueue(Topology.Queue(seen), deadline: Lab.soon)
+            try session.declareQueue(ConsumerTopology.Queue(seen), deadline: Lab.soon)
             try session.bind(seen, to: lab.topology.exchange, routingKey: "ledger.refused", deadline: Lab.soon)
             let publisher = try Publisher(session, deadline: Lab.soon)
             let filler = Parcel(message: Message(messageID: "filler", body: []), exchange: "", routingKey: full)

@@ -14,7 +14,7 @@ final class Lab: Sendable {
 
     let number: String
     let url: String
-    let topology: Topology
+    let topology: ConsumerTopology
     let relay: Program
     let consumer: Program
 
@@ -28,7 +28,7 @@ final class Lab: Sendable {
     ) throws {
         number = "lab\(Self.counter.wrappingAdd(1, ordering: .relaxed).newValue)"
         url = try server.freshDatabase()
-        topology = Topology(
+        topology = ConsumerTopology(
             queue: "\(number).ledger", exchange: "\(number).events", routingKeys: bindings, retry: retry)
         let signal = "/tmp/taproom-signal-\(getpid())-\(number)"
         let shared = ["DATABASE_URL": url, "AMQP_URL": Self.broker.url, "TAPROOM_TIMEOUT": "10"]

@@ -45,7 +45,8 @@ import Testing
         #expect(try fixture.column("SELECT revision FROM taproom_migration") == [Fixture.first])
     }
 
-    @Test func whatItTookBackIsForgotten() throws {
+    /// A database that we brought to the third revision and Alembic back to the second.
+    private func takenBackByAlembic() throws -> Fixture {
         let fixture = try Fixture()
         try fixture.migrator().upgrade()
         try run(
@@ -54,6 +55,19 @@ import Testing
             DROP FUNCTION one(); DROP INDEX note_text;
             UPDATE alembic_version SET version_num='\(Fixture.second)' WHERE version_num = '\(Fixture.third)'
             """)
+        return fixture
+    }
+
+    @Test func whatItTookBackIsOnRecordNoLonger() throws {
+        let fixture = try takenBackByAlembic()
+        try fixture.migrator().upgrade(to: Fixture.second)
+        #expect(
+            try fixture.column("SELECT revision FROM taproom_migration ORDER BY applied_at")
+                == [Fixture.first, Fixture.second])
+    }
+
+    @Test func whatItTookBackIsForgotten() throws {
+        let fixture = try takenBackByAlembic()
         // An edit of a file that is not applied is nobody's concern.
         try fixture.write(Fixture.third, after: Fixture.second, up: "SELECT 1;", down: "")
         let migrator = try fixture.migrator()

@@ -76,6 +76,35 @@ import Testing
         #expect(script.status == 1 && script.errors.contains("standard output cannot be written"), "\(script.errors)")
     }
 
+    @Test("closed standard streams and a reader that has gone are as a full disk, and never a session's text")
+    func closedStreams() throws {
+        let fixture = try Fixture()
+        func migrate(_ rest: String) throws -> Subprocess {
+            // Descriptor 4 is a pipe that nobody reads.
+            let command = "mkfifo pipe; exec 3<>pipe 4>pipe 3>&-; rm pipe; exec \"$0\" migrate "
+            return try Subprocess.run(
+                "/bin/sh", ["-c", command + rest, Subprocess.product("taproom")],
+                environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": fixture.url], folder: fixture.project.path)
+        }
+        for (index, streams) in ["2>&-", "<&- >&- 2>&-", "2>&4"].enumerated() {
+            let status = try migrate("upgrade +1 \(streams)").status
+            #expect(status == 0, "\(streams): \(status)")
+            #expect(try fixture.versions() == [[Fixture.first, Fixture.second, Fixture.third][index]], "\(streams)")
+        }
+        let closed = try migrate("current >&-")
+        #expect(closed.status == 1 && closed.errors.contains("standard output cannot be written"), "\(closed)")
+        let unread = try migrate("current >&4")
+        #expect(unread.status == 1 && unread.errors.isEmpty, "\(unread)")
+    }
+
+    @Test(arguments: [("PGHOSTADDR", "127.0.0.2"), ("PGSSLMODE", "require"), ("PGCHANNELBINDING", "require")])
+    func libpqsVariablesChangeNothing(name: String, value: String) throws {
+        let fixture = try Fixture()
+        let upgrade = try fixture.taproom("upgrade", "head", environment: [name: value])
+        #expect(upgrade.status == 0, "\(upgrade.errors)")
+        #expect(try fixture.versions() == [Fixture.third])
+    }
+
     @Test func theScopeChoosesTheConfiguration() throws {
         let fixture = try Fixture()
         let unset = ["TAPROOM_DATABASES_SUBSCRIPTIONS": ""]

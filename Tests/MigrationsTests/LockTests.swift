@@ -58,4 +58,51 @@ import Testing
                 "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
                     + "WHERE locktype = 'advisory' AND datname = current_database()") == ["0"])
     }
+
+    /// Begins a run while an outsider has written `subscription`, and lets that one write the history meanwhile.
+    /// - Returns: what the run reported.
+    private func run(_ statements: String) throws -> (reports: [String], fixture: Fixture) {
+        let fixture = try Fixture()
+        try fixture.write(Fixture.third, after: Fixture.second, up: statements, down: "")
+        try fixture.migrator().upgrade(to: Fixture.second)
+        let outsider = try PostgresServer.shared.connect(to: fixture.url)
+        try outsider.run(
+            script: "SET deadlock_timeout = '1min'; BEGIN; INSERT INTO subscription VALUES ('s')", deadline: .never)
+        let migration = Background { [url = fixture.url, folder = try fixture.folder()] in
+            var reports: [String] = []
+            let connection = try PostgresServer.shared.connect(to: url)
+            try connection.run(script: "SET deadlock_timeout = '3s'", deadline: .never)
+            try Migrator(connection: connection, folder: folder) { reports.append($0.description) }.upgrade()
+            return reports
+        }
+        try Eventually.happens("the run to wait for the writer") {
+            try fixture.column(
+                """
+                SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+                WHERE d.datname = current_database() AND NOT granted AND relation = 'subscription'::regclass
+                """) == ["1"]
+        }
+        try outsider.run(
+            script: "INSERT INTO subscription_status_history VALUES ('h', 's'); COMMIT",
+            deadline: .after(milliseconds: 20_000))
+        return (try migration.value(), fixture)
+    }
+
+    @Test func aRunThatIsOneHalfOfADeadlockBeginsAgain() throws {
+        let (reports, fixture) = try run(
+            "LOCK TABLE subscription_status_history; LOCK TABLE subscription")
+        #expect(reports.count == 2 && reports.last?.contains("again after a deadlock") == true, "\(reports)")
+        #expect(try fixture.migrator().isAtHead())
+    }
+
+    @Test func tablesAreLockedInTheOrderOfTheirWriters() throws {
+        let trigger = "FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+        let (reports, fixture) = try run(
+            """
+            CREATE TRIGGER a BEFORE UPDATE ON subscription_status_history \(trigger);
+            CREATE TRIGGER a BEFORE UPDATE OF id ON subscription \(trigger)
+            """)
+        #expect(reports.count == 1, "\(reports)")
+        #expect(try fixture.column("SELECT count(*) FROM subscription_status_history") == ["1"])
+    }
 }

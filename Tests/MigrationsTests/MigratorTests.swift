@@ -136,4 +136,36 @@ import Testing
         #expect(throws: MigrationError.self) { try fixture.migrator().upgrade() }
         #expect(try fixture.versions() == [Fixture.first])
     }
+
+    @Test func aDatabaseThatDoesNotHoldEveryTextIsRefused() throws {
+        let fixture = try Fixture()
+        let name = "latin_\(UInt32.random(in: 0...(.max)))"
+        try fixture.connection.run(
+            script: "CREATE DATABASE \(name) ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0", deadline: .never)
+        let migrator = Migrator(
+            connection: try PostgresServer.shared.connect(to: PostgresServer.shared.url(name)),
+            folder: try fixture.folder())
+        let error = #expect(throws: MigrationError.self) { try migrator.upgrade() }
+        #expect(error?.description.contains("CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0") == true)
+        #expect(try migrator.current() == nil)
+    }
+
+    /// Who runs with the owner's rights must not be led to another's table of the same name.
+    @Test func functionsWithASearchPathOfTheirOwnLookForTemporaryTablesLast() throws {
+        for service in try MigrationFolder.services(in: Repository.root + "/migrations") {
+            let connection = try PostgresServer.shared.connect(to: PostgresServer.shared.freshDatabase())
+            try Migrator(connection: connection, folder: .load("\(Repository.root)/migrations/\(service)")).upgrade()
+            let others = try connection.execute(
+                """
+                SELECT p.proname::text FROM pg_proc p
+                LEFT JOIN LATERAL (
+                    SELECT c.setting FROM unnest(p.proconfig) c (setting)
+                    WHERE c.setting LIKE 'search_path=%') s ON true
+                WHERE p.pronamespace = 'public'::regnamespace AND (p.prosecdef OR s.setting IS NOT NULL)
+                    AND s.setting IS DISTINCT FROM 'search_path=public, pg_temp'
+                """, deadline: .never
+            ).map { try $0.decode(String.self) }
+            #expect(others == [], "\(service)")
+        }
+    }
 }

@@ -35,6 +35,8 @@ import Testing
         return .answered(.init(status: status, headers: [], body: Array(body.utf8), retryAfter: nil))
     }
 
+    static func platform(_ status: Int) -> String { #","platform":{"status":\#(status),"body":"no"}"# }
+
     static func receipt(replayed: Bool, body: String = #"{"period":"2026-11","order":{}}"#) -> HTTPClient.Outcome {
         let headers = replayed ? [(name: "idempotent-replayed", value: "true")] : []
         return .answered(.init(status: 200, headers: headers, body: Array(body.utf8), retryAfter: nil))
@@ -44,13 +46,12 @@ import Testing
         (receipt(replayed: false), .charged(period: "2026-11")),
         (receipt(replayed: true), .replayed(period: "2026-11")),
         (receipt(replayed: false, body: "<html>"), .unknown(reason: "status 200 without a receipt")),
-        (problem(402, "charge-declined"), .declined),
+        (problem(402, "charge-declined", platform(402)), .declined),
         (problem(402, "charge-declined", #","outcome":"unknown""#), .unknown(reason: "charge-declined")),
         (problem(404, "subscription-not-found"), .refused(reason: "subscription-not-found")),
         (problem(409, "not-chargeable"), .refused(reason: "not-chargeable")),
         (problem(409, "not-chargeable", #","outcome":"unknown""#), .unknown(reason: "not-chargeable")),
         (problem(409, "charge-in-progress"), .unknown(reason: "charge-in-progress")),
-        (problem(422, "request-id-reused"), .unreachable(reason: "request-id-reused")),
         (problem(429, "too-many-requests"), .unreachable(reason: "too-many-requests")),
         (problem(500, "internal"), .unknown(reason: "internal")),
         (problem(502, "platform-refused-us"), .unreachable(reason: "platform-refused-us")),
@@ -76,5 +77,23 @@ import Testing
     func classified(index: Int) {
         let (outcome, expected) = Self.cases[index]
         #expect(ChargeAnswer(outcome) == expected)
+    }
+
+    static let rejections: [(HTTPClient.Outcome, String)] = [
+        (problem(402, "charge-declined", platform(404)), "platform-404"),
+        (problem(402, "charge-declined", platform(400)), "platform-400"),
+        (problem(402, "charge-declined"), "charge-declined"), (problem(402, "payment-required"), "payment-required"),
+        (problem(400, "bad-request"), "bad-request"), (problem(404, "not-found"), "not-found"),
+        (problem(405, "method-not-allowed"), "method-not-allowed"), (problem(409, "conflict"), "conflict"),
+        (problem(414, "uri-too-long"), "uri-too-long"), (problem(422, "request-id-reused"), "request-id-reused"),
+        (.answered(.init(status: 404, headers: [], body: Array("<html>".utf8), retryAfter: nil)), "status 404"),
+    ]
+
+    @Test(
+        "what is not the subscription's own state and no 402 of the platform is no refusal and no decline",
+        arguments: rejections.indices)
+    func rejected(index: Int) {
+        let (outcome, reason) = Self.rejections[index]
+        #expect("\(ChargeAnswer(outcome))" == #"rejected(reason: "\#(reason)")"#)
     }
 }

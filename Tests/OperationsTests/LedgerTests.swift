@@ -80,13 +80,13 @@ import Testing
         let history = try records.history(of: entry)
         #expect(history.events.map(\.what) == ["begun", "unknown"])
         #expect(history.events.last?.platformStatus == 500)
-        let text = ChargeText.history(history)
+        let text = ChargeText.history(history, isResent: true)
         #expect(text.contains("charge \(id): unknown") && text.contains("platform status 500: out of\u{FFFD}beer"))
     }
 
     @Test func showsSinceWhenItIsInDoubtAndWhatIsNext() throws {
         let died = try charge("died", state: "sending", ago: "2 hours")
-        let text = ChargeText.history(try records.history(of: try records.find("\(died)")[0]))
+        let text = ChargeText.history(try records.history(of: try records.find("\(died)")[0]), isResent: true)
         #expect(text.contains("\n  in doubt      since 20"))
         #expect(text.contains("\n  next          settle-charges sends it again from 20"))
         let manual = ChargeText.history(try records.history(of: try records.find("\(died)")[0]), isResent: false)
@@ -111,7 +111,7 @@ import Testing
             """)
         let entry = try records.find("twice")[0]
         #expect(entry.otherOrders == ["twice-2"])
-        #expect(ChargeText.history(try records.history(of: entry)).contains("SECOND ORDER  twice-2: "))
+        #expect(ChargeText.history(try records.history(of: entry), isResent: true).contains("SECOND ORDER  twice-2: "))
         #expect(ChargeText.table([entry]).contains("charged (ordered twice)"))
     }
 
@@ -122,7 +122,7 @@ import Testing
             INSERT INTO charge_event (charge_id, attempt, request_id, what, platform_status)
             VALUES (\(id), 1, 'steered-1', 'charged', 200), (\(id), 2, E'x\\u001b', 'charged', 200)
             """)
-        let text = ChargeText.history(try records.history(of: try records.find("steered")[0]))
+        let text = ChargeText.history(try records.history(of: try records.find("steered")[0]), isResent: true)
         #expect(text.contains("SECOND ORDER  x\u{FFFD}: ") && !text.contains("\u{1B}"), "\(text)")
     }
 
@@ -175,9 +175,9 @@ import Testing
         let id = try charge("broken", state: "unknown")
         #expect(refusal("broken", .charged(order: given)) == nil)
         let history = try records.history(of: try records.find("\(id)")[0])
-        #expect(history.charge.state == "charged" && history.order == kept)
+        #expect(history.charge.state == .charged && history.order == kept)
         #expect(history.settlements.map(\.who) == ["ann"] && history.settlements.map(\.why) == ["called"])
-        #expect(ChargeText.history(history).contains("charged, order \(kept), by ann: called"))
+        #expect(ChargeText.history(history, isResent: true).contains("charged, order \(kept), by ann: called"))
     }
 
     @Test func whatASettlementOpensIsNoDecline() throws {
@@ -186,7 +186,7 @@ import Testing
         #expect(refusal("\(broken)", .notCharged) == nil)
         #expect(try records.declined(period: "2026-11") == ["declined"])
         func shown(_ id: String) throws -> String {
-            ChargeText.history(try records.history(of: try records.find(id)[0]))
+            ChargeText.history(try records.history(of: try records.find(id)[0]), isResent: true)
         }
         #expect(try shown("broken").hasPrefix("charge \(broken): declined, by an operator's word\n"))
         #expect(try shown("declined").contains(": declined\n"))
@@ -215,6 +215,12 @@ import Testing
         #expect(try records.declined(period: "2026-11") == ["b"])
     }
 
+    @Test func whoseSubscriptionIsDeletedIsNotDeclined() throws {
+        try charge("a", state: "declined")
+        try run("UPDATE charge SET retired_at = clock_timestamp()")
+        #expect(try records.declined(period: "2026-11").isEmpty)
+    }
+
     @Test func refusalsSayWhy() throws {
         let charged = try charge("charged", state: "charged")
         try charge("running", state: "sending", ago: "1 second", lease: "1 hour")
@@ -232,11 +238,33 @@ import Testing
         #expect(refusal("charge:\(charged)", .notCharged)?.contains("charged already") == true)
     }
 
+    @Test("a charge that gets another request id while it is settled is left alone")
+    func anotherRequestIDMeanwhile() throws {
+        let id = try charge("broken", state: "unknown")
+        let soon = Deadline.after(milliseconds: 20_000)
+        let settling = try database.withConnection(deadline: soon) { other in
+            try other.transaction(deadline: soon) { other in
+                try other.execute("UPDATE charge SET request_id = 'B' WHERE id = \(id)", deadline: soon)
+                let settling = Background { refusal("broken", .notCharged) }
+                try Eventually.happens("the wait for the row") {
+                    try run(
+                        """
+                        SELECT count(*) FROM pg_stat_activity
+                        WHERE datname = current_database() AND wait_event_type = 'Lock'
+                        """)[0].decode(Int.self) == 1
+                }
+                return settling
+            }
+        }
+        #expect(try settling.value()?.contains("its request id is B") == true)
+        #expect(try records.find("broken")[0].state == .unknown)
+    }
+
     @Test func aSubscriptionStandsForItsOnlyDoubt() throws {
         try charge("many", period: "2026-09", state: "charged")
         let doubt = try charge("many", period: "2026-10", state: "unknown")
         #expect(refusal("many", .charged(order: "A-1")) == nil)
-        #expect(try records.find("\(doubt)")[0].state == "charged")
+        #expect(try records.find("\(doubt)")[0].state == .charged)
         try charge("many", period: "2026-11", state: "unknown")
         try charge("many", period: "2026-08", state: "unknown")
         #expect(refusal("many", .notCharged)?.contains("several charges") == true)

@@ -1,5 +1,6 @@
 import Foundation
 import Operations
+import Outbound
 import Runtime
 import TestSupport
 import Testing
@@ -85,20 +86,58 @@ import Testing
     @Test func theEndOfTheMonthEndsTheRun() throws {
         gateway.behave { _ in .answer(200, #"{"period":"2026-12"}"#) }
         let summary = try run((0..<20).map(String.init), concurrency: 1).run()
-        #expect(summary.stopped == .monthEnded && summary.charged == 1 && summary.notAsked == 19)
-        #expect(summary.exitStatus == 1)
+        #expect(summary.stopped == .monthEnded && summary.notAsked == 19 && summary.exitStatus == 1)
+        #expect(
+            summary.charged == 0 && summary.text(isResent: true).contains("1 charged for another month than 2026-11"))
+        #expect(try json(summary)["other_month"]?.integer == 1)
+    }
+
+    @Test("what the platform refuses for another reason than the customer, or the gateway, is rejected and named")
+    func rejections() throws {
+        let notFound = #"{"type":"/problems/charge-declined","platform":{"status":404,"body":""}}"#
+        gateway.behave { $0.requestID.hasSuffix(":a") ? .answer(402, notFound) : .answer(405, "{}") }
+        let ids = ["a"] + (0..<20).map { "b\($0)" }
+        let summary = try run(ids, concurrency: 1).run()
+        #expect(summary.asked == 21 && summary.declined == 0 && summary.refused == 0 && summary.exitStatus == 1)
+        #expect(summary.reasons == ["platform-404": 1, "status 405": 20])
+        #expect(gateway.requests.count == 21, "sent once, and no outage")
+        #expect(try json(summary)["rejected_subscriptions"]?.elements.compactMap(\.string) == ids.sorted())
+        let text = summary.text(isResent: true)
+        #expect(text.contains("21 rejected: ") && text.contains("1 × platform-404") && text.contains("\n  b19\n"))
+    }
+
+    @Test func theReceiptOfTheLongestOrderIsRead() throws {
+        let order = String(repeating: "x", count: HTTPClient.answerLimit)
+        gateway.behave { _ in .answer(200, #"{"period":"2026-11","order":"\#(order)"}"#) }
+        #expect(try run(["a"]).run().charged == 1)
+    }
+
+    func json(_ summary: RunSummary) throws -> JSONValue {
+        try JSONValue(parsing: String(decoding: JSONEncoder().encode(summary), as: UTF8.self))
     }
 
     @Test("a request id that another charge has used ends the run when the month is over, and is no success else")
     func usedRequestIDs() throws {
         gateway.behave { _ in .answer(422, #"{"type":"/problems/request-id-reused"}"#) }
         let used = try run((0..<20).map(String.init), concurrency: 1).run()
-        #expect(used.unreachable == 20 && used.refused == 0 && used.stopped == nil && used.exitStatus == 1)
-        #expect(gateway.requests.count == 20, "each is sent once")
+        #expect(used.asked == 20 && used.refused == 0 && used.stopped == nil && used.exitStatus == 1)
+        #expect(used.reasons == ["request-id-reused": 20])
+        #expect(used.text(isResent: true).contains("name one of your own"))
+        #expect(Set(gateway.requests.map(\.requestID)).count == 40, "each is sent with two ids, once")
         let months = Lock(["2026-11"])
         let over = try run((0..<20).map(String.init), concurrency: 1) { months.withLock { $0.popLast() ?? "2026-12" } }
         let summary = over.run()
         #expect(summary.stopped == .monthEnded && summary.asked == 1 && summary.exitStatus == 1)
+        #expect(gateway.requests.count == 41, "nothing is sent for a month that is over")
+    }
+
+    @Test func whoseRequestIDIsAnothersIsChargedByASecondOne() throws {
+        gateway.behave {
+            $0.requestID.hasPrefix("run:") ? .answer(422, #"{"type":"/problems/request-id-reused"}"#) : Self.receipt
+        }
+        for _ in 1...2 { #expect(try run(["a"]).run().charged == 1) }
+        let sent = gateway.requests.map(\.requestID)
+        #expect(sent.count == 4 && sent[0] != sent[1] && sent[2...] == sent[..<2], "\(sent)")
     }
 
     @Test("the month is looked at before the first charge, and a look that fails stops nothing")
@@ -115,6 +154,14 @@ import Testing
         let summary = try run((0..<100).map(String.init), concurrency: 2).run()
         #expect(summary.stopped == .unreachable && summary.notAsked > 0 && summary.exitStatus == 1)
         #expect(gateway.requests.count < 10)
+    }
+
+    @Test func aRunThatGetsSomeThroughGoesOn() throws {
+        gateway.behave {
+            $0.ordinal % 2 == 0 ? .answer(502, #"{"type":"/problems/platform-refused-us"}"#) : Self.receipt
+        }
+        let summary = try run((0..<10).map(String.init), concurrency: 1).run()
+        #expect(summary.stopped == nil && summary.unreachable == 5 && summary.charged == 5)
     }
 
     @Test func aStopLetsWhatIsInHandEnd() throws {

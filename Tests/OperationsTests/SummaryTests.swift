@@ -31,7 +31,7 @@ import Testing
 
     @Test func textNamesWhatIsOpen() {
         let summary = summary([.charged(period: "2026-11"), .unknown(reason: "platform-error"), .declined])
-        let text = summary.text()
+        let text = summary.text(isResent: true)
         #expect(text.contains("2026-11: 3 eligible"))
         #expect(text.contains("1 unknown"))
         #expect(text.contains("1 × platform-error"))

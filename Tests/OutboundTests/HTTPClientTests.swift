@@ -70,6 +70,13 @@ import Testing
         #expect(try answer(order("r")).status == status)
     }
 
+    @Test func readsADateToTryAgainAfter() throws {
+        for (date, isToCome) in [("Sun, 01 Jan 2090 00:00:00 GMT", true), ("Thu, 01 Jan 1970 00:00:10 GMT", false)] {
+            platform.behave { _ in .answer(503, headers: [("Retry-After", date)]) }
+            #expect((try answer(order("r")).retryAfter ?? 0 > 86_400) == isToCome)
+        }
+    }
+
     @Test(
         arguments: [("7", 7), ("0", nil), ("x", nil), ("-3", nil), ("", nil), ("120", 120)] as [(String, Int?)])
     func readsRetryAfter(_ text: String, _ seconds: Int?) throws {

@@ -57,7 +57,8 @@ import Testing
         let name = try observer.execute("SELECT current_database()", deadline: soon)[0].decode(String.self)
         let defaults = [
             "default_transaction_isolation = serializable", "timezone = 'Asia/Tokyo'", "jit = on",
-            "datestyle = 'SQL, DMY'", "client_encoding = 'LATIN1'",
+            "datestyle = 'SQL, DMY'", "client_encoding = 'LATIN1'", "standard_conforming_strings = off",
+            "array_nulls = off",
         ]
         for setting in defaults {
             try observer.run(script: "ALTER DATABASE \(name) SET \(setting)", deadline: soon)
@@ -74,6 +75,23 @@ import Testing
             "SELECT timestamp '2026-11-22 01:02:03', \("Zoë → 9"), U&'\\2192'", deadline: soon)
         #expect(
             try texts[0].decode(String.self, String.self, String.self) == ("2026-11-22 01:02:03", "Zoë → 9", "→"))
+        let escapes = try database.execute("SELECT length('\\x'), ('{NULL}'::text[])[1] IS NULL", deadline: soon)
+        #expect(try escapes[0].decode(Int.self, Bool.self) == (2, true))
+    }
+
+    @Test func theAddressKeepsItsOwnOptionsBeneathOurs() throws {
+        try observer.run(script: "CREATE SCHEMA shop", deadline: soon)
+        let server = PostgresServer.shared
+        let name = try observer.execute("SELECT current_database()", deadline: soon)[0].decode(String.self)
+        for address in [
+            "\(url)?options=-csearch_path%3Dshop%20-cdatestyle%3DGerman",
+            "host=127.0.0.1 port=\(server.port) user=postgres dbname=\(name) "
+                + "options='-c search_path=shop -c datestyle=German'",
+        ] {
+            let rows = try server.connect(to: address).execute(
+                "SELECT current_schema(), date '2026-11-22'", deadline: soon)
+            #expect(try rows[0].decode(String.self, String.self) == ("shop", "2026-11-22"), "\(address)")
+        }
     }
 
     @Test func everySessionEndsWithItsDatabase() throws {

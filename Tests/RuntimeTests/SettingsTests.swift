@@ -15,7 +15,7 @@ import Testing
     @Test func listsEveryFault() {
         let settings = Settings([
             "EMPTY": "", "WORD": "seven", "BIG": "10", "HUGE": "99999999999999999999",
-            "TAPROOM_ROUTES": "GET /a;nonsense\nPOST b", "TAPROOM_CONCURRENCY": "0",
+            "TAPROOM_ROUTES": "GET /a\nnonsense\nPOST b", "TAPROOM_CONCURRENCY": "0",
         ])
         _ = settings.text("ABSENT")
         _ = settings.text("EMPTY")

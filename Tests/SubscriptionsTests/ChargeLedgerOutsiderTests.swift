@@ -41,7 +41,7 @@ extension ChargeLedgerTests {
         let late = Background { [ledger] in
             problem {
                 _ = try ledger.begin(
-                    subscription: other, request: "r-2", leaseMilliseconds: 60_000, onlyWatch: false,
+                    subscription: other, requestID: "r-2", leaseMilliseconds: 60_000, onlyWatch: false,
                     deadline: .after(milliseconds: 20_000))
             }
         }
@@ -81,7 +81,7 @@ extension ChargeLedgerTests {
     func renamedMeanwhile() throws {
         func begin(_ id: String, _ request: String) throws -> ChargeLedger.Beginning {
             try ledger.begin(
-                subscription: id, request: request, leaseMilliseconds: 60_000, onlyWatch: false, deadline: soon)
+                subscription: id, requestID: request, leaseMilliseconds: 60_000, onlyWatch: false, deadline: soon)
         }
         let made = try attempt("r-1")
         try shop.run(rename(subscription, to: "renamed"))
@@ -120,7 +120,7 @@ extension ChargeLedgerTests {
         try outsider.execute("INSERT INTO subscription VALUES (\(id), \(Int(club)), 'another')", deadline: soon)
         let beginning = Background { [ledger, soon] in
             try ledger.begin(
-                subscription: id, request: "r-1", leaseMilliseconds: 60_000, onlyWatch: false, deadline: soon)
+                subscription: id, requestID: "r-1", leaseMilliseconds: 60_000, onlyWatch: false, deadline: soon)
         }
         try Eventually.happens("the charge to wait") { try isHeldUp("begin_charges") }
         try outsider.execute("COMMIT", deadline: soon)

@@ -27,7 +27,7 @@ import Testing
 
     func begin(_ request: String, lease: Int = 60_000) throws -> ChargeLedger.Beginning {
         try ledger.begin(
-            subscription: subscription, request: request, leaseMilliseconds: lease, onlyWatch: false, deadline: soon)
+            subscription: subscription, requestID: request, leaseMilliseconds: lease, onlyWatch: false, deadline: soon)
     }
 
     func attempt(_ request: String) throws -> ChargeLedger.Attempt {
@@ -107,7 +107,7 @@ import Testing
         try shop.run("UPDATE charge SET period = '2001-01'")
         _ = try attempt("old")
         let refusal = problem {
-            _ = try shop.desk(platform).charge(subscription: subscription, request: "old", .test())
+            _ = try shop.desk(platform).charge(subscription: subscription, requestID: "old", .test())
         }
         #expect(refusal?.slug == "charge-in-progress" && refusal?.detail.contains("this month") == false)
     }

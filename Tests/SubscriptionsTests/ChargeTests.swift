@@ -20,7 +20,7 @@ import Testing
 
     @discardableResult
     func charge(_ request: String, of other: String? = nil, milliseconds: Int = 20_000) throws -> ChargeDesk.Charged {
-        try desk.charge(subscription: other ?? subscription, request: request, .test(milliseconds: milliseconds))
+        try desk.charge(subscription: other ?? subscription, requestID: request, .test(milliseconds: milliseconds))
     }
 
     func sentIDs() -> [String] { platform.requests.map(\.requestID) }
@@ -46,6 +46,13 @@ import Testing
         let answers = try concurrently(50) { index in try charge("race-\(index)").receipt.json }
         #expect(platform.requests.count == 1)
         #expect(Set(answers).count == 1)
+    }
+
+    @Test("an outcome that the database refuses is logged with what it said, not with the end of the time")
+    func refusedOutcome() throws {
+        try shop.run("ALTER TABLE charge ADD CONSTRAINT no_more CHECK (state <> 'charged')")
+        let unrecorded = problem { try charge("r-1", milliseconds: 4500) }
+        #expect(unrecorded?.status == 504 && unrecorded?.debug?.contains("no_more") == true, "\(unrecorded as Any)")
     }
 
     @Test func aReplayIsByteEqualWhateverTheRequestID() throws {
@@ -87,7 +94,7 @@ import Testing
             """)
         #expect(try charge("r-1").receipt.period == "2026-11")
         let elsewhere = shop.desk(platform, zone: "Asia/Tokyo")
-        let december = try elsewhere.charge(subscription: subscription, request: "r-2", .test())
+        let december = try elsewhere.charge(subscription: subscription, requestID: "r-2", .test())
         #expect(december.receipt.period == "2026-12" && !december.isReplay)
         #expect(sentIDs() == ["r-1", "r-2"])
     }
@@ -214,7 +221,7 @@ import Testing
         let away = try ScriptedPlatform()
         let desk = shop.desk(away)
         away.stop()
-        let refusal = problem { _ = try desk.charge(subscription: subscription, request: "r-1", .test()) }
+        let refusal = problem { _ = try desk.charge(subscription: subscription, requestID: "r-1", .test()) }
         #expect(refusal?.status == 503 && refusal?.slug == "platform-unreachable")
         #expect(try charge("r-2").receipt.requestID == "r-2")
     }

@@ -20,6 +20,8 @@ struct DoubtfulCharge {
     }
 }
 
+struct NotBegun: Error {}
+
 /// What the suites about doubts do again and again.
 protocol DoubtSuite {
     var doubtful: DoubtfulCharge { get }
@@ -32,7 +34,23 @@ extension DoubtSuite {
     var subscription: String { doubtful.subscription }
 
     func charge(_ request: String, of other: String? = nil) throws {
-        _ = try desk.charge(subscription: other ?? subscription, request: request, .test())
+        _ = try desk.charge(subscription: other ?? subscription, requestID: request, .test())
+    }
+
+    func receipt(_ request: String) throws -> ChargeLedger.Receipt {
+        try desk.charge(subscription: subscription, requestID: request, .test()).receipt
+    }
+
+    func begin(_ request: String) throws -> ChargeLedger.Beginning {
+        try shop.ledger().begin(
+            subscription: subscription, requestID: request, leaseMilliseconds: 60_000, onlyWatch: false,
+            deadline: .after(milliseconds: 20_000))
+    }
+
+    /// Leave to send, of which nothing more is heard when nobody records an outcome.
+    func attempt(_ request: String) throws -> ChargeLedger.Attempt {
+        guard case .begun(let attempt) = try begin(request) else { throw NotBegun() }
+        return attempt
     }
 
     func settle(_ desk: ChargeDesk? = nil) throws -> [Int] {
@@ -45,6 +63,15 @@ extension DoubtSuite {
         platform.behave { _ in .actAndAnswer(500) }
         #expect(problem { try charge(request, of: other) }?.slug == "platform-error")
         platform.behave { _ in .order }
+    }
+
+    /// Leaves so many charges in doubt, each of a subscription of its own.
+    func doubts(_ count: Int) throws {
+        let club = try shop.club()
+        for _ in 0..<count {
+            let id = try shop.subscription(club: club, history: [])
+            try doubt("r-\(id)", of: id)
+        }
     }
 
     /// What the passing of time does to every doubt and lease.

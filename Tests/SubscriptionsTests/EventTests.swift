@@ -1,6 +1,5 @@
 import Charging
 import Events
-import Glibc
 import Postgres
 import Runtime
 import Subscriptions
@@ -72,18 +71,24 @@ import Testing
     }
 
     @Test func theRelayIsWokenForWhatIsPublishedAndForNothingElse() throws {
-        let folder = try TemporaryFolder()
-        let path = "\(folder.path)/signal"
-        #expect(mkfifo(path, 0o600) == 0)
-        let pipe = open(path, O_RDWR | O_NONBLOCK)
-        defer { close(pipe) }
-        let store = SubscriptionStore(shop.database, RelaySignal(Settings(["OUTBOX_SIGNAL": path])))
+        let pipe = try RelayPipe()
+        let store = SubscriptionStore(shop.database, RelaySignal(Settings(["OUTBOX_SIGNAL": pipe.path])))
         let club = try shop.club()
         for _ in 1...3 {
             _ = problem { _ = try store.subscribe(customer: "once", toClub: club, cause: .test, deadline: soon) }
         }
-        var bytes = [UInt8](repeating: 0, count: 16)
-        #expect(read(pipe, &bytes, bytes.count) == 1)
+        #expect(pipe.wakings() == 1)
+    }
+
+    @Test func theRelayIsWokenForTheOutcomeOfACharge() throws {
+        let pipe = try RelayPipe()
+        let ledger = ChargeLedger(
+            shop.database, zone: "UTC", resend: .idempotent, signal: RelaySignal(Settings(["OUTBOX_SIGNAL": pipe.path]))
+        )
+        let attempt = try ledger.attempt(try shop.subscription(club: try shop.club(), history: []), "r-1")
+        #expect(pipe.wakings() == 0)
+        _ = try ledger.finish(attempt, .charged(status: 200, order: "{}"), cause: .test, deadline: soon)
+        #expect(pipe.wakings() == 1)
     }
 
     @Test func aTransactionThatRollsBackPublishesNothing() throws {
@@ -184,7 +189,7 @@ extension ChargeLedger {
     /// Leave to charge that nothing stands in the way of.
     fileprivate func attempt(_ subscription: String, _ request: String) throws -> Attempt {
         let beginning = try begin(
-            subscription: subscription, request: request, leaseMilliseconds: 10_000, onlyWatch: false,
+            subscription: subscription, requestID: request, leaseMilliseconds: 10_000, onlyWatch: false,
             deadline: .after(milliseconds: 20_000))
         guard case .begun(let attempt) = beginning else {
             throw PostgresError.unexpectedResult(statement: "begin", reason: "\(beginning)")

@@ -1,3 +1,4 @@
+import Charging
 import Postgres
 import Runtime
 import Subscriptions
@@ -140,5 +141,41 @@ import Testing
         let answers = try rows.map { try $0.decode(String.self, String.self) }
         #expect(answers.map(\.0) == ["subscribed", "already-subscribed"])
         #expect(answers.map(\.1) == ["s1", "s1"])
+    }
+
+    @Test func theChargesOfACrowdKeepTheirPlaces() throws {
+        let club = try shop.club()
+        let ids = try (0..<5).map { _ in try shop.subscription(club: club, history: []) }
+        func sent(once: Bool) throws -> [String] {
+            try shop.run(
+                """
+                SELECT sent_request
+                FROM begin_charges(\(ids), \(ids), 'UTC', '{1,1,1,1,1}', '{f,f,f,f,f}', \(once), false)
+                """
+            ).map { try $0.decode(String.self) }
+        }
+        for once in [false, true] {
+            #expect(try sent(once: once) == ids)
+            try shop.run("UPDATE charge SET state = 'released'")
+        }
+        let platform = try ScriptedPlatform()
+        let desk = shop.desk(platform)
+        for id in ids { _ = try desk.charge(subscription: id, requestID: "r-\(id)", .test()) }
+        let replays = ids.map { "r-\($0)" }
+        #expect(try sent(once: false) == replays)
+    }
+
+    @Test func theChangesOfACrowdKeepTheirPlaces() throws {
+        let club = try shop.club()
+        let ids = try (0..<3).map { _ in try shop.subscription(club: club, history: []) }
+        let uuids = (0..<6).map { _ in Identifier.uuid() }
+        let rows = try shop.run(
+            """
+            SELECT (returns - effect)::text FROM change_status(
+                \(ids), '{3,3,3}', '{NULL,NULL,NULL}', '{1,2,3}', '{NULL,NULL,NULL}', \(Array(uuids[..<3])),
+                \(Array(uuids[3...])), '{NULL,NULL,NULL}', '{NULL,NULL,NULL}', false)
+            """)
+        let pauses: [String] = try rows.map { try $0.decode(String.self) }
+        #expect(pauses == ["1 day", "2 days", "3 days"])
     }
 }

@@ -14,12 +14,12 @@ import Testing
     func manual() throws {
         let manual = shop.desk(platform, resend: .manual)
         platform.behave { _ in .cutAfterActing }
-        let first = problem { _ = try manual.charge(subscription: subscription, request: "r-1", .test()) }
+        let first = problem { _ = try manual.charge(subscription: subscription, requestID: "r-1", .test()) }
         #expect(first?.slug == "charge-outcome-unknown" && first?.detail.contains("operator") == true)
         platform.behave { _ in .order }
         try letTimePass()
         for request in ["r-1", "r-2"] {
-            let refusal = problem { _ = try manual.charge(subscription: subscription, request: request, .test()) }
+            let refusal = problem { _ = try manual.charge(subscription: subscription, requestID: request, .test()) }
             #expect(refusal?.status == 504 && refusal?.slug == "charge-outcome-unknown")
             #expect(refusal?.detail.contains("operator") == true)
         }
@@ -29,14 +29,14 @@ import Testing
         // An attempt that died is a doubt as well.
         try shop.run("UPDATE charge SET state = 'sending', in_doubt = false")
         #expect(
-            problem { _ = try manual.charge(subscription: subscription, request: "r-3", .test()) }?.slug
+            problem { _ = try manual.charge(subscription: subscription, requestID: "r-3", .test()) }?.slug
                 == "charge-outcome-unknown")
         #expect(platform.requests.count == 1)
 
         #expect(try decide("not-charged", nil) == "settled")
-        let charged = try manual.charge(subscription: subscription, request: "r-4", .test())
+        let charged = try manual.charge(subscription: subscription, requestID: "r-4", .test())
         #expect(charged.receipt.requestID == "r-4")
-        #expect(try manual.charge(subscription: subscription, request: "r-5", .test()).isReplay)
+        #expect(try manual.charge(subscription: subscription, requestID: "r-5", .test()).isReplay)
     }
 
     @Test func anOperatorSettlesAsCharged() throws {
@@ -51,7 +51,7 @@ import Testing
         #expect(try decide("charged", "A-1") == "settled")
         #expect(try decide("charged", "A-1") == "already-charged")
         #expect(try decide("not-charged", nil) == "already-charged")
-        let replay = try desk.charge(subscription: subscription, request: "r-9", .test())
+        let replay = try desk.charge(subscription: subscription, requestID: "r-9", .test())
         #expect(replay.isReplay && replay.receipt.order == #""A-1""#)
         #expect(try settle() == [0, 0, 0, 0])
         let row = try shop.run("SELECT outcome, platform_order, who, why FROM charge_settlement")[0]
@@ -83,7 +83,7 @@ import Testing
         #expect(try desk.settle(.test(milliseconds: 55_000)).inDoubt == 1)
         #expect(try charge(of: subscription) == ("unknown", 3, "r-1"), "not due before half an hour is over")
         #expect(try decide("charged", "A-1") == "settled")
-        #expect(try desk.charge(subscription: subscription, request: "r-2", .test()).isReplay)
+        #expect(try desk.charge(subscription: subscription, requestID: "r-2", .test()).isReplay)
         #expect(platform.orders == ["r-1": 1])
     }
 
@@ -103,6 +103,36 @@ import Testing
         try doubt("r-1")
         #expect(try decide("charged", #"{"order_id": 7}"#) == "settled")
         #expect(
-            try desk.charge(subscription: subscription, request: "r-1", .test()).receipt.order == #"{"order_id": 7}"#)
+            try desk.charge(subscription: subscription, requestID: "r-1", .test()).receipt.order == #"{"order_id": 7}"#)
+    }
+
+    @Test func whatComesAfterTheOperatorsWordChangesNothing() throws {
+        let late = try attempt("r-1")
+        try letTimePass()
+        #expect(try decide("not-charged", nil) == "settled")
+        let standing = try shop.ledger().finish(
+            late, .unanswered(reason: ""), cause: .test, deadline: .after(milliseconds: 20_000))
+        #expect(!standing.isInDoubt)
+        #expect(try charge(of: subscription).state == "declined")
+        #expect(try receipt("r-2").requestID == "r-2")
+    }
+
+    @Test func ofTwoOperatorsAtOnceTheFirstDecides() throws {
+        try doubt("r-1")
+        let soon = Deadline.after(milliseconds: 20_000)
+        let first = try shop.session()
+        try first.execute("BEGIN", deadline: soon)
+        try first.execute("SELECT settle_charge(id, 'charged', 'A', 'ann', 'w') FROM charge", deadline: soon)
+        let second = Background { [self] in try decide("not-charged", nil) }
+        try Eventually.happens("the second to wait") {
+            try shop.count(
+                """
+                SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                """) > 0
+        }
+        try first.execute("COMMIT", deadline: soon)
+        #expect(try second.value() == "already-charged")
+        #expect(try charge(of: subscription).state == "charged")
+        #expect(try shop.count("SELECT count(*) FROM charge_settlement") == 1)
     }
 }

@@ -1,3 +1,4 @@
+import Migrations
 import Postgres
 import Runtime
 import TestSupport
@@ -217,6 +218,70 @@ import Testing
         try connection.run(script: "TRUNCATE public.subscription_status_history", deadline: .never)
         #expect(try shop.eligible() == [])
         try connection.run(script: "RESET ROLE; DROP OWNED BY \(role); DROP ROLE \(role)", deadline: .never)
+    }
+
+    @Test("temporary tables with our names are left alone, whatever schema ours are in")
+    func temporaryTables() throws {
+        let url = try PostgresServer.shared.freshDatabase()
+        let (role, name) = ("stranger_\(UInt32.random(in: 0...(.max)))", url.split(separator: "/").last ?? "")
+        let schema = #""Odd ""one""#
+        let owner = try PostgresServer.shared.connect(to: url)
+        try owner.run(
+            script: "CREATE SCHEMA \(schema); ALTER DATABASE \(name) SET search_path = \(schema)", deadline: .never)
+        try Migrator(
+            connection: PostgresServer.shared.connect(to: url),
+            folder: .load(Repository.root + "/migrations/subscriptions")
+        ).upgrade()
+        let connection = try PostgresServer.shared.connect(to: url)
+        try connection.run(
+            script: """
+                \(Outsider.ground)
+                CREATE ROLE \(role); GRANT USAGE ON SCHEMA \(schema) TO \(role);
+                GRANT ALL ON subscription, subscription_status_history TO \(role);
+                SET ROLE \(role);
+                CREATE TEMPORARY TABLE subscription (LIKE \(schema).subscription);
+                CREATE TEMPORARY TABLE charge (id bigint, subscription_id varchar, retired_at timestamptz);
+                CREATE TEMPORARY TABLE active_interval
+                    (since timestamp, until timestamp, club_id integer, subscription_id varchar, json_id text);
+                CREATE FUNCTION pg_temp.run() RETURNS trigger LANGUAGE plpgsql AS
+                    $$ BEGIN RAISE EXCEPTION 'runs as %', current_user; END $$;
+                CREATE TRIGGER run BEFORE INSERT OR DELETE ON active_interval
+                    FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.run();
+                INSERT INTO \(schema).subscription VALUES ('new', 1, 'c'), ('gone', 1, 'c');
+                INSERT INTO \(schema).subscription_status_history
+                VALUES ('h1', 'new', 1, '2020-01-01'), ('h2', 's3', 1, '2020-01-01'), ('h3', 's4', 1, '2020-01-01');
+                UPDATE \(schema).subscription SET id = 'other' WHERE id = 's2';
+                DELETE FROM \(schema).subscription WHERE id = 'gone';
+                DELETE FROM \(schema).subscription_status_history WHERE id = 'h3';
+                DROP TABLE subscription, charge, active_interval CASCADE; RESET ROLE;
+                """, deadline: .never)
+        let eligible = try Eligibility(Database(url: url, application: "test"))
+            .page(after: nil, limit: 100, deadline: .after(milliseconds: 20_000))
+        #expect(eligible == ["new", "s3"])
+        #expect(try Self.disagreement(connection) == [])
+        try connection.run(script: "DROP OWNED BY \(role); DROP ROLE \(role)", deadline: .never)
+    }
+
+    @Test("the check of all intervals ends in time also where the statistics are from before there were any")
+    func oldStatistics() throws {
+        let shop = try Shop()
+        let limit = Deadline.after(milliseconds: 60_000)
+        let connection = try shop.session()
+        try connection.run(
+            script: """
+                ALTER TABLE subscription SET (autovacuum_enabled = off);
+                ALTER TABLE subscription_status_history SET (autovacuum_enabled = off);
+                INSERT INTO club VALUES (1);
+                INSERT INTO subscription SELECT n, NULL, 'c' FROM generate_series(1, 30) n;
+                INSERT INTO subscription_status_history SELECT n, n, 1, NULL FROM generate_series(1, 30) n
+                """, deadline: limit)
+        try connection.run(script: "ANALYZE; TRUNCATE subscription CASCADE", deadline: limit)
+        try connection.run(
+            script: """
+                INSERT INTO subscription SELECT n, 1, 'c' FROM generate_series(1, 60000) n;
+                INSERT INTO subscription_status_history SELECT n, n, 1, '2021-01-01' FROM generate_series(1, 60000) n
+                """, deadline: limit)
+        #expect(try EligibilityUpkeep(connection).wrong(deadline: .after(milliseconds: 10_000)).count == 0)
     }
 
     @Test("what was written while the triggers were off is found, and a rebuild mends it")

@@ -1,4 +1,5 @@
 import Charging
+import Foundation
 import Migrations
 import Postgres
 import Runtime
@@ -31,14 +32,14 @@ import Testing
         let events = try shop.run("SELECT what FROM charge_event ORDER BY id").map { try $0.decode(String.self) }
         #expect(events == ["begun", "unknown", "begun", "charged"])
         // A request that comes later gets the recorded answer.
-        #expect(try desk.charge(subscription: subscription, request: "r-2", .test()).isReplay)
+        #expect(try desk.charge(subscription: subscription, requestID: "r-2", .test()).isReplay)
     }
 
     @Test("killed before or during the call: settled when the lease is over, not sooner")
     func anAttemptThatDied() throws {
         let ledger = shop.ledger()
         _ = try ledger.begin(
-            subscription: subscription, request: "dead", leaseMilliseconds: 60_000, onlyWatch: false,
+            subscription: subscription, requestID: "dead", leaseMilliseconds: 60_000, onlyWatch: false,
             deadline: .after(milliseconds: 20_000))
         #expect(try settle() == [0, 0, 0, 0])
         // Its subscription is paused meanwhile, and its club sells something else: the order may exist as it was sent.
@@ -75,9 +76,7 @@ import Testing
 
     @Test("several are sent at the same time, after one that goes first")
     func together() throws {
-        let club = try shop.club()
-        let ids = try (0..<9).map { _ in try shop.subscription(club: club, history: []) }
-        for id in ids { try doubt("r-\(id)", of: id) }
+        try doubts(9)
         try letTimePass()
         let before = platform.requests.count
         let gate = Gate()
@@ -90,11 +89,7 @@ import Testing
 
     @Test("while nobody is there, one doubt a run loses a try and the others wait for the platform")
     func anOutageUsesUpNoTries() throws {
-        let club = try shop.club()
-        for _ in 0..<20 {
-            let id = try shop.subscription(club: club, history: [])
-            try doubt("r-\(id)", of: id)
-        }
+        try doubts(20)
         let away = try ScriptedPlatform()
         away.stop()
         let desk = shop.desk(away)
@@ -105,6 +100,61 @@ import Testing
         #expect(try shop.count("SELECT sum(settle_count) FROM charge") == 3)
         try letTimePass()
         #expect(try settle() == [20, 0, 0, 0])
+    }
+
+    @Test("so it is while a platform refuses us, is busy or does not work", arguments: [401, 403, 429, 502, 503, 504])
+    func aPlatformThatTakesNothingUsesUpNoTries(status: Int) throws {
+        try doubts(10)
+        platform.behave { _ in .answer(status) }
+        for _ in 1...3 {
+            try letTimePass()
+            #expect(try settle() == [0, 0, 1, 0])
+        }
+        #expect(try shop.count("SELECT sum(settle_count) FROM charge") == 3)
+        platform.behave { _ in .order }
+        try letTimePass()
+        #expect(try settle() == [10, 0, 0, 0])
+    }
+
+    @Test("an answer that settles nothing may be about that order alone; many in a row are not", arguments: [404, 500])
+    func uselessAnswers(status: Int) throws {
+        try doubts(20)
+        try letTimePass()
+        let before = platform.requests.count
+        platform.behave { $0.ordinal == before ? .answer(status) : .order }
+        #expect(try settle() == [19, 0, 1, 0])
+        try doubts(20)
+        try letTimePass()
+        platform.behave { _ in .answer(status) }
+        // The first, the eight that follow it, and three more before the fifth answer is here.
+        #expect(try settle() == [0, 0, 12, 0])
+    }
+
+    @Test("once its process is to end, a run finishes what it has sent and sends no more")
+    func theProcessEnds() throws {
+        try doubts(12)
+        try letTimePass()
+        let before = platform.requests.count
+        let gate = Gate()
+        platform.behave { $0.ordinal == before ? .order : .holdAfterActing(gate) }
+        let settling = try ScheduledProcess(
+            "SettleChargesFunction", name: "settle-charges", everySeconds: 1,
+            environment: [
+                "DATABASE_URL": shop.url, "ECOMMERCE_URL": platform.url, "ECOMMERCE_API_KEY": "key",
+                "ECOMMERCE_API_SECRET": "secret", "TAPROOM_TIMEOUT": "55",
+            ])
+        try platform.waitForRequests(before + 9)
+        settling.process.terminate()
+        try Eventually.happens("the signal to be taken") {
+            // Those that it was sent and has not taken yet, as bits.
+            let status = try String(contentsOfFile: "/proc/\(settling.process.pid)/status", encoding: .utf8)
+            return status.contains("ShdPnd:\t0000000000000000\n")
+        }
+        gate.open()
+        #expect(try settling.process.waitForEnd() == .exited(0))
+        #expect(platform.requests.count == before + 9)
+        #expect(try shop.count("SELECT count(*) FROM charge WHERE state = 'charged'") == 9)
+        #expect(try shop.count("SELECT count(*) FROM charge WHERE state = 'unknown' AND settle_count = 0") == 3)
     }
 
     @Test("a doubt whose settling dies backs off as well, and does not stand in front of the others for ever")
@@ -130,9 +180,7 @@ import Testing
 
     @Test("several settling processes at once send every doubt once")
     func racing() throws {
-        let club = try shop.club()
-        let ids = try (0..<30).map { _ in try shop.subscription(club: club, history: []) }
-        for id in ids { try doubt("r-\(id)", of: id) }
+        try doubts(30)
         try letTimePass()
         let before = platform.requests.count
         let reports = try concurrently(4) { _ in try settle() }

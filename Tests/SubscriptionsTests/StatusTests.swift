@@ -100,6 +100,18 @@ import Testing
         #expect(try JSONValue(parsing: JSON.encode(record))["next_change"]?["id"]?.integer == StatusID.paused)
     }
 
+    @Test func aPlannedChangeOutlivesAnotherMadeNow() throws {
+        try change(to: StatusID.active, at: "9000-01-01")
+        try change(to: StatusID.paused)
+        #expect(
+            try shop.count("SELECT count(*) FROM subscription_status_history WHERE effect_date = '9000-01-01'") == 1)
+    }
+
+    @Test func theReturnIsCountedFromTheEffectDate() throws {
+        #expect(
+            try change(to: StatusID.paused, at: "2030-01-02", days: 30).returnsAt?.text == "2030-02-01T00:00:00Z")
+    }
+
     @Test func unknownSubscription() throws {
         let store = shop.store
         let refusal = problem {

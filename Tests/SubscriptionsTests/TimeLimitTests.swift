@@ -11,10 +11,10 @@ import Testing
 
     init() throws { doubtful = try DoubtfulCharge() }
 
-    /// The charge function with 10 s for a request, of which 7 are the platform's.
-    func function() throws -> FunctionProcess {
+    /// The charge function with so many seconds for a request, of which all but 3 are the platform's.
+    func function(timeout: Int = 10) throws -> FunctionProcess {
         try FunctionProcess(
-            "ChargeFunction", routes: ["POST /subscription/{id}/charge/{request_id}"], timeout: 10, concurrency: 8,
+            "ChargeFunction", routes: ["POST /subscription/{id}/charge/{request_id}"], timeout: timeout, concurrency: 8,
             environment: [
                 "DATABASE_URL": shop.url, "ECOMMERCE_URL": platform.url, "ECOMMERCE_API_KEY": "key",
                 "ECOMMERCE_API_SECRET": "secret",
@@ -45,13 +45,14 @@ import Testing
 
     @Test("silence towards charges that had waited does not open the circuit")
     func silenceAfterWaiting() throws {
-        let function = try function()
+        // Silence counts until 1 s was waited, and orders go out until 5.5 s were.
+        let function = try function(timeout: 14)
         let gate = Gate()
         platform.behave { _ in .holdBeforeActing(gate) }
         let club = try shop.club()
         let ids = try (0..<5).map { _ in try shop.subscription(club: club, history: []) }
         let statuses = try concurrently(5) { index in
-            try charge(function, "r-\(index)", of: ids[index], waited: 2500).status
+            try charge(function, "r-\(index)", of: ids[index], waited: 1500).status
         }
         #expect(statuses == Array(repeating: 504, count: 5))
         gate.open()
@@ -80,5 +81,20 @@ import Testing
             #expect(try settle() == [0, 0, 1, 0])
         }
         #expect(try shop.count("SELECT sum(settle_count) FROM charge") == 2)
+    }
+
+    @Test func noDoubtIsTakenWhileThePlatformIsLeftAlone() throws {
+        try doubt("r-1")
+        try letTimePass()
+        let away = try ScriptedPlatform()
+        away.stop()
+        let desk = shop.desk(away)
+        let other = try shop.subscription(club: try shop.club(), history: [])
+        for number in 1...5 {
+            #expect(
+                problem { _ = try desk.charge(subscription: other, requestID: "x-\(number)", .test()) } != nil)
+        }
+        #expect(try settle(desk) == [0, 0, 0, 0])
+        #expect(try shop.count("SELECT sum(settle_count) FROM charge") == 0)
     }
 }

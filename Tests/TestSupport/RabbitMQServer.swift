@@ -7,7 +7,7 @@ import Runtime
 /// serves nobody else. A test takes names of its own:
 ///
 /// ```swift
-/// let topology = Topology(queue: "test1.queue", exchange: "test1.events", routingKeys: ["#"])
+/// let topology = ConsumerTopology(queue: "test1.queue", exchange: "test1.events", routingKeys: ["#"])
 /// try topology.declare(at: BrokerAddress(RabbitMQServer.shared.url), deadline: deadline)
 /// ```
 public final class RabbitMQServer: Sendable {

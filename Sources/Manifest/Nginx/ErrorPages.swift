@@ -26,8 +26,8 @@ extension Manifest {
         let alike = GatewayProblem.refusals + [.internalError]
         let cases = alike.map { problem in
             let wait = problem.retryAfter.map { "set $retry_after \($0); " } ?? ""
-            // nginx refuses an announced length before the location says whether the route has CORS.
-            let cors = hasCors && problem.status == 413 ? "set $cors *; " : ""
+            // nginx may refuse these before the location says whether the route has CORS.
+            let cors = hasCors && [400, 413, 414, 431, 501].contains(problem.status) ? "set $cors *; " : ""
             return "    if ($status = \(problem.status)) { \(wait)\(cors)return 200 \(problem.body()); }"
         }
         return """
@@ -52,18 +52,13 @@ extension Manifest {
                 return 503 \(GatewayProblem.unavailable.body(executed: "no"));
             }
 
+            location = /_cross_origin {
+                internal;
+                default_type application/problem+json;
+                set $cors "";
+                return 403 \(GatewayProblem.crossOrigin.body());
+            }
+
             """
     }
-}
-
-/// A word of nginx's configuration, quoted where it must be.
-func nginxWord(_ text: String) -> String {
-    if text.wholeMatch(of: /[A-Za-z0-9_.:\/-]+/) != nil { return text }
-    return "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
-}
-
-/// Four spaces before every line that is not empty.
-func indented(_ text: String) -> String {
-    text.split(separator: "\n", omittingEmptySubsequences: false).map { $0.isEmpty ? "" : "    \($0)" }
-        .joined(separator: "\n")
 }

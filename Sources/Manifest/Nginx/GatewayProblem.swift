@@ -12,55 +12,62 @@ struct GatewayProblem {
     /// What the client sent was wrong, or nothing answers there: no function ran.
     static let refusals = [
         GatewayProblem(
-            status: 400, slug: "bad-request", title: "Bad Request",
-            detail: "The request line or a header is malformed; send valid HTTP/1.1 with one Host header."),
+            status: 400, slug: "bad-request", title: "Bad request",
+            detail: "The request line, a header or the chunks of the body are malformed; "
+                + "send valid HTTP/1.1 with one Host header."),
         GatewayProblem(
-            status: 404, slug: "not-found", title: "Not Found",
+            status: 404, slug: "not-found", title: "Not found",
             detail: "Nothing answers at this path; check its spelling."),
         GatewayProblem(
-            status: 405, slug: "method-not-allowed", title: "Method Not Allowed",
+            status: 405, slug: "method-not-allowed", title: "Method not allowed",
             detail: "This path does not take this method; use one that the Allow header names."),
         GatewayProblem(
-            status: 412, slug: "precondition-failed", title: "Precondition Failed",
+            status: 412, slug: "precondition-failed", title: "Precondition failed",
             detail: "A file is given as it is; leave out If-Match and If-Unmodified-Since."),
         GatewayProblem(
-            status: 413, slug: "payload-too-large", title: "Payload Too Large",
+            status: 413, slug: "payload-too-large", title: "Payload too large",
             detail: "The body is over 64 KiB; send a smaller one."),
         GatewayProblem(
-            status: 414, slug: "uri-too-long", title: "URI Too Long",
+            status: 414, slug: "uri-too-long", title: "URI too long",
             detail: "The request line is over 8 KiB; shorten the path or the query."),
         GatewayProblem(
-            status: 415, slug: "unsupported-media-type", title: "Unsupported Media Type",
+            status: 415, slug: "unsupported-media-type", title: "Unsupported media type",
             detail: "Send the body as application/json."),
+        // For a limit_req or limit_conn that an operator adds; there is none here.
         GatewayProblem(
-            status: 429, slug: "too-many-requests", title: "Too Many Requests",
+            status: 429, slug: "too-many-requests", title: "Too many requests",
             detail: "Slow down, and send the request again later.", retryAfter: 5),
         GatewayProblem(
-            status: 431, slug: "headers-too-large", title: "Request Header Fields Too Large",
+            status: 431, slug: "headers-too-large", title: "Request header fields too large",
             detail: "A header is over 8 KiB, or all of them are over 32 KiB; send fewer or shorter ones."),
         GatewayProblem(
-            status: 501, slug: "not-implemented", title: "Not Implemented",
+            status: 501, slug: "not-implemented", title: "Not implemented",
             detail: "The transfer encoding is unknown; use Content-Length or chunked."),
         GatewayProblem(
-            status: 505, slug: "http-version-not-supported", title: "HTTP Version Not Supported",
+            status: 505, slug: "http-version-not-supported", title: "HTTP version not supported",
             detail: "Send HTTP/1.1."),
     ]
 
+    static let crossOrigin = GatewayProblem(
+        status: 403, slug: "cross-origin", title: "Cross-origin request",
+        detail: "A page of another origin must not do this, and nothing was done; "
+            + "send it from a page of this gateway or from a program.")
+
     static let internalError = GatewayProblem(
-        status: 500, slug: "internal-error", title: "Internal Server Error",
+        status: 500, slug: "internal-error", title: "Internal error",
         detail: "Something went wrong on our side; quote the request id when you report it.")
 
     static let unavailable = GatewayProblem(
-        status: 503, slug: "unavailable", title: "Service Unavailable",
+        status: 503, slug: "unavailable", title: "Service unavailable",
         detail: "The request did not reach its function and nothing was done; send it again shortly.")
 
     static let badGateway = GatewayProblem(
-        status: 502, slug: "bad-gateway", title: "Bad Gateway",
+        status: 502, slug: "bad-gateway", title: "Bad gateway",
         detail: "The function stopped while it had the request: it may or may not have been carried out. "
             + "Read the current state before sending it again.")
 
     static let timeout = GatewayProblem(
-        status: 504, slug: "timeout", title: "Gateway Timeout",
+        status: 504, slug: "timeout", title: "Gateway timeout",
         detail: "The function did not answer in time: the request may or may not have been carried out. "
             + "Read the current state before sending it again.")
 

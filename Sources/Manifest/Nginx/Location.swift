@@ -22,6 +22,9 @@ struct Location {
     /// What a page on another origin may send.
     var corsMethods: [String] { Self.withHead(targets.filter(\.cors).map(\.method)) }
 
+    /// What a page on another origin must not send: without CORS a browser only hides the answer.
+    var guardedMethods: [String] { targets.filter { !$0.cors && $0.method != "GET" }.map(\.method) }
+
     /// Every location of `functions`, in the order in which nginx must try them.
     static func all(of functions: [FunctionEntry]) -> [Location] {
         let routes = functions.flatMap { function in function.routes.map { (function: function, route: $0) } }

@@ -31,6 +31,9 @@ extension Location {
         lines.append(
             "if ($request_method !~ \(pattern(groups.flatMap(\.methods)))) "
                 + "{ set $allow \(quoted(allowedMethods)); return 405; }")
+        if !guardedMethods.isEmpty {
+            lines.append("if ($cross_origin ~ \(pattern(guardedMethods))) { rewrite ^ /_cross_origin last; }")
+        }
         for group in groups.dropFirst() {
             let cors = corsMethods.isEmpty ? "" : " set $cors \(group.cors ? "*" : "\"\"");"
             lines.append(

@@ -82,6 +82,10 @@ extension Manifest {
             map $http_x_request_id $rid { "~^[A-Za-z0-9._-]{1,128}\\z" $http_x_request_id; default $request_id; }
             # "-" is a connection that was never made: refused, backlog full, or max_conns reached.
             map $upstream_connect_time $executed { "~-\\z" no; "" no; default unknown; }
+            # The method of a request that a page on another origin sends, as browsers tell and programs do not.
+            map $http_sec_fetch_site $cross_origin {
+                cross-site $request_method; same-site $request_method; default "";
+            }
             \(documentVariables())\
             # A 405 of nginx itself, for TRACE and CONNECT, comes before any location.
             map "$status$allow$upstream_status" $allow_header { 405 "\(methods)"; default $allow; }

@@ -1,3 +1,4 @@
+internal import Runtime
 internal import Yams
 
 /// Reads one entry of `functions`. What it reports does not stop it: the rest of the entry is read all the same.
@@ -39,8 +40,8 @@ struct FunctionReader {
         let routes = triggers.compactMap { if case .route(let route) = $0 { route } else { nil } }
         return FunctionEntry(
             name: name, handler: handler(), description: section.string("description"),
-            timeout: section.integer("timeout", in: 1...900, of: "seconds") ?? 6,
-            reservedConcurrency: section.integer("reservedConcurrency", in: 1...256, of: "workers") ?? 4,
+            timeout: section.integer("timeout", .timeout, of: "seconds"),
+            reservedConcurrency: section.integer("reservedConcurrency", .concurrency, of: "workers"),
             environment: environment(), routes: routes, source: source(triggers, isAlone: routes.isEmpty),
             line: section.line)
     }

@@ -18,6 +18,7 @@ extension Manifest {
         let diagnostics = Diagnostics(file: file)
         let functions = compose(text, diagnostics).map { read($0, diagnostics) } ?? []
         reportClashes(among: functions, diagnostics)
+        reportSharedExecutables(among: functions, diagnostics)
         reportSharedQueues(among: functions, diagnostics)
         if let error = diagnostics.error { throw error }
         return Manifest(functions: functions, warnings: diagnostics.warnings, file: file)

@@ -1,4 +1,5 @@
 internal import Messaging
+internal import Runtime
 internal import Yams
 
 /// Reads `outbox: {service: NAME, …}`.
@@ -13,8 +14,8 @@ struct OutboxReader {
         if section.value("service") == nil {
             section.report("is missing; name the service whose outbox is published", "service")
         }
-        let exchange = section.brokerName("exchange", of: "an exchange") ?? Topology.defaultExchange
-        let batchSize = section.integer("batchSize", in: 1...10_000, of: "events") ?? 200
+        let exchange = section.brokerName("exchange", of: "an exchange") ?? ConsumerTopology.defaultExchange
+        let batchSize = section.integer("batchSize", .relayBatch, of: "events")
         guard let service = section.string("service") else { return nil }
         guard service.wholeMatch(of: /[a-z][a-z0-9_-]{0,62}/) != nil else {
             section.report(

@@ -1,4 +1,5 @@
 internal import Messaging
+internal import Runtime
 internal import Yams
 
 /// Reads `rabbitmq: {queue: NAME, routingKey: TYPE, …}`.
@@ -18,17 +19,17 @@ struct QueueReader {
         if section.value("queue") == nil { section.report("is missing; name the queue to consume", "queue") }
         let queue = section.brokerName("queue", of: "a queue")
         let deadLetter = section.brokerName("deadLetter", of: "a queue")
-        let exchange = section.brokerName("exchange", of: "an exchange") ?? Topology.defaultExchange
+        let exchange = section.brokerName("exchange", of: "an exchange") ?? ConsumerTopology.defaultExchange
         let routingKeys = routingKeys(section)
-        let prefetch = section.integer("prefetch", in: 1...1000, of: "events") ?? 20
-        let batchSize = section.integer("batchSize", in: 1...1000, of: "events") ?? 1
+        let prefetch = section.integer("prefetch", .prefetch, of: "events")
+        let batchSize = section.integer("batchSize", .consumerBatch, of: "events")
         if batchSize > prefetch {
             section.report("must be at most prefetch, which is \(prefetch), not \(batchSize)", "batchSize")
         }
         let retry = retry(section)
         guard let queue, let routingKeys, let retry else { return nil }
         return QueueTrigger(
-            topology: Topology(
+            topology: ConsumerTopology(
                 queue: queue, exchange: exchange, routingKeys: routingKeys, retry: retry, deadLetter: deadLetter),
             prefetch: prefetch, batchSize: batchSize)
     }
@@ -58,7 +59,7 @@ struct QueueReader {
 
     /// In seconds.
     private func retry(_ section: Section) -> [Int]? {
-        guard section.value("retry") != nil else { return Topology.defaultRetry }
+        guard section.value("retry") != nil else { return ConsumerTopology.defaultRetry }
         guard let texts = section.strings("retry") else { return nil }
         var delays: [Int] = []
         if texts.count > Self.mostDelays {
@@ -70,7 +71,7 @@ struct QueueReader {
                 continue
             }
             if delays.contains(delay) {
-                section.report("has \(Topology.delay(seconds: delay)) twice; keep one", "retry")
+                section.report("has \(ConsumerTopology.delay(seconds: delay)) twice; keep one", "retry")
             } else {
                 delays.append(delay)
             }

@@ -1,3 +1,4 @@
+internal import Runtime
 internal import Yams
 
 /// One mapping of the file. Each getter reports a value of the wrong type and then answers nil, as for an absent key.
@@ -57,17 +58,19 @@ struct Section {
         scalar(name, of: .bool, "true or false").flatMap { Bool.construct(from: Node.Scalar($0)) }
     }
 
-    func integer(_ name: String, in range: ClosedRange<Int>, of unit: String) -> Int? {
-        guard let node = value(name) else { return nil }
+    /// The rule's default when it is absent, or reported as wrong.
+    func integer(_ name: String, _ rule: NumberRule, of unit: String) -> Int {
+        guard let node = value(name) else { return rule.standard }
+        let range = rule.range
         let whole = "must be a whole number of \(unit) from \(range.lowerBound) to \(range.upperBound)"
         guard case .scalar(let scalar) = node, Resolver.default.resolveTag(of: node) == .int else {
             report("\(whole), not \(node.kind)", name)
-            return nil
+            return rule.standard
         }
         // Numbers to the base of 60, as 1:30, would be computed without regard to their size.
         guard !scalar.string.contains(":"), let number = Int.construct(from: scalar), range.contains(number) else {
             report("\(whole), not \(scalar.string)", name)
-            return nil
+            return rule.standard
         }
         return number
     }

@@ -1,3 +1,14 @@
+extension Deployment {
+    /// What the path of a folder must be without for supervisord, in whose configuration it stands unquoted and these are
+    /// comments or line ends; `nil` when it is.
+    public static func refusedBySupervisord(_ path: String) -> String? {
+        path.contains(/[\x00-\x1f\x7f]|\s[;#]/) ? "no control characters, no ; or # after a space" : nil
+    }
+
+    /// What it must be without for nginx, which knows no escape for it; `nil` when it is.
+    public static func refusedByNginx(_ path: String) -> String? { path.contains("$") ? "no $" : nil }
+}
+
 extension Manifest {
     /// What no quoting can put right.
     func problems(of deployment: Deployment) -> [ManifestError.Problem] {
@@ -7,27 +18,26 @@ extension Manifest {
         ]
         var problems = folders.compactMap { name, path -> ManifestError.Problem? in
             if !path.hasPrefix("/") { return problem("\(name) \"\(path)\" is not an absolute path") }
-            // Folders stand unquoted in the configuration, where these are comments or line ends.
-            if path.firstMatch(of: /[\x00-\x1f\x7f]|\s[;#]/) != nil {
-                return problem(
-                    "\(name) \"\(path)\" cannot be written into supervisord's configuration: no control characters, "
-                        + "no ; or # after a space")
+            return Deployment.refusedBySupervisord(path).map { rule in
+                problem("\(name) \"\(path)\" cannot be written into supervisord's configuration: \(rule)")
             }
-            return nil
         }
         let served = [
             ("logFolder", deployment.logFolder), ("temporaryFolder", deployment.temporaryFolder),
             ("socketFolder", deployment.socketFolder), ("pidFolder", deployment.pidFolder),
             ("documentsFolder", deployment.documentsFolder ?? ""),
         ]
-        for (name, path) in served where path.contains("$") {
-            problems.append(problem("\(name) \"\(path)\" cannot be written into nginx's configuration: no $"))
+        for (name, path) in served {
+            guard let rule = Deployment.refusedByNginx(path) else { continue }
+            problems.append(problem("\(name) \"\(path)\" cannot be written into nginx's configuration: \(rule)"))
         }
         for function in functions where function.source == nil {
             let socket = deployment.socket(of: function)
-            if socket.utf8.count > 107 {
+            if socket.utf8.count > Deployment.longestSocketPath {
                 problems.append(
-                    problem("socket path \(socket) is over 107 bytes; use a shorter folder", of: function))
+                    problem(
+                        "socket path \(socket) is over \(Deployment.longestSocketPath) bytes; use a shorter folder",
+                        of: function))
             }
         }
         return problems

@@ -17,6 +17,7 @@ enum FastCGIListener {
         // A signal that lands in a worker's read(2) cuts a body short without a word, so no worker ever gets one.
         let signals = SignalSet.blockAll()
         limitArenas()
+        // Milliseconds that libfcgi waits for a peer to close first, which holds the worker: 2000 unless said here.
         setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "200", 0)
         FCGX_Init()
         // After FCGX_Init, which puts its own handler in this place.

@@ -177,7 +177,7 @@ struct FastCGITransport: Transport, ~Copyable {
                 }
             }
         }
-        let isCut = FCGX_GetError(request.pointee.in) != 0
-        return Request.bodyFault(announced: isCut ? "more" : announced, read: total)
+        return Request.bodyFault(
+            announced: announced, read: total, isCut: FCGX_GetError(request.pointee.in) != 0)
     }
 }

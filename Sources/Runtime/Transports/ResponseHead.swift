@@ -21,6 +21,7 @@ enum ResponseHead {
         case 201: "Created"
         case 204: "No Content"
         case 400: "Bad Request"
+        case 401: "Unauthorized"
         case 402: "Payment Required"
         case 404: "Not Found"
         case 405: "Method Not Allowed"

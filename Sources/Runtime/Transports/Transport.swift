@@ -98,17 +98,17 @@ struct Request {
     }
 
     /// What to say of a body whose length is not what the header promised, or over the limit.
-    static func bodyFault(announced: String?, read: Int) -> Problem? {
+    /// - Parameter isCut: whether it ended before the gateway said so.
+    static func bodyFault(announced: String?, read: Int, isCut: Bool = false) -> Problem? {
         if read > bodyLimit {
             return Problem(
                 "payload-too-large", status: 413, title: "Payload too large",
                 detail: "The body is over \(bodyLimit) bytes.")
         }
-        guard let announced else { return nil }
-        if Int(announced) == read { return nil }
+        guard let promised = isCut ? "more" : announced, Int(promised) != read else { return nil }
         return Problem(
             "bad-request", status: 400, title: "Bad request",
-            detail: "The body has \(read) bytes, Content-Length says \(announced). Nothing was done: send it again.")
+            detail: "The body has \(read) bytes, Content-Length says \(promised). Nothing was done: send it again.")
     }
 
     /// Bytes; the contract's limit for every body.

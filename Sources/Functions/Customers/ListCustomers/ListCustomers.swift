@@ -23,3 +23,30 @@ struct ListCustomers: HTTPFunction {
         return response.with(header: "Link", "<\(event.rawPath)?\(query.joined(separator: "&"))>; rel=\"next\"")
     }
 }
+
+extension HTTPEvent {
+    /// The selection and paging of a list: `search`, `archived`, `limit` (default 20) and `after`.
+    /// - Throws: 400 with everything that is wrong.
+    fileprivate func customerList() throws(Problem) -> (
+        selection: CustomerDirectory.Selection, limit: Int, after: String?
+    ) {
+        var check = InputCheck()
+        let search = query("search")?.trimmingWhitespace()
+        if let search, search.unicodeScalars.count > 254 || !search.isOneLine {
+            check.fault("/query/search", "search must be a text of at most 254 characters without control characters.")
+        }
+        let archived = query("archived").flatMap { $0.isEmpty ? nil : $0 }
+        if let archived, !["true", "false"].contains(archived) {
+            check.fault("/query/archived", "archived must be true or false.")
+        }
+        let limit = Int(query("limit") ?? "20").flatMap { (1...100).contains($0) ? $0 : nil }
+        if limit == nil { check.fault("/query/limit", "limit must be a whole number from 1 to 100.") }
+        let after = query("after")
+        if let after, after.utf8.count > 36 || after.utf8.contains(0) {
+            check.fault("/query/after", CustomerDirectory.noPlace)
+        }
+        let selection = CustomerDirectory.Selection(
+            search: search.flatMap { $0.isEmpty ? nil : $0 }, isArchived: archived.map { $0 == "true" })
+        return (selection, try check.finish(limit), after)
+    }
+}

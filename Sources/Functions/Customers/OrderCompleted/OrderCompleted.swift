@@ -4,7 +4,7 @@ import Messaging
 import Postgres
 import Runtime
 
-/// `order.completed`: remembers when the youngest of a customer's completed orders was placed.
+/// `order.completed`: remembers when the latest of a customer's completed orders was placed.
 @main
 struct OrderCompleted: EventFunction {
     init(_ settings: Settings) {}
@@ -13,7 +13,7 @@ struct OrderCompleted: EventFunction {
     func handle(_ event: CloudEvent<CompletedOrder>, in transaction: Connection, _ context: Context) throws {
         do {
             try event.data.record(
-                of: EventCause(following: event, context), in: transaction, deadline: context.deadline)
+                cause: EventCause(following: event, context), in: transaction, deadline: context.deadline)
         } catch let fault as CompletedOrder.Unusable {
             throw PermanentFault(fault.description)
         }

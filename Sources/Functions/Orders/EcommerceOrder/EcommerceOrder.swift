@@ -33,13 +33,13 @@ struct EcommerceOrder: HTTPFunction {
                 "unauthorized", status: 401, title: "Unauthorized",
                 detail: "Give the headers x-api-key and x-api-secret that this platform is configured with.")
         }
-        let request = try event.platformRequestID()
+        let requestID = try event.platformRequestID()
         let body = try event.json(Body.self)
         var check = InputCheck()
         let customer = check.text(body.customerID, "/customer_id", characters: 1...36)
         let sku = check.required(body.skuID, "/sku_id", "a whole number of 32 bits")
         let (madeFor, madeOf) = try check.finish(customer, sku)
         return try .json(
-            orders.make(request: request, customer: madeFor, sku: madeOf, deadline: context.deadline))
+            orders.make(requestID: requestID, customer: madeFor, sku: madeOf, deadline: context.deadline))
     }
 }

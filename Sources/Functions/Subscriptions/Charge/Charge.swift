@@ -20,8 +20,8 @@ struct Charge: HTTPFunction {
 
     func handle(_ event: HTTPEvent, _ context: Context) throws -> HTTPResponse {
         let subscription = try event.subscriptionID()
-        let request = try event.platformRequestID()
-        let charged = try desk.charge(subscription: subscription, request: request, context)
+        let requestID = try event.platformRequestID()
+        let charged = try desk.charge(subscription: subscription, requestID: requestID, context)
         let response = HTTPResponse.json(bytes: charged.receipt.json)
         return charged.isReplay ? response.with(header: "Idempotent-Replayed", "true") : response
     }

@@ -1,7 +1,7 @@
 internal import FoundationEssentials
 public import Messaging
 
-extension QueueTopology {
+extension BrokerTopology {
     /// RabbitMQ's format of definitions, for `rabbitmqctl import_definitions` or the management plugin; ends with a
     /// newline. It is the committed `topology.json`.
     public var definitions: String {
@@ -19,7 +19,7 @@ extension QueueTopology {
     }
 }
 
-extension Topology.Argument: Encodable {
+extension ConsumerTopology.Argument: Encodable {
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
@@ -46,7 +46,7 @@ private struct Definitions: Encodable {
         var vhost = "/"
         var durable = true
         var auto_delete = false
-        let arguments: [String: Topology.Argument]
+        let arguments: [String: ConsumerTopology.Argument]
     }
 
     struct Binding: Encodable {

@@ -7,7 +7,7 @@ public import Runtime
 /// lies there until its time is over, and is brought back to the work queue by the broker itself. One queue per delay,
 /// because time runs out at the head of a queue only. Every way from queue to queue is "at least once": the broker
 /// removes the message from one when the other has it.
-public struct Topology: Sendable, Equatable {
+public struct ConsumerTopology: Sendable, Equatable {
     public let exchange: String
     public let queue: String
     public let routingKeys: [String]
@@ -18,7 +18,8 @@ public struct Topology: Sendable, Equatable {
     public static let defaultExchange = "taproom.events"
     public static let defaultRetry = [5, 30, 120, 600, 3600]
 
-    /// - Parameter deadLetter: default the queue's name and `.dead`.
+    public static func defaultDeadLetter(of queue: String) -> String { queue + ".dead" }
+
     public init(
         queue: String, exchange: String = defaultExchange, routingKeys: [String], retry: [Int] = defaultRetry,
         deadLetter: String? = nil
@@ -27,7 +28,7 @@ public struct Topology: Sendable, Equatable {
         self.queue = queue
         self.routingKeys = routingKeys
         self.retry = retry
-        self.deadLetter = deadLetter ?? queue + ".dead"
+        self.deadLetter = deadLetter ?? Self.defaultDeadLetter(of: queue)
     }
 
     /// A queue and the arguments that it is declared with.
@@ -107,23 +108,47 @@ public struct Topology: Sendable, Equatable {
     private static let deliveryLimit = 20
 }
 
-/// How many messages wait in queues.
+extension NumberRule {
+    /// Events that the broker hands out ahead of their acknowledgement.
+    package static let prefetch = NumberRule(20, in: 1...1000)
+    /// Events that one transaction of a consumer handles at most; never more than are handed out.
+    package static let consumerBatch = NumberRule(1, in: 1...1000)
+    /// Events that a relay publishes ahead of their confirmation.
+    package static let relayBatch = NumberRule(200, in: 1...10_000)
+}
+
+/// What a queue has at one moment.
+public struct QueueCounts: Sendable, Equatable {
+    /// Those that wait for a consumer.
+    public let messages: Int
+    public let consumers: Int
+}
+
+/// What is in queues.
 public enum QueueDepth {
+    /// How many messages wait.
     /// - Returns: by name; `nil` for a queue that is not there.
     public static func messages(
         in queues: [String], at address: BrokerAddress, deadline: Deadline
     ) throws(BrokerError) -> [String: Int?] {
-        var depths: [String: Int?] = [:]
+        try counts(of: queues, at: address, deadline: deadline).mapValues { $0?.messages }
+    }
+
+    /// - Returns: by name; `nil` for a queue that is not there.
+    public static func counts(
+        of queues: [String], at address: BrokerAddress, deadline: Deadline
+    ) throws(BrokerError) -> [String: QueueCounts?] {
+        var counts: [String: QueueCounts?] = [:]
         var session = try Session(address, name: "taproom", deadline: deadline)
         for queue in queues {
             do throws(BrokerError) {
-                depths.updateValue(try session.messageCount(queue, deadline: deadline), forKey: queue)
+                counts.updateValue(try session.counts(queue, deadline: deadline), forKey: queue)
             } catch .refused(_, code: 404, _) {
-                depths.updateValue(nil, forKey: queue)
+                counts.updateValue(nil, forKey: queue)
                 // The refusal has closed it.
                 session = try Session(address, name: "taproom", deadline: deadline)
             }
         }
-        return depths
+        return counts
     }
 }

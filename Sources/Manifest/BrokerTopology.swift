@@ -1,7 +1,7 @@
 public import Messaging
 
 /// What the broker must have for the functions of a manifest: all of it durable.
-public struct QueueTopology: Sendable, Equatable {
+public struct BrokerTopology: Sendable, Equatable {
     /// Which events of a topic exchange come into a queue.
     public struct Binding: Sendable, Equatable {
         public let exchange: String
@@ -12,7 +12,7 @@ public struct QueueTopology: Sendable, Equatable {
     /// Names of topic exchanges, in order.
     public let exchanges: [String]
     /// A queue stands after those that its dead letters go to.
-    public let queues: [Topology.Queue]
+    public let queues: [ConsumerTopology.Queue]
     public let bindings: [Binding]
 }
 
@@ -23,10 +23,10 @@ extension Manifest {
     /// up, is kept in its dead letter queue. An event that failed waits in the retry queue of its delay, whose dead
     /// letters are the work queue's events. No step is at most once: the queue that hands over keeps its copy until the
     /// next one has confirmed.
-    public var topology: QueueTopology {
+    public var topology: BrokerTopology {
         let consumed = functions.compactMap(\.queue?.topology)
         let exchanges = Set(consumed.map(\.exchange) + functions.compactMap(\.outbox?.exchange)).sorted()
-        return QueueTopology(
+        return BrokerTopology(
             exchanges: exchanges, queues: consumed.flatMap(\.queues),
             bindings: consumed.flatMap { topology in
                 topology.routingKeys.map { .init(exchange: topology.exchange, queue: topology.queue, routingKey: $0) }

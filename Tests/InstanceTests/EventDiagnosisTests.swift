@@ -1,0 +1,70 @@
+import Foundation
+import Manifest
+import Postgres
+import Runtime
+import Testing
+
+import class TestSupport.PostgresServer
+import class TestSupport.RabbitMQServer
+
+@testable import Instance
+@testable import Messaging
+
+/// `taproom doctor` on events that go nowhere although everything runs.
+struct EventDiagnosisTests {
+    private static var soon: Deadline { .after(milliseconds: 20_000) }
+
+    @Test func `a queue without consumer, an outbox that only grows, a broker that takes nothing`() throws {
+        let project = try EventProject()
+        let instance = try TestInstance(folder: project.folder, tool: project.tool)
+        let broker = try RabbitMQServer()
+        let database = try PostgresServer.shared.freshDatabase()
+        let state = instance.state
+        try instance.folder.write(
+            "state/instance.json",
+            """
+            {"state": "\(state)", "data": "\(state)", "run": "\(state)/run", "scope": "local", "gatewayPort": 1,
+             "configurationFile": "", "databases": {"shop": "\(database)"}, "rabbitmq": "\(broker.url)",
+             "parameters": {}}
+            """)
+        let sleep = "/bin/sleep 600"
+        try instance.supervise(["ready": sleep, "consumer": sleep, "relay": sleep])
+        let address = try BrokerAddress(broker.url)
+        let manifest = try Manifest.load(from: project.folder.path + "/functions.yml")
+        for topology in manifest.functions.compactMap(\.queue?.topology) {
+            try topology.declare(at: address, deadline: Self.soon)
+        }
+        let shop = try PostgresServer.shared.connect(to: database)
+        try shop.run(
+            script: """
+                CREATE TABLE outbox (state text, occurred_at timestamptz);
+                INSERT INTO outbox VALUES ('waiting', now() - interval '90 seconds'), ('waiting', now());
+                """, deadline: Self.soon)
+        func doctor() throws -> String { try instance.run("doctor").output }
+
+        let found = try doctor()
+        #expect(found.contains("ok     RabbitMQ"), "\(found)")
+        #expect(found.contains("shop.paid, although consumer runs\n       mend: taproom logs consumer\n"), "\(found)")
+        #expect(found.contains("2 of shop, the oldest for 9"), "\(found)")
+        #expect(found.contains("mend: taproom logs relay\n"), "\(found)")
+        #expect(try instance.run("status").output.contains("0 dead letters, no consumer\n"))
+
+        let session = try Session(address, name: "test", deadline: Self.soon)
+        try session.consume("shop.paid", tag: "test", prefetch: 1, deadline: Self.soon)
+        try shop.run(script: "UPDATE outbox SET occurred_at = now()", deadline: Self.soon)
+        let fine = try doctor()
+        for check in ["RabbitMQ", "consumers", "outboxes"] { #expect(fine.contains("ok     \(check)\n"), "\(fine)") }
+        #expect(try !instance.run("status").output.contains("no consumer"))
+        session.close()
+
+        try broker.kill()
+        let settings = broker.folder + "/rabbitmq.conf"
+        let text = try String(contentsOfFile: settings, encoding: .utf8)
+        try Data(text.replacing("limit.absolute = 50MB", with: "limit.absolute = 1000000GB").utf8)
+            .write(to: URL(filePath: settings))
+        try broker.start()
+        let blocked = try doctor()
+        #expect(blocked.contains("it takes no events at the moment: low on disk\n       mend: free"), "\(blocked)")
+        _ = try instance.run("down")
+    }
+}

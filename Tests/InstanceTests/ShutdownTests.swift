@@ -1,0 +1,46 @@
+import Foundation
+import Glibc
+import Testing
+
+import enum TestSupport.Eventually
+
+@testable import Instance
+
+/// What `down` leaves to functions that are at work.
+struct ShutdownTests {
+    @Test func `PostgreSQL stays until the last function has finished what it has in hand`() throws {
+        let project = try EventProject()
+        let instance = try TestInstance(folder: project.folder, tool: project.tool)
+        // As long as a run of settle-charges may take, less what it takes to start one.
+        try project.folder.write(
+            "bin/SlowFunction",
+            """
+            #!/bin/sh
+            trap 'sleep 42; exit 0' TERM
+            while :; do sleep 1; done
+
+            """)
+        chmod(project.folder.path + "/bin/SlowFunction", 0o755)
+        try project.write(
+            queue: "shop.paid", more: "  slow: {handler: Shop/Slow, timeout: 55, events: [{schedule: rate(5 minutes)}]}"
+        )
+        let up = try instance.run("up")
+        try #require(up.status == 0, "\(up.output)\(up.errors)")
+
+        let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
+        func process(_ group: String) throws -> RunningProcess {
+            let entry = try Supervisor(placement: placement).status().first { $0.group == group }
+            return try #require(entry?.pid.flatMap { RunningProcess(pid: pid_t($0)) })
+        }
+        let (slow, database) = (try process("slow"), try process("postgres"))
+        let down = try instance.start("down")
+        try Eventually.happens("the function's end", within: 120) {
+            let hasDatabase = database.isAlive
+            guard slow.isAlive else { return true }
+            try #require(hasDatabase, "a function is left without its database")
+            return false
+        }
+        #expect(try down.waitForEnd() == .exited(0))
+        #expect(!database.isAlive)
+    }
+}

@@ -1,0 +1,41 @@
+import Postgres
+import Runtime
+import TestSupport
+import Testing
+
+/// What the charge function's process makes of its environment.
+@Suite struct ChargeFunctionTests: DoubtSuite {
+    let doubtful: DoubtfulCharge
+
+    init() throws { doubtful = try DoubtfulCharge() }
+
+    private func function(_ environment: [String: String]) throws -> FunctionProcess {
+        let usual = [
+            "DATABASE_URL": shop.url, "ECOMMERCE_URL": platform.url, "ECOMMERCE_API_KEY": "key",
+            "ECOMMERCE_API_SECRET": "secret",
+        ]
+        return try FunctionProcess(
+            "ChargeFunction", routes: ["POST /subscription/{id}/charge/{request_id}"], timeout: 10, concurrency: 8,
+            environment: usual.merging(environment) { $1 })
+    }
+
+    @Test("the month is the one of BILLING_TIME_ZONE, and the platform's address may end with a slash")
+    func zoneAndAddress() throws {
+        try shop.run(
+            """
+            CREATE OR REPLACE FUNCTION billing_period(p_at timestamptz, p_zone text) RETURNS char(7) LANGUAGE sql STABLE
+            RETURN to_char(timestamptz '2026-11-30 23:30:00Z' AT TIME ZONE p_zone, 'YYYY-MM')
+            """)
+        let function = try function(["BILLING_TIME_ZONE": "Asia/Tokyo", "ECOMMERCE_URL": platform.url + "/"])
+        let answer = try function.request("POST", "/subscription/\(subscription)/charge/r-1")
+        #expect(try JSONValue(parsing: answer.body)["period"]?.string == "2026-12")
+        #expect(platform.requests.first?.target == "/ecommerce/order/r-1")
+    }
+
+    @Test func noProxyOfTheEnvironmentGetsAnOrder() throws {
+        let proxy = try ScriptedPlatform()
+        let function = try function(["http_proxy": proxy.url, "no_proxy": ""])
+        #expect(try function.request("POST", "/subscription/\(subscription)/charge/r-1").status == 200)
+        #expect(platform.orders == ["r-1": 1] && proxy.requests.isEmpty)
+    }
+}

@@ -1,0 +1,47 @@
+import Charging
+import Postgres
+import Runtime
+import Subscriptions
+import TestSupport
+import Testing
+
+/// Which request id is sent, and which is refused.
+@Suite struct ChargeRequestIDTests: DoubtSuite {
+    let doubtful: DoubtfulCharge
+
+    init() throws { doubtful = try DoubtfulCharge() }
+
+    @Test("after a refusal another one's request id is still another one's", arguments: [402, 429])
+    func anotherOnesIDAfterARefusal(status: Int) throws {
+        try charge("taken", of: try shop.subscription(club: try shop.club(), history: []))
+        platform.behave { _ in .answer(status) }
+        #expect(problem { try charge("r-1") } != nil)
+        platform.behave { _ in .order }
+        #expect(problem { try charge("taken") }?.slug == "request-id-reused")
+        #expect(platform.requests.map(\.requestID) == ["taken", "r-1"])
+    }
+
+    @Test("where nothing is sent again, last month's doubt is refused by its own id, and this month is charged")
+    func manualDoubtOfLastMonth() throws {
+        let manual = shop.desk(platform, resend: .manual)
+        platform.behave { _ in .cutAfterActing }
+        #expect(problem { _ = try manual.charge(subscription: subscription, requestID: "old", .test()) } != nil)
+        try shop.run("UPDATE charge SET period = '2001-01'")
+        platform.behave { _ in .order }
+        let refusal = problem { _ = try manual.charge(subscription: subscription, requestID: "old", .test()) }
+        #expect(refusal?.slug == "charge-outcome-unknown")
+        #expect(platform.requests.count == 1)
+        let charged = try manual.charge(subscription: subscription, requestID: "new", .test())
+        #expect(charged.receipt.requestID == "new")
+    }
+
+    @Test func afterAnOperatorsWordANewIDIsSentWhateverThePlatformSays() throws {
+        try doubt("r-1")
+        #expect(try decide("not-charged", nil) == "settled")
+        platform.behave { _ in .answer(429) }
+        let refusal = problem { try charge("r-2") }
+        #expect(refusal?.slug == "platform-busy" && refusal?.extensions["outcome"] == nil)
+        platform.behave { _ in .order }
+        #expect(try receipt("r-3").requestID == "r-3")
+    }
+}

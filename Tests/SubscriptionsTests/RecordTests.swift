@@ -1,0 +1,35 @@
+import Charging
+import Postgres
+import Runtime
+import Subscriptions
+import TestSupport
+import Testing
+
+/// What visitors and operators are shown.
+@Suite struct RecordTests: DoubtSuite {
+    let doubtful: DoubtfulCharge
+    private let soon = Deadline.after(milliseconds: 20_000)
+
+    init() throws { doubtful = try DoubtfulCharge() }
+
+    @Test func aSubscriptionInsertedAgainShowsNoChargesOfTheDeletedOne() throws {
+        func shown() throws -> Int? {
+            let record = try SubscriptionRecords(shop.database).record(of: subscription, deadline: soon)
+            return try JSONValue(parsing: JSON.encode(record))["charges"]?.elements.count
+        }
+        try charge("r-1")
+        #expect(try shown() == 1)
+        try shop.run("DELETE FROM subscription_status_history")
+        try shop.run("DELETE FROM subscription")
+        _ = try shop.subscription(id: subscription, club: try shop.club(), history: [])
+        #expect(try shown() == 0)
+    }
+
+    @Test func theNextChangeOfAClubIsTheEarliest() throws {
+        let club = try shop.count("SELECT id FROM club")
+        try shop.clubHistory(club, 3, effect: "1 day")
+        try shop.clubHistory(club, 2, effect: "2 days")
+        let clubs = try JSONValue(parsing: JSON.encode(ClubCatalogue(shop.database).all(deadline: soon))).elements
+        #expect(clubs.map { $0["next_change"]?["id"]?.integer } == [3])
+    }
+}
