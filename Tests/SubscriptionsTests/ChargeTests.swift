@@ -226,33 +226,6 @@ import Testing
         #expect(try charge("r-2").receipt.requestID == "r-2")
     }
 
-    @Test func aRequestIDBelongsToOneSubscription() throws {
-        let other = try shop.subscription(club: try shop.club(), history: [])
-        try charge("r-1")
-        let refusal = problem { try charge("r-1", of: other) }
-        #expect(refusal?.status == 422 && refusal?.slug == "request-id-reused")
-        // Racing for one id, too.
-        let slugs = try concurrently(2) { index in
-            problem { try charge("shared", of: try self.shop.subscription(club: try self.shop.club(), history: [])) }?
-                .slug
-        }
-        #expect(slugs.filter { $0 == nil }.count == 1 && slugs.contains("request-id-reused"))
-        #expect(sentIDs().sorted() == ["r-1", "shared"])
-    }
-
-    @Test("in doubt, the pinned id is sent also for an id that was used elsewhere")
-    func doubtAndAnotherOnesID() throws {
-        try charge("of-last-month")
-        try shop.run("UPDATE charge SET period = '2001-01'")
-        try charge("of-another", of: try shop.subscription(club: try shop.club(), history: []))
-        platform.behave { _ in .answer(500) }
-        #expect(problem { try charge("r-1") }?.slug == "platform-error")
-        #expect(problem { try charge("of-last-month") }?.slug == "platform-error")
-        platform.behave { _ in .order }
-        #expect(try charge("of-another").receipt.requestID == "r-1")
-        #expect(sentIDs() == ["of-last-month", "of-another", "r-1", "r-1", "r-1"])
-    }
-
     @Test func refusedWhenKnownNotToBeChargeable() throws {
         let club = try shop.club()
         for (id, word) in [

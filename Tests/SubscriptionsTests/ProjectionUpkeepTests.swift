@@ -1,0 +1,100 @@
+import Postgres
+import Runtime
+import Subscriptions
+import TestSupport
+import Testing
+
+/// What finds and mends intervals that are not those of the histories.
+@Suite struct ProjectionUpkeepTests {
+    @Test("the check of all intervals ends in time also where the statistics are from before there were any")
+    func oldStatistics() throws {
+        let shop = try Shop()
+        let limit = Deadline.after(milliseconds: 60_000)
+        let connection = try shop.session()
+        try connection.run(
+            script: """
+                ALTER TABLE subscription SET (autovacuum_enabled = off);
+                ALTER TABLE subscription_status_history SET (autovacuum_enabled = off);
+                INSERT INTO club VALUES (1);
+                INSERT INTO subscription SELECT n, NULL, 'c' FROM generate_series(1, 30) n;
+                INSERT INTO subscription_status_history SELECT n, n, 1, NULL FROM generate_series(1, 30) n
+                """, deadline: limit)
+        try connection.run(script: "ANALYZE; TRUNCATE subscription CASCADE", deadline: limit)
+        try connection.run(
+            script: """
+                INSERT INTO subscription SELECT n, 1, 'c' FROM generate_series(1, 60000) n;
+                INSERT INTO subscription_status_history SELECT n, n, 1, '2021-01-01' FROM generate_series(1, 60000) n
+                """, deadline: limit)
+        #expect(try EligibilityUpkeep(connection).wrong(deadline: .after(milliseconds: 10_000)).count == 0)
+    }
+
+    @Test("what was written while the triggers were off is found, and a rebuild mends it")
+    func upkeep() throws {
+        let shop = try Shop()
+        let club = try shop.club()
+        let ids = try (0..<3).map { _ in try shop.subscription(club: club, history: [(1, "-2 days")]) }
+        let connection = try PostgresServer.shared.connect(to: shop.url)
+        let upkeep = EligibilityUpkeep(connection)
+        let limit = Deadline.after(milliseconds: 20_000)
+        #expect(try upkeep.wrong(deadline: limit).count == 0)
+        try connection.run(
+            script: """
+                SET session_replication_role = replica;
+                DELETE FROM subscription_status_history WHERE subscription_id = '\(ids[0])';
+                UPDATE subscription_status_history SET status_id = 2 WHERE subscription_id = '\(ids[1])';
+                INSERT INTO subscription VALUES ('new', \(club), 'c');
+                INSERT INTO subscription_status_history VALUES ('new', 'new', 1, '2020-01-01');
+                RESET session_replication_role;
+                """, deadline: limit)
+        let wrong = try upkeep.wrong(deadline: limit)
+        #expect(wrong.count == 3)
+        #expect(wrong.example == "new")
+        #expect(try upkeep.rebuild(deadline: limit) == 0)
+        #expect(try upkeep.wrong(deadline: limit).count == 0)
+        #expect(try shop.eligible() == ["new", ids[2]])
+    }
+
+    @Test("a rebuild waits while another session settles, and says so when nothing came of it")
+    func rebuildBesideAnother() throws {
+        let shop = try Shop()
+        _ = try shop.subscription(club: try shop.club(), history: [(1, "-2 days")])
+        let (url, other) = (shop.url, try shop.session())
+        // As settle_subscriptions takes it.
+        let settle = "BEGIN; SELECT pg_advisory_xact_lock(1635018102, -1)"
+        func rebuild() -> Background<Int> {
+            Background {
+                let limit = Deadline.after(milliseconds: 60_000)
+                let connection = try Connection(url: url, application: "rebuild", deadline: limit)
+                return try EligibilityUpkeep(connection).rebuild(deadline: limit)
+            }
+        }
+        try other.run(script: settle, deadline: .never)
+        let patient = rebuild()
+        try Eventually.happens("the rebuild to find that nothing was settled") {
+            try shop.count(
+                """
+                SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND application_name = 'rebuild'
+                    AND query LIKE '%FROM unsettled_subscription%'
+                """) == 1
+        }
+        try other.run(script: "COMMIT", deadline: .never)
+        #expect(try patient.value() == 0)
+        #expect(try shop.count("SELECT count(*) FROM unsettled_subscription") == 0)
+
+        try other.run(script: settle, deadline: .never)
+        let postponed = #expect(throws: (any Error).self) { try rebuild().value() }
+        #expect(postponed.map { "\($0)" }?.contains("nothing was rebuilt") == true)
+    }
+
+    @Test("taproom rebuild-eligibility works whatever isolation the server has as its default")
+    func rebuildWithAnotherIsolation() throws {
+        let shop = try Shop()
+        let name = shop.url.split(separator: "/").last.map(String.init) ?? ""
+        try shop.run(SQL(unsafeText: "ALTER DATABASE \(name) SET default_transaction_isolation = 'repeatable read'"))
+        let run = try Subprocess.run(
+            Subprocess.product("taproom"), ["rebuild-eligibility"],
+            environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": shop.url], folder: Repository.root)
+        #expect(run.status == 0 && run.output == "Rebuilt.\n", "\(run.output)\(run.errors)")
+    }
+}
