@@ -105,11 +105,10 @@ public struct DeadLetters: Sendable {
         return all.filter { $0.envelope.id == id }
     }
 
-    /// Takes as many as there are at its start.
+    /// Takes all. The broker's count of a quorum queue would miss those that have just come back.
     private func fetch(_ session: Session, deadline: Deadline) throws(BrokerError) -> [Delivery] {
-        let count = try session.messageCount(queue, deadline: deadline)
         var letters: [(age: (time: String, sequence: Int, id: String), delivery: Delivery)] = []
-        while letters.count < count, let delivery = try session.get(queue, deadline: deadline) {
+        while let delivery = try session.get(queue, deadline: deadline) {
             let envelope = delivery.envelope
             // Without its Z a time sorts as text, with or without a fraction.
             let time = String(envelope.time?.prefix { $0 != "Z" } ?? "")
