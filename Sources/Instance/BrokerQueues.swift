@@ -56,7 +56,7 @@ struct BrokerQueues {
 
     /// What each of these queues has; `nil` for one that is not there.
     func counts(_ queues: [String], deadline: Deadline = limit) throws -> [String: QueueCounts?] {
-        try ask { try QueueDepth.counts(of: queues, at: $0, deadline: deadline) }
+        try ask { try QueueCounts.of(queues, at: $0, deadline: deadline) }
     }
 
     /// Why the broker takes no events at the moment; `nil` when it does.

@@ -116,39 +116,3 @@ extension NumberRule {
     /// Events that a relay publishes ahead of their confirmation.
     package static let relayBatch = NumberRule(200, in: 1...10_000)
 }
-
-/// What a queue has at one moment.
-public struct QueueCounts: Sendable, Equatable {
-    /// Those that wait for a consumer.
-    public let messages: Int
-    public let consumers: Int
-}
-
-/// What is in queues.
-public enum QueueDepth {
-    /// How many messages wait.
-    /// - Returns: by name; `nil` for a queue that is not there.
-    public static func messages(
-        in queues: [String], at address: BrokerAddress, deadline: Deadline
-    ) throws(BrokerError) -> [String: Int?] {
-        try counts(of: queues, at: address, deadline: deadline).mapValues { $0?.messages }
-    }
-
-    /// - Returns: by name; `nil` for a queue that is not there.
-    public static func counts(
-        of queues: [String], at address: BrokerAddress, deadline: Deadline
-    ) throws(BrokerError) -> [String: QueueCounts?] {
-        var counts: [String: QueueCounts?] = [:]
-        var session = try Session(address, name: "taproom", deadline: deadline)
-        for queue in queues {
-            do throws(BrokerError) {
-                counts.updateValue(try session.counts(queue, deadline: deadline), forKey: queue)
-            } catch .refused(_, code: 404, _) {
-                counts.updateValue(nil, forKey: queue)
-                // The refusal has closed it.
-                session = try Session(address, name: "taproom", deadline: deadline)
-            }
-        }
-        return counts
-    }
-}

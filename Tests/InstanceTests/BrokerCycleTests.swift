@@ -40,7 +40,9 @@ struct BrokerCycleTests {
 
     private func depths(_ queues: String..., url: String? = nil) throws -> [String: Int?] {
         let address = try BrokerAddress(url ?? instance.report().rabbitmq ?? "")
-        return try QueueDepth.messages(in: queues, at: address, deadline: .after(milliseconds: 20_000))
+        return try QueueCounts.of(queues, at: address, deadline: .after(milliseconds: 20_000)).mapValues {
+            $0?.messages
+        }
     }
 
     /// What becomes of an event of each type.

@@ -128,9 +128,10 @@ extension MessagingTests {
                 try session.declareQueue(ConsumerTopology.Queue(lab.topology.queue), deadline: Lab.soon)
             }
             #expect("\(error, default: "")".contains("406") && !session.isOpen)
-            let depths = try QueueDepth.messages(
-                in: [lab.topology.queue, "missing", lab.topology.deadLetter], at: address, deadline: Lab.soon)
-            #expect(depths == [lab.topology.queue: 0, "missing": nil, lab.topology.deadLetter: 0])
+            let empty = QueueCounts(messages: 0, consumers: 0)
+            let counts = try QueueCounts.of(
+                [lab.topology.queue, "missing", lab.topology.deadLetter], at: address, deadline: Lab.soon)
+            #expect(counts == [lab.topology.queue: empty, "missing": nil, lab.topology.deadLetter: empty])
         }
     }
 }

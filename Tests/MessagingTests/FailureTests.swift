@@ -165,7 +165,7 @@ extension MessagingTests {
             // None of the others was ever set aside.
             let queue = lab.topology.deadLetter
             try restartUntil("one dead letter") {
-                try QueueDepth.messages(in: [queue], at: lab.address, deadline: Lab.soon)[queue] == 1
+                try QueueCounts.of([queue], at: lab.address, deadline: Lab.soon)[queue]??.messages == 1
             }
             #expect(deaths >= 3 && deaths <= 7, "\(deaths)")
             #expect(try lab.count("SELECT count(*) FROM effect") == 90)

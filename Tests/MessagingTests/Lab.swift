@@ -144,7 +144,7 @@ final class Lab: Sendable {
     func waitForDeadLetters(_ count: Int) throws {
         let queue = topology.deadLetter
         try Eventually.happens("\(count) dead letters of \(number)") {
-            try QueueDepth.messages(in: [queue], at: address, deadline: Self.soon)[queue] == count
+            try QueueCounts.of([queue], at: address, deadline: Self.soon)[queue]??.messages == count
         }
     }
 
