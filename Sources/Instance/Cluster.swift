@@ -78,6 +78,8 @@ struct Cluster {
             "max_connections=300", "shared_buffers=\(Memory.sharedBuffers(of: Memory.available()))MB",
             "max_wal_size=2GB",
             "jit=off", "timezone=UTC", "log_timezone=UTC",
+            // The default and the application, which is the function's name: its log is the only word on who was refused.
+            "log_line_prefix=%m [%p] %a ",
             // Our rules are PL/pgSQL: a session inherits it from the server in place of loading it, 1 ms.
             "shared_preload_libraries=plpgsql",
             // Among many subscriptions most changes touch pages that the log has not had whole since the last

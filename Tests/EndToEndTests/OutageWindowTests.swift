@@ -49,9 +49,11 @@ import Testing
                 defer { try? broken.allowWrites() }
                 let held = try hold(window, at: point)
                 try broken.refuseWrites(refusal)
-                let refused = try broken.refusedWrites(refusal)
+                let refused = try broken.refusedWrites(refusal, of: "charge")
                 try broken.release()
-                try Eventually.happens("a refused write") { try broken.refusedWrites(refusal) > refused }
+                try Eventually.happens("a refused write") {
+                    try broken.refusedWrites(refusal, of: "charge") > refused
+                }
                 #expect(window.orders.count == 1)
                 if isKilled { broken.killFunction() }
                 if isKilled { #expect(try held.value().status == 502) }

@@ -39,9 +39,11 @@ extension Breakage {
         try sql("DELETE FROM charge_request WHERE false")
     }
 
-    /// How many statements PostgreSQL has refused so far for this reason.
-    func refusedWrites(_ refusal: WriteRefusal) throws -> Int {
-        try shop.logText("postgres").components(separatedBy: refusal.message).count - 1
+    /// How many statements of a function PostgreSQL has refused so far for this reason.
+    func refusedWrites(_ refusal: WriteRefusal, of function: String) throws -> Int {
+        try shop.logText("postgres").split(separator: "\n").count {
+            $0.contains("] \(function) ERROR:") && $0.contains(refusal.message)
+        }
     }
 
     private func setReadOnly(_ isOn: Bool) throws {
