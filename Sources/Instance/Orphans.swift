@@ -28,24 +28,34 @@ struct Orphans {
         }
     }
 
-    /// Stops them and waits until they are gone.
-    /// - Parameter supervisor: when one runs, only those workers of nginx are meant whose master is gone: they keep the
-    ///   port from the next one.
-    func stop(under supervisor: RunningProcess? = nil) throws {
+    /// Stops them and waits until they are gone: the servers last, because what a function has in hand is lost without
+    /// its database.
+    /// - Parameters:
+    ///   - supervisor: when one runs, only those workers of nginx are meant whose master is gone: they keep the port
+    ///     from the next one.
+    ///   - seconds: how long functions may take to finish before they are killed.
+    /// - Throws: when one of them is there for 40 s more.
+    func stop(under supervisor: RunningProcess? = nil, finishingWithin seconds: Double) throws {
         var found = find()
         if let supervisor {
             found = found.filter { $0.program == "nginx" }
             let kept = Set(found.map(\.pid) + [supervisor.pid])
             found = found.filter { !kept.contains($0.parent) }
         }
-        guard !found.isEmpty else { return }
-        for process in found { kill(process.pid, process.program == "postgres" ? SIGINT : SIGTERM) }
-        if waitUntil(seconds: 20, condition: { !found.contains(where: \.isAlive) }) { return }
-        for process in found where process.isAlive && process.program != "postgres" {
+        let servers = found.filter { ["postgres", "beam.smp"].contains($0.program) }
+        try stop(found.filter { !servers.contains($0) }, within: seconds)
+        try stop(servers, within: 20)
+    }
+
+    private func stop(_ processes: [RunningProcess], within seconds: Double) throws {
+        for process in processes { kill(process.pid, process.program == "postgres" ? SIGINT : SIGTERM) }
+        let areGone = { !processes.contains(where: \.isAlive) }
+        if waitUntil(seconds: seconds, condition: areGone) { return }
+        for process in processes where process.isAlive && process.program != "postgres" {
             kill(process.pid, SIGKILL)
         }
-        guard waitUntil(seconds: 40, condition: { !found.contains(where: \.isAlive) }) else {
-            let pids = found.filter(\.isAlive).map { "\($0.pid)" }.joined(separator: ", ")
+        guard waitUntil(seconds: 40, condition: areGone) else {
+            let pids = processes.filter(\.isAlive).map { "\($0.pid)" }.joined(separator: ", ")
             throw InstanceError("processes of an earlier start do not stop: \(pids)")
         }
     }

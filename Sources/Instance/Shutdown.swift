@@ -41,12 +41,16 @@ public struct Shutdown {
         let orphans = Orphans(placement: placement)
         guard let supervisor = Supervisor(placement: placement).process else {
             let isAnyLeft = !orphans.find().isEmpty
-            if isAnyLeft { try progress.step("Stopping what an earlier supervisord left") { try orphans.stop() } }
+            if isAnyLeft {
+                try progress.step("Stopping what an earlier supervisord left") {
+                    try orphans.stop(finishingWithin: project.secondsToFinish)
+                }
+            }
             return isAnyLeft
         }
         try progress.step("Stopping nginx, the functions, RabbitMQ and PostgreSQL") {
             try stop(supervisor, logs: placement.logs)
-            try orphans.stop()
+            try orphans.stop(finishingWithin: project.secondsToFinish)
         }
         return true
     }
@@ -68,7 +72,7 @@ public struct Shutdown {
         end(functions, SIGTERM)
         // What they have in hand is lost without a database. One that does not end by itself is supervisord's to kill,
         // which then stops the rest.
-        if waitUntil(seconds: secondsToFinish, condition: { !functions.contains(where: \.isAlive) }) {
+        if waitUntil(seconds: project.secondsToFinish, condition: { !functions.contains(where: \.isAlive) }) {
             end(broker, SIGTERM)
             end(database, SIGINT)
         }
@@ -76,12 +80,6 @@ public struct Shutdown {
         guard waitUntil(seconds: 360, condition: { !([supervisor] + children).contains(where: \.isAlive) }) else {
             throw InstanceError("supervisord \(supervisor.pid) does not stop; see \(logs)/supervisord.log")
         }
-    }
-
-    /// How long a function may take to finish: the longest time limit, and as much more as supervisord gives at most.
-    private var secondsToFinish: Double {
-        let limits = (try? project.manifest())?.functions.map(\.timeout) ?? []
-        return Double((limits.max() ?? NumberRule.timeout.range.upperBound) + 15)
     }
 
     /// Stops it and removes everything it ever wrote.
@@ -97,5 +95,13 @@ public struct Shutdown {
         _ = try stop(placement)
         try placement.remove()
         return true
+    }
+}
+
+extension Project {
+    /// How long a function may take to finish: the longest time limit, and as much more as supervisord gives at most.
+    var secondsToFinish: Double {
+        let limits = (try? manifest())?.functions.map(\.timeout) ?? []
+        return Double((limits.max() ?? NumberRule.timeout.range.upperBound) + 15)
     }
 }

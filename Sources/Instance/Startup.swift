@@ -101,7 +101,7 @@ public struct Startup {
             _ = try Shutdown(project: project, progress: progress).stop(placement)
         }
         let supervisor = Supervisor(placement: placement).process
-        try Orphans(placement: placement).stop(under: supervisor)
+        try Orphans(placement: placement).stop(under: supervisor, finishingWithin: project.secondsToFinish)
         let ports = try choosePorts(configuration, known, isRunning: supervisor != nil)
         let record = try InstanceRecord(
             placement: placement, scope: scope, configuration: configuration, databasePort: ports.database,

@@ -59,6 +59,15 @@ struct Breakage {
         try Eventually.happens("readiness") { try shop.http.request("GET", "/readyz").status == 200 }
     }
 
+    /// Kills supervisord, which PostgreSQL was started by, and leaves behind what it kept.
+    func killSupervisor() throws {
+        let status = try String(contentsOfFile: "/proc/\(try shop.postmaster())/stat", encoding: .utf8)
+        guard let parent = status.split(separator: " ").dropFirst(3).first.flatMap({ Int32($0) }), parent > 1 else {
+            throw PrivateInstance.Failed(description: "no supervisord")
+        }
+        Glibc.kill(parent, SIGKILL)
+    }
+
     /// Ends every session but the one that asks, and waits until they are gone.
     func cutSessions() throws {
         try sql(

@@ -26,6 +26,28 @@ import Testing
         try window.audit("commits not awaited, PostgreSQL crashed at charge.after-begin")
     }
 
+    @Test(
+        "supervisord killed while an order is made, and what it left stopped: PostgreSQL last, so the order is recorded"
+    )
+    func window18SupervisorKilled() throws {
+        let window = try window(18)
+        let gate = Gate()
+        defer { gate.open() }
+        platform.behave { _ in .holdAfterActing(gate) }
+        _ = window.chargeInBackground("a")
+        try Eventually.happens("the order") { window.orders.count == 1 }
+        try broken.killSupervisor()
+        defer { _ = try? broken.shop.tool("up") }
+        let down = try broken.shop.start("down")
+        try Eventually.happens("the gateway's end") { (try? broken.shop.http.request("GET", "/livez")) == nil }
+        // All of them are stopped by now that are stopped together with the gateway.
+        gate.open()
+        #expect(try down.waitForEnd() == .exited(0))
+        try broken.shop.tool("up")
+        #expect(try window.states() == ["charged"])
+        try window.audit("supervisord killed during the call, the rest stopped")
+    }
+
     @Test(arguments: WriteRefusal.allCases) func window18RefusedBeforeTheRow(refusal: WriteRefusal) throws {
         let window = try window(18)
         defer { try? broken.allowWrites() }
