@@ -88,14 +88,16 @@ struct Breakage {
         try cutSessions()
     }
 
-    /// Sets the ledger's calendar so many months ahead of the clock.
-    func setMonthsAhead(_ count: Int) throws {
+    /// Sets the ledger's calendar so many months ahead of the clock, perhaps of one time zone's alone.
+    func setMonthsAhead(_ count: Int, in zone: String = "%") throws {
         try sql(
             SQL(
                 unsafeText: """
                     CREATE OR REPLACE FUNCTION billing_period(p_at timestamptz, p_zone text) RETURNS char(7)
                     LANGUAGE sql STABLE
-                    RETURN to_char((p_at + interval '\(count) months') AT TIME ZONE p_zone, 'YYYY-MM')
+                    RETURN to_char(
+                        (p_at + interval '1 month' * CASE WHEN p_zone LIKE '\(zone)' THEN \(count) ELSE 0 END)
+                            AT TIME ZONE p_zone, 'YYYY-MM')
                     """))
     }
 

@@ -129,6 +129,23 @@ extension ChargeWindowTests {
         try window.audit("request at the last instant of a month: two months, two orders", orders: 2)
     }
 
+    @Test("the month is that of the time zone that the instance was started with")
+    func window14TheBusinessTimeZone() throws {
+        let zone = "Africa/Nairobi"
+        try broken.setMonthsAhead(24, in: zone)
+        defer {
+            try? broken.setMonthsAhead(0)
+            _ = try? broken.shop.tool("up")
+        }
+        let window = try window(14)
+        let here = try window.charge("a")
+        try broken.shop.tool("up", settings: ["TAPROOM_BILLING_TIME_ZONE": zone])
+        let there = try window.charge("b")
+        #expect(here.status == 200 && there.status == 200, "\(here.text) \(there.text)")
+        #expect(try here.json()["period"]?.string ?? "" < there.json()["period"]?.string ?? "")
+        try window.audit("the month of another time zone", orders: 2)
+    }
+
     @Test func window14LastMonthsDoubtBesideThisMonthsCharge() throws {
         let window = try window(14)
         defer { try? broken.setMonthsAhead(0) }
