@@ -120,5 +120,16 @@ public struct ChargeRecords: Sendable {
         return SubscriptionIDs(try rows.map { try $0.decode(String.self) })
     }
 
+    /// Request ids that were sent this month for subscriptions which have been deleted since.
+    public func requestIDsOfDeleted(period: String) throws -> Set<String> {
+        let rows = try database.execute(
+            """
+            SELECT e.request_id FROM charge c JOIN charge_event e ON e.charge_id = c.id
+            WHERE c.period = \(period) AND c.retired_at IS NOT NULL
+            UNION SELECT request_id FROM charge WHERE period = \(period) AND retired_at IS NOT NULL
+            """, deadline: Self.deadline)
+        return Set(try rows.map { try $0.decode(String.self) })
+    }
+
     static var deadline: Deadline { .after(milliseconds: 60_000) }
 }

@@ -6,6 +6,7 @@ internal import Runtime
 public final class ChargeRun: Sendable {
     private let gateway: GatewayClient
     private let period: String
+    private let usedRequestIDs: Set<String>
     private let concurrency: Int
     private let currentPeriod: @Sendable () throws -> String
     private let progress: any RunProgress
@@ -21,14 +22,17 @@ public final class ChargeRun: Sendable {
     /// - Parameters:
     ///   - period: the current month, which the request ids are made of.
     ///   - subscriptions: whom to charge.
+    ///   - usedRequestIDs: request ids that no subscription may be charged by any more.
     ///   - summary: what is known before the first request.
     ///   - currentPeriod: the ledger's month at this moment; the run stops when it is another one.
     public init(
-        gateway: GatewayClient, period: String, subscriptions: [String], summary: RunSummary, concurrency: Int,
-        currentPeriod: @escaping @Sendable () throws -> String, progress: any RunProgress
+        gateway: GatewayClient, period: String, subscriptions: [String], usedRequestIDs: Set<String>,
+        summary: RunSummary, concurrency: Int, currentPeriod: @escaping @Sendable () throws -> String,
+        progress: any RunProgress
     ) {
         self.gateway = gateway
         self.period = period
+        self.usedRequestIDs = usedRequestIDs
         self.concurrency = concurrency
         self.currentPeriod = currentPeriod
         self.progress = progress
@@ -60,14 +64,12 @@ public final class ChargeRun: Sendable {
     }
 
     private func charge(_ subscription: String) {
-        var answer = ask(subscription, RunRequestID.of(period: period, subscription: subscription))
-        if answer.hasUsedRequestID {
-            look()
+        let ids = RunRequestID.candidates(period: period, subscription: subscription, besides: usedRequestIDs).prefix(2)
+        var answer = ChargeAnswer.rejected(reason: ChargeAnswer.requestIDReused)
+        for (index, id) in ids.enumerated() where answer.hasUsedRequestID {
             // In the same month another id charges nobody twice: the ledger goes by subscription and month.
-            answer =
-                isStopped
-                ? .unreachable(reason: ChargeAnswer.requestIDReused)
-                : ask(subscription, RunRequestID.second(period: period, subscription: subscription))
+            if index > 0 { look() }
+            answer = index > 0 && isStopped ? .unreachable(reason: ChargeAnswer.requestIDReused) : ask(subscription, id)
         }
         let summary = state.withLock { state in
             state.summary.add(answer, for: subscription)

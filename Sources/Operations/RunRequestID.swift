@@ -5,15 +5,18 @@ internal import Runtime
 /// The request ids of a charge run: the same for a month and a subscription however often the run is started, so that
 /// starting again repeats requests and never adds one.
 public enum RunRequestID {
-    /// `run:<period>:<subscription>`, or a digest in the place of a subscription id that does not fit the rule of
-    /// request ids.
-    public static func of(period: String, subscription: String) -> String {
-        id("run:\(period):", subscription)
+    /// `run:<period>:<subscription>` and, after the first, `run-<number>:<period>:<subscription>`; a digest stands in
+    /// the place of a subscription id that does not fit the rule of request ids.
+    public static func of(period: String, subscription: String, number: Int = 1) -> String {
+        id(number == 1 ? "run:\(period):" : "run-\(number):\(period):", subscription)
     }
 
-    /// The one to send when the first belongs to the charge of a subscription that had this id before and was renamed.
-    static func second(period: String, subscription: String) -> String {
-        id("run-2:\(period):", subscription)
+    /// The ids to send, one after the other while each belongs to the charge of another subscription, such as one that
+    /// had this id before and was renamed.
+    /// - Parameter used: those that were sent for subscriptions which are gone. The ledger takes them again, but a
+    ///   platform answers them with the order that it made then.
+    static func candidates(period: String, subscription: String, besides used: Set<String>) -> some Sequence<String> {
+        (1...).lazy.map { of(period: period, subscription: subscription, number: $0) }.filter { !used.contains($0) }
     }
 
     private static func id(_ prefix: String, _ subscription: String) -> String {

@@ -59,6 +59,7 @@ struct RunCharges: ParsableCommand {
         let wanted = eligible.filter { !declined.contains($0) }
         let run = ChargeRun(
             gateway: client, period: month, subscriptions: wanted,
+            usedRequestIDs: try records.requestIDsOfDeleted(period: month),
             summary: RunSummary(
                 period: month, eligible: eligible.count, declinedEarlier: eligible.count - wanted.count),
             concurrency: concurrency, currentPeriod: { try records.currentPeriod(zone: zone) },

@@ -199,6 +199,31 @@ import Testing
         try audit([id, new])
     }
 
+    @Test("a new subscription under the id of a deleted one has an order of its own, whatever became of the old one's")
+    func reinserted() throws {
+        let all = try subscribe(2, customer: "gone")
+        let club = try shop.club(in: database)
+        platform.behave { String(decoding: $0.body, as: UTF8.self).contains("gone-2") ? .cutAfterActing : .order }
+        let before = platform.orders.count
+        for expected in [1, 2, 2] {
+            let run = try chargeRun()
+            #expect(run.summary["charged"]?.integer == expected, "\(run.summary)")
+            for statement: SQL in [
+                "DELETE FROM subscription_status_history", "DELETE FROM subscription",
+                "INSERT INTO subscription VALUES (\(all[0]), \(club), 'heir'), (\(all[1]), \(club), 'heir')",
+                "INSERT INTO subscription_status_history SELECT left(md5(id), 36), id, 1, utc_now() FROM subscription",
+            ] {
+                try database.execute(statement, deadline: soon)
+            }
+        }
+        for expected in [[2, 0], [0, 2]] {
+            let run = try chargeRun()
+            #expect(["charged", "replayed"].map { run.summary[$0]?.integer } == expected, "\(run.summary)")
+        }
+        #expect(platform.orders.count == before + 8)
+        try audit(all)
+    }
+
     @Test("a full disk under the output loses words and no charge")
     func fullDisk() throws {
         let all = try subscribe(5, customer: "silent")

@@ -18,11 +18,13 @@ import Testing
     init() throws { gateway = try ScriptedPlatform() }
 
     func run(
-        _ subscriptions: [String], concurrency: Int = 2, month: @escaping @Sendable () throws -> String = { "2026-11" }
+        _ subscriptions: [String], used: Set<String> = [], concurrency: Int = 2,
+        month: @escaping @Sendable () throws -> String = { "2026-11" }
     ) throws -> ChargeRun {
         ChargeRun(
             gateway: try GatewayClient(base: "http://127.0.0.1:\(gateway.port)"), period: "2026-11",
-            subscriptions: subscriptions, summary: RunSummary(period: "2026-11", eligible: subscriptions.count),
+            subscriptions: subscriptions, usedRequestIDs: used,
+            summary: RunSummary(period: "2026-11", eligible: subscriptions.count),
             concurrency: concurrency, currentPeriod: month, progress: Silence())
     }
 
