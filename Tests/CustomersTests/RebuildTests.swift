@@ -181,7 +181,7 @@ import Testing
         try dump.run(script: "BEGIN; SELECT count(*) FROM customer", deadline: register.limit)
         let error = #expect(throws: (any Error).self) {
             try CustomerRebuild(reader: register.session(), writer: register.session())
-                .run(deadline: .after(milliseconds: 4000))
+                .run(deadline: .after(milliseconds: 10_000))
         }
         #expect(error.map { "\($0)" }?.contains("(dump)") == true, "\(String(describing: error))")
         #expect(try register.count("SELECT count(*) FROM pg_class WHERE relname = 'customer_rebuilt'") == 0)

@@ -77,6 +77,20 @@ struct Breakage {
             """)
     }
 
+    /// Lets no run of settling by schedule win its tick, so that doubts and leases that are over are left to the test;
+    /// runs by hand are as ever.
+    func stopSchedule() throws {
+        try sql(
+            """
+            CREATE OR REPLACE FUNCTION no_tick() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'
+            """)
+        try sql(
+            """
+            CREATE OR REPLACE TRIGGER no_tick BEFORE INSERT OR UPDATE ON schedule_run
+                FOR EACH ROW EXECUTE FUNCTION no_tick()
+            """)
+    }
+
     /// What the passing of time does to the leases of attempts that died.
     func expireLeases() throws {
         try sql("UPDATE charge SET lease_until = now() - interval '1 second' WHERE state = 'sending'")

@@ -26,11 +26,13 @@ import Testing
     @Test("killed while PostgreSQL writes the row: it is written all the same, and its id is pinned")
     func window01KilledWhileTheRowIsWritten() throws {
         let window = try window(1)
-        let holder = try locked(window)
+        let holder = try standingStill()
+        defer { try? letRowsBeWritten() }
         let lost = window.chargeInBackground("a")
-        try waitUntilBlocked()
+        try waitUntilCharging(waits: "PgSleep")
         broken.killFunction()
         #expect(try lost.value().status == 502)
+        #expect(try window.states().isEmpty)
         try holder.execute("COMMIT", deadline: .after(milliseconds: 20_000))
         try window.waitFor(state: "sending")
         #expect(try requestID(window.settle("b")) == "a")
@@ -147,7 +149,7 @@ import Testing
         let window = try window(15)
         let holder = try locked(window)
         let late = window.chargeInBackground("a")
-        try waitUntilBlocked()
+        try waitUntilCharging(waits: "advisory")
         let change = try broken.shop.http.request(
             "POST", "/subscription/\(window.subscription)/status/", json: #"{"status_id":\#(status)}"#)
         #expect(change.status == 200, "\(change.text)")
@@ -195,13 +197,37 @@ import Testing
         return session
     }
 
-    private func waitUntilBlocked() throws {
+    /// A session that keeps PostgreSQL in the middle of writing the row of a charge until it commits. A lock would not
+    /// do: a statement gives up soon that waits for one, and without its function nobody sends it again.
+    private func standingStill() throws -> Connection {
+        let soon = Deadline.after(milliseconds: 20_000)
+        let session = try Connection(url: broken.shop.databaseURL(), application: "still", deadline: soon)
+        try session.run(
+            script: """
+                CREATE OR REPLACE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN
+                    WHILE NOT pg_try_advisory_xact_lock_shared(hashtextextended('stand still', 0)) LOOP
+                        PERFORM pg_sleep(0.01);
+                    END LOOP;
+                    RETURN NEW;
+                END $$;
+                CREATE OR REPLACE TRIGGER stand_still BEFORE INSERT ON charge
+                    FOR EACH ROW EXECUTE FUNCTION stand_still();
+                """, deadline: soon)
+        try session.run(
+            script: "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('stand still', 0))", deadline: soon)
+        return session
+    }
+
+    private func letRowsBeWritten() throws { try broken.sql("DROP TRIGGER IF EXISTS stand_still ON charge") }
+
+    private func waitUntilCharging(waits event: String) throws {
         try Eventually.happens("begin_charge to wait") {
             try broken.sql(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND application_name = 'charge'")[
-                    0
-                ]
-                .decode(Int.self) > 0
+                """
+                SELECT count(*) FROM pg_stat_activity
+                WHERE wait_event = \(event) AND application_name = 'charge'
+                """)[0].decode(Int.self) > 0
         }
     }
 }

@@ -23,7 +23,7 @@ import Yams
         let run = try Subprocess.run(
             "timeout",
             [
-                "400", try installed("schemathesis"), "--no-color", "run", "../../openapi.yml", "--url", gateway,
+                "1200", try installed("schemathesis"), "--no-color", "run", "../../openapi.yml", "--url", gateway,
                 "--seed", Self.seed,
             ],
             environment: [

@@ -14,8 +14,8 @@ final class PrivateInstance: Sendable {
     static let directed = Result { try PrivateInstance(platform: ScriptedPlatform()) }
     /// The same, for the suite that breaks it at every step and needs it for itself.
     static let broken = Result { try PrivateInstance(platform: ScriptedPlatform()) }
-    /// The same, for the suite that refuses its writes and operates it.
-    static let outage = Result { try PrivateInstance(platform: ScriptedPlatform()) }
+    /// The same, for the suite that refuses its writes and operates it, with charges that stand for as long as that takes.
+    static let outage = Result { try PrivateInstance(platform: ScriptedPlatform(), chargeSeconds: 120) }
     /// The same, for the randomised run.
     static let soaked = Result { try PrivateInstance(platform: ScriptedPlatform()) }
 
@@ -25,23 +25,45 @@ final class PrivateInstance: Sendable {
     let port: Int
     let platform: ScriptedPlatform?
     private let folder: String
+    /// Where its tool runs.
+    private let project: String
     private let watchdog: Watchdog
     private let counter = Lock(0)
 
-    private init(platform: ScriptedPlatform?) throws {
-        folder = "/tmp/taproom-end-to-end-\(getpid())-\(UInt32.random(in: 0...(.max)))"
+    /// - Parameter chargeSeconds: the time limit of the charge function, when it is not that of functions.yml.
+    private init(platform: ScriptedPlatform?, chargeSeconds: Int? = nil) throws {
+        let folder = "/tmp/taproom-end-to-end-\(getpid())-\(UInt32.random(in: 0...(.max)))"
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o755])
+        project = try chargeSeconds.map { try Self.project(in: folder, chargeSeconds: $0) } ?? Repository.root
         port = try Loopback.freePort()
-        self.platform = platform
+        (self.folder, self.platform) = (folder, platform)
         let environment = Self.environment(folder, port, platform)
         let variables = environment.map { "\($0.key)='\($0.value)'" }.joined(separator: " ")
         watchdog = try Watchdog(
             folder: folder,
             stop:
-                "cd '\(Repository.root)' && \(variables) '\(Subprocess.product("taproom"))' clean-state >/dev/null 2>&1"
+                "cd '\(project)' && \(variables) '\(Subprocess.product("taproom"))' clean-state >/dev/null 2>&1"
         )
         try tool("up")
+    }
+
+    /// The project as it is, but for one line of functions.yml.
+    private static func project(in folder: String, chargeSeconds: Int) throws -> String {
+        let project = "\(folder)/project"
+        try FileManager.default.createDirectory(atPath: project, withIntermediateDirectories: false)
+        let map = "functions.yml"
+        for name in try FileManager.default.contentsOfDirectory(atPath: Repository.root) where name != map {
+            try FileManager.default.createSymbolicLink(
+                atPath: "\(project)/\(name)", withDestinationPath: "\(Repository.root)/\(name)")
+        }
+        let text = try String(contentsOfFile: "\(Repository.root)/\(map)", encoding: .utf8)
+        let line = "description: Charges a subscription for this month, once\n    timeout: "
+        guard let limit = text.firstRange(of: line) else { throw Failed(description: "no time limit of charge") }
+        let rest = text[limit.upperBound...].drop(while: \.isNumber)
+        try Data("\(text[..<limit.upperBound])\(chargeSeconds)\(rest)".utf8)
+            .write(to: URL(filePath: "\(project)/\(map)"))
+        return project
     }
 
     private static func environment(_ folder: String, _ port: Int, _ platform: ScriptedPlatform?) -> [String: String] {
@@ -70,7 +92,7 @@ final class PrivateInstance: Sendable {
     func run(_ arguments: [String], settings: [String: String] = [:]) throws -> Subprocess {
         try Subprocess.run(
             Subprocess.product("taproom"), arguments,
-            environment: Self.environment(folder, port, platform).merging(settings) { $1 }, folder: Repository.root)
+            environment: Self.environment(folder, port, platform).merging(settings) { $1 }, folder: project)
     }
 
     /// Starts `taproom` for this instance and lets it run.
@@ -106,9 +128,10 @@ final class PrivateInstance: Sendable {
         return url
     }
 
-    /// The lines that a function has logged so far.
+    /// The lines that a function has logged so far; of one that is being written nothing.
     func log(_ function: String) throws -> [JSONValue] {
-        try logText(function).split(separator: "\n").map { try JSONValue(parsing: String($0)) }
+        let lines = try logText(function).split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+        return try lines.filter { !$0.isEmpty }.map { try JSONValue(parsing: String($0)) }
     }
 
     func logText(_ name: String) throws -> String {

@@ -18,6 +18,7 @@ extension WindowSuite {
         let platform = try #require(shop.platform)
         platform.behave { _ in .order }
         try broken.release()
+        try broken.stopSchedule()
         return (broken, platform, try shop.club(in: broken.database))
     }
 

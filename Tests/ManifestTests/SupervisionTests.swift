@@ -66,9 +66,12 @@ import Testing
 
         #expect(try folder.read("extra.words") == "[a b][%(here)s][]")
 
-        // Output of both kinds is in the file, and the process is the function itself.
-        #expect(try folder.read("f.log") == "to stdout\nto stderr\n")
-        #expect(try folder.read("extra.log") == "to stdout\nto stderr\n")
+        // Output of both kinds is in the file, which supervisord writes, and the process is the function itself.
+        for name in ["f.log", "extra.log"] {
+            try Eventually.happens("what it said in \(name)") {
+                (try? folder.read(name)) == "to stdout\nto stderr\n"
+            }
+        }
         let process = try Eventually.gives("its process id") { try? folder.read("probe.pid") }
         #expect(try supervisor.control("pid", "f:f_1") == process)
 

@@ -34,6 +34,8 @@ extension MessagingTests {
             }
             #expect(try lab.count("SELECT count(*) FROM outbox WHERE state = 'unroutable'") == 3)
             // One line for all of a type.
+            relay.terminate()
+            #expect(try relay.waitForEnd() == .exited(0))
             #expect(relay.lines.filter { $0.contains("no queue is bound") }.count == 1)
         }
 

@@ -78,13 +78,28 @@ import Testing
 
     @Test("who has waited for another's attempt sends nothing: a platform in trouble gets one call")
     func whoHasWaitedSendsNothing() throws {
+        let gate = Gate()
         platform.behave { _ in
-            PlatformBehaviour(
-                acts: false, before: .milliseconds(2000), reply: .answer(status: 429, body: [], headers: []))
+            PlatformBehaviour(acts: false, before: .until(gate), reply: .answer(status: 429, body: [], headers: []))
         }
         let first = Background { [self] in problem { try charge("r-1") }?.slug }
         try platform.waitForRequests(1)
-        #expect(problem { try charge("r-2") }?.slug == "charge-in-progress")
+        let before = try shop.run("SELECT clock_timestamp()::text")[0].decode(String.self)
+        let second = Background { [self] in problem { try charge("r-2") }?.slug }
+        var asked: Set<String> = []
+        try Eventually.happens("the second to have asked, and to wait") {
+            let begun = try shop.run(
+                """
+                SELECT query_start::text FROM pg_stat_activity
+                WHERE datname = current_database() AND position(\("FROM begin_charges") IN query) > 0
+                    AND query_start > \(before)::timestamptz
+                """)
+            for row in begun { asked.insert(try row.decode(String.self)) }
+            // Its statement may have been prepared by the first of them.
+            return asked.count >= 3
+        }
+        gate.open()
+        #expect(try second.value() == "charge-in-progress")
         #expect(try first.value() == "platform-busy")
         #expect(platform.requests.count == 1)
     }

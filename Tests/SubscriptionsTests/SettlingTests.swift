@@ -145,11 +145,7 @@ import Testing
             ])
         try platform.waitForRequests(before + 9)
         settling.process.terminate()
-        try Eventually.happens("the signal to be taken") {
-            // Those that it was sent and has not taken yet, as bits.
-            let status = try String(contentsOfFile: "/proc/\(settling.process.pid)/status", encoding: .utf8)
-            return status.contains("ShdPnd:\t0000000000000000\n")
-        }
+        try Eventually.happens("the signal to be taken") { try settling.process.hasRaisedStop() }
         gate.open()
         #expect(try settling.process.waitForEnd() == .exited(0))
         #expect(platform.requests.count == before + 9)

@@ -37,14 +37,14 @@ public enum Eventually {
     /// Asks until `condition` holds.
     /// - Parameter seconds: after which it counts as not happening.
     /// - Throws: what `condition` throws, and an error that names `what`.
-    public static func happens(_ what: String, within seconds: Int = 60, _ condition: () throws -> Bool) throws {
+    public static func happens(_ what: String, within seconds: Int = 120, _ condition: () throws -> Bool) throws {
         try gives(what, within: seconds) { try condition() ? () : nil }
     }
 
     /// Asks until `find` gives a value.
     /// - Throws: as `happens` does.
     public static func gives<Value>(
-        _ what: String, within seconds: Int = 60, _ find: () throws -> Value?
+        _ what: String, within seconds: Int = 120, _ find: () throws -> Value?
     ) throws -> Value {
         let limit = Deadline.after(milliseconds: seconds * 1000)
         while true {

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 internal import Runtime
 
@@ -117,12 +118,22 @@ public final class ChildProcess: Sendable {
 
     /// SIGTERM: it finishes what it has in hand.
     public func terminate() { send(signal: SIGTERM) }
+
+    /// Whether a function has taken SIGTERM and told its workers: its `StopSignal` is an eventfd, the only one it has.
+    public func hasRaisedStop() throws -> Bool {
+        let folder = "/proc/\(pid)/fdinfo"
+        return try FileManager.default.contentsOfDirectory(atPath: folder).contains { name in
+            let lines =
+                (try? String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8))?.split(separator: "\n") ?? []
+            return lines.contains { $0.hasPrefix("eventfd-count:") && !$0.hasSuffix(" 0") }
+        }
+    }
     /// SIGKILL.
     public func kill() { send(signal: SIGKILL) }
 
     /// Waits for its end, and for the last line it wrote.
     public func waitForEnd() throws -> End {
-        try Eventually.happens("the end of process \(pid)") {
+        try Eventually.happens("the end of process \(pid)", within: 300) {
             shared.state.withLock { $0.end != nil && !$0.isStandardErrorOpen }
         }
         return end ?? .exited(-1)

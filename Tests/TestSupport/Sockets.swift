@@ -15,14 +15,14 @@ public struct SystemCallError: Error, CustomStringConvertible {
 
 /// A connected stream socket. It closes when it goes, or before, by `close` or `reset`.
 ///
-/// Reads and writes block for at most half a minute, so that a fault fails a test instead of hanging it. No child
+/// Reads and writes block for at most two minutes, so that a fault fails a test instead of hanging it. No child
 /// process inherits it.
 public final class StreamSocket: Sendable {
     private let descriptor: OwnedDescriptor
 
     init(descriptor: Int32) {
         self.descriptor = OwnedDescriptor(descriptor)
-        var patience = timeval(tv_sec: 30, tv_usec: 0)
+        var patience = timeval(tv_sec: 120, tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
             setsockopt(descriptor, SOL_SOCKET, option, &patience, socklen_t(MemoryLayout<timeval>.size))
         }
