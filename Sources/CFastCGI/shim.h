@@ -9,5 +9,8 @@
 #include <time.h>
 
 // Declared by glibc only under _GNU_SOURCE, which Swift's view of pthread.h does not have.
-extern int pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *until);
-static inline int taproom_join_until(pthread_t thread, const struct timespec *until) { return pthread_timedjoin_np(thread, 0, until); }
+extern int pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock, const struct timespec *until);
+// Until an instant of CLOCK_MONOTONIC.
+static inline int taproom_join_until(pthread_t thread, const struct timespec *until) {
+    return pthread_clockjoin_np(thread, 0, CLOCK_MONOTONIC, until);
+}

@@ -57,10 +57,12 @@ enum ChargeProblem {
     static func of(_ verdict: Verdict, _ resend: ResendPolicy, doubt: String?) -> Problem {
         let executed = doubt == nil ? "no" : "unknown"
         switch verdict {
-        case .charged, .unanswered:
-            var problem = outcomeUnknown("The order was sent and no answer came. \(next(resend))")
+        case .charged:
+            return outcomeUnknown("The order was sent. \(next(resend))").retryAfter(seconds: 30)
+        case .unanswered(let reason):
+            var problem = outcomeUnknown("The order was sent and no usable answer came (\(reason)). \(next(resend))")
                 .retryAfter(seconds: 30)
-            if case .unanswered(let reason) = verdict { problem.debug = "platform: \(reason)" }
+            problem.debug = "platform: \(reason)"
             return problem
         case .declined(let status, let body):
             return Problem(

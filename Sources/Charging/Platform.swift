@@ -11,7 +11,7 @@ public struct Platform: Sendable {
     /// Reads `ECOMMERCE_URL`, `ECOMMERCE_API_KEY` and `ECOMMERCE_API_SECRET`.
     public init(_ settings: Settings) {
         let url = settings.text("ECOMMERCE_URL")
-        if !url.isEmpty, !url.hasPrefix("http://"), !url.hasPrefix("https://") {
+        if !url.isEmpty, !["http://", "https://"].contains(where: url.lowercased().hasPrefix) {
             settings.fault("ECOMMERCE_URL", "is “\(url)”: it must begin with http:// or https://")
         }
         base = url.hasSuffix("/") ? String(url.dropLast()) : url

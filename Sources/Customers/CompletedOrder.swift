@@ -20,13 +20,19 @@ public struct CompletedOrder: Decodable, Sendable {
 
         init(id: String) { self.id = id }
 
-        /// The id may be a text or a whole number.
+        /// The id may be a text, or a whole number of 64 bits.
         init(from decoder: any Decoder) throws {
             let members = try decoder.container(keyedBy: CodingKeys.self)
             if let number = try? members.decode(Int.self, forKey: .id) {
                 id = String(number)
             } else {
-                id = try members.decode(String.self, forKey: .id)
+                do {
+                    id = try members.decode(String.self, forKey: .id)
+                } catch DecodingError.typeMismatch {
+                    throw DecodingError.dataCorruptedError(
+                        forKey: .id, in: members,
+                        debugDescription: "order.id must be a text, or a whole number of at most 64 bits.")
+                }
             }
         }
     }

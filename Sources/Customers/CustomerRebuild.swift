@@ -103,8 +103,8 @@ public struct CustomerRebuild {
         try write(&done, deadline: deadline)
     }
 
-    /// The streams that have events which the new table lacks. Every event is looked at: no position or time tells those
-    /// of a transaction that commits late.
+    /// The streams that have events which the new table lacks, or none any more. Every event is looked at: no position or
+    /// time tells those of a transaction that commits late.
     private func catchUp(deadline: Deadline) throws {
         let late = try writer.execute(
             """
@@ -117,6 +117,11 @@ public struct CustomerRebuild {
             var customers = try [stream.customer(row.decode(String.self))].compactMap { $0 }
             try write(&customers, deadline: deadline)
         }
+        // Whose events somebody has deleted meanwhile.
+        try writer.execute(
+            """
+            DELETE FROM customer_rebuilt c WHERE NOT EXISTS (SELECT FROM customer_event e WHERE e.stream = c.id)
+            """, deadline: deadline)
     }
 
     /// Whoever has used the table is in the way until its transaction ends, and who comes later waits behind this. So

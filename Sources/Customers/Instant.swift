@@ -1,7 +1,7 @@
 public import Postgres
 internal import Runtime
 
-/// An instant in UTC, to the microsecond as PostgreSQL keeps it, of the years 1 to 9900.
+/// An instant in UTC, to the microsecond as PostgreSQL keeps it, of the years 1 to 9999.
 public struct Instant: Sendable, Equatable, Comparable, Encodable {
     /// Since 1970-01-01T00:00:00Z.
     let microseconds: Int
@@ -9,7 +9,7 @@ public struct Instant: Sendable, Equatable, Comparable, Encodable {
     init(microseconds: Int) { self.microseconds = microseconds }
 
     /// What a text must be, as the end of a sentence.
-    public static let expectation = "an RFC 3339 time such as 2026-11-21T03:04:05Z, of the years 1 to 9900"
+    public static let expectation = "an RFC 3339 time such as 2026-11-21T03:04:05Z, of the years 1 to 9999"
 
     /// Reads RFC 3339; the offset may be absent, which means UTC. Digits beyond microseconds are cut.
     /// - Returns: `nil` when the text is not such a time, or names one that does not exist.
@@ -34,7 +34,7 @@ public struct Instant: Sendable, Equatable, Comparable, Encodable {
         var fraction = Substring((microseconds - seconds * 1_000_000).padded(6))
         while fraction.last == "0" { fraction.removeLast() }
         guard let text = CivilDate.text(secondsSinceEpoch: seconds, fraction: fraction) else {
-            preconditionFailure("an instant is of the years 1 to 9900")
+            preconditionFailure("an instant is of the years 1 to 9999")
         }
         return text
     }

@@ -6,21 +6,32 @@ struct Binaries {
     /// Where the build left them.
     let source: String
     let target: String
+    /// Executable to the line that Package.swift's list of functions lacks for it.
+    var missingTargets: [String: String] = [:]
 
     /// What scripts/link-libraries makes beside them: the libraries they load, and what reports crashes.
     static let libraries = "libraries"
 
-    /// Copies what differs, each in one step; a process that runs the old file keeps it until it is restarted.
-    /// - Throws: `InstanceError` that names every executable that was not built.
-    func install(_ names: [String]) throws {
+    private var builtLibraries: [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: "\(source)/\(Self.libraries)")) ?? []
+    }
+
+    /// - Throws: `InstanceError` that names every executable that was not built, and what keeps it from being.
+    func checkBuilt(_ names: [String]) throws {
         var missing = names.filter { !FileManager.default.isExecutableFile(atPath: "\(source)/\($0)") }
-        let library = (try? FileManager.default.contentsOfDirectory(atPath: "\(source)/\(Self.libraries)")) ?? []
-        if library.isEmpty { missing.append(Self.libraries) }
-        guard missing.isEmpty else {
-            throw InstanceError("not built: \(missing.joined(separator: ", ")) in \(source); run make build")
-        }
+        if builtLibraries.isEmpty { missing.append(Self.libraries) }
+        guard !missing.isEmpty else { return }
+        let lines = missing.compactMap { missingTargets[$0] }.map { "add \($0) to the functions of Package.swift, " }
+        throw InstanceError(
+            "not built: \(missing.joined(separator: ", ")) in \(source); \(lines.joined())run make build")
+    }
+
+    /// Copies what differs, each in one step; a process that runs the old file keeps it until it is restarted.
+    /// - Throws: see ``checkBuilt(_:)``.
+    func install(_ names: [String]) throws {
+        try checkBuilt(names)
         try ensureFolder("\(target)/\(Self.libraries)", mode: 0o755, owner: nil)
-        for name in library.map({ "\(Self.libraries)/\($0)" }) + names { try installOne(name) }
+        for name in builtLibraries.map({ "\(Self.libraries)/\($0)" }) + names { try installOne(name) }
     }
 
     private func installOne(_ name: String) throws {

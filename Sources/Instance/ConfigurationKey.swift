@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 internal import Messaging
 internal import Postgres
 
@@ -71,8 +72,17 @@ struct ConfigurationKey: Sendable {
         // As it stands: what would have to be escaped first, libcurl refuses or sends so.
         guard let url = URL(string: text, encodingInvalidCharacters: false), let scheme = url.scheme?.lowercased()
         else { return false }
-        return ["http", "https"].contains(scheme) && !(url.host ?? "").isEmpty && url.query == nil
+        return ["http", "https"].contains(scheme) && isHost(url.host(percentEncoded: true) ?? "") && url.query == nil
             && url.fragment == nil && (url.port.map(ports.contains) ?? true)
+    }
+
+    /// A name or an address as libcurl takes it, IPv6 in brackets or without.
+    private static func isHost(_ text: String) -> Bool {
+        if text.contains(":") {
+            var address = in6_addr()
+            return inet_pton(AF_INET6, text.trimmingCharacters(in: CharacterSet(charactersIn: "[]")), &address) == 1
+        }
+        return text.wholeMatch(of: /[A-Za-z0-9._-]+/) != nil
     }
 
     /// libpq looks at the ports when it connects.

@@ -45,7 +45,7 @@ public struct Diagnosis {
         [
             look("packages", remedy: "scripts/install-packages", packages),
             look("Swift toolchain", remedy: "install Swift 6.3 or later from swift.org", toolchain),
-            look("functions.yml", remedy: mendManifest) { _ = try project.manifest() },
+            look("functions.yml", remedy: mendManifest, manifest),
             look(
                 "configuration of scope \(scope)",
                 remedy: "mend the keys named above" + (scope == "local" ? ", or make up" : ""), configuration),
@@ -85,6 +85,12 @@ public struct Diagnosis {
             let major = Int(match.1), let minor = Int(match.2)
         else { throw InstanceError("swift is not in PATH") }
         guard (major, minor) >= (6, 3) else { throw InstanceError("Swift \(major).\(minor) is too old") }
+    }
+
+    /// What is ignored is wrong, too: whoever wrote it wanted something.
+    private func manifest() throws {
+        let warnings = try project.checkedManifest().warnings
+        guard warnings.isEmpty else { throw InstanceError(warnings.joined(separator: "\n")) }
     }
 
     private func configuration() throws {
@@ -163,7 +169,12 @@ public struct Diagnosis {
 
     private func outboxes() throws {
         let instance = try running()
-        let late = instance.outboxes().filter { $0.oldestSeconds ?? 0 > Self.secondsToPublish }
+        let outboxes = instance.outboxes()
+        for outbox in outboxes where outbox.waiting == nil {
+            try readOutbox(of: outbox.service, instance)
+            throw InstanceError("the events in the outbox of \(outbox.service) could not be counted in time")
+        }
+        let late = outboxes.filter { $0.oldestSeconds ?? 0 > Self.secondsToPublish }
         guard !late.isEmpty else { return }
         let relays = instance.manifest.functions.filter { function in
             late.contains { $0.service == function.outbox?.service }
@@ -173,6 +184,24 @@ public struct Diagnosis {
                 + late.map { "\($0.waiting ?? 0) of \($0.service), the oldest for \(Int($0.oldestSeconds ?? 0)) s" }
                 .joined(separator: "; "),
             remedy: relays.map { "taproom logs \($0.name)" }.joined(separator: "; "))
+    }
+
+    /// Throws for one that nobody can read.
+    private func readOutbox(of service: String, _ instance: Instance) throws {
+        guard let url = instance.record.databases[service] else {
+            throw InstanceError("\(service) has no database yet")
+        }
+        do {
+            _ = try asking(service, instance) {
+                let deadline = Deadline.after(milliseconds: 5000)
+                return try Connection(url: url, application: "taproom doctor", deadline: deadline)
+                    .execute("SELECT state, occurred_at FROM outbox LIMIT 0", deadline: deadline)
+            }
+        } catch let error as PostgresError {
+            throw Obstacle(
+                description: "the outbox of \(service) cannot be read: \(error)",
+                remedy: "what migrations says, or \(up)")
+        }
     }
 
     /// Nobody reads what comes into them any more; they may hold events, so nothing deletes them.
@@ -189,12 +218,19 @@ public struct Diagnosis {
     }
 
     private func migrations() throws {
+        let heads = try heads()
         let instance = try running()
         let schema = Schema(project: project, record: instance.record)
-        let heads = try Schema.heads(project)
         let behind = try project.services.compactMap { service in
             switch try asking(service, instance, { try schema.place(of: service) }) {
-            case .ready: return String?.none
+            case .ready:
+                let findings = try asking(service, instance) { try schema.findings(of: service) }
+                guard findings.isEmpty else {
+                    throw Obstacle(
+                        description: findings.map { "\(service): \($0)" }.joined(separator: "\n"),
+                        remedy: "what stands above; then taproom migrate -x scope=\(startedScope) check")
+                }
+                return String?.none
             case .behind(let current):
                 return "\(service) is at \(current ?? "base"), head is \(heads[service] ?? "base")"
             case .ahead(let current):
@@ -205,6 +241,15 @@ public struct Diagnosis {
             }
         }
         guard behind.isEmpty else { throw InstanceError(behind.joined(separator: "; ")) }
+    }
+
+    /// Nothing else can be done with files that are wrong.
+    private func heads() throws -> [String: String] {
+        do {
+            return try Schema.heads(project)
+        } catch {
+            throw Obstacle(description: "\(error)", remedy: "mend the files named above")
+        }
     }
 
     private func timeZone() throws {

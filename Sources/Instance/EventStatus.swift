@@ -5,11 +5,12 @@ internal import Runtime
 
 extension Instance {
     /// One consumed queue as `status` shows it. A number is absent when the broker does not answer or lacks the queue.
+    /// Events that a consumer holds, and has not acknowledged, are in none of them.
     public struct QueueStatus: Codable, Sendable, Equatable {
         public let queue: String
         /// The function that consumes it.
         public let function: String
-        /// Events that wait for the function.
+        /// Events in the queue, which wait for the function.
         public let waiting: Int?
         /// Events that failed and wait for their next attempt.
         public let retrying: Int?

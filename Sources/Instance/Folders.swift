@@ -56,6 +56,15 @@ extension Placement {
         return String(cString: real)
     }
 
+    /// Another user's parts would lie elsewhere and run as others, although nothing has changed.
+    /// - Throws: `InstanceError` for who is not the user who made the lock, which a start makes first.
+    func refuseOtherUser() throws {
+        var status = stat()
+        guard stat("\(state)/lock", &status) == 0, status.st_uid != geteuid() else { return }
+        let name = getpwuid(status.st_uid).map { String(cString: $0.pointee.pw_name) } ?? "user \(status.st_uid)"
+        throw InstanceError("\(state) belongs to \(name): run this as that user")
+    }
+
     /// Makes every folder with the modes that let each part reach what it needs and nothing more.
     func makeFolders(_ accounts: Accounts) throws {
         let links = [
@@ -65,6 +74,7 @@ extension Placement {
         for (link, _) in links {
             let isLink = (try? FileManager.default.destinationOfSymbolicLink(atPath: link)) != nil
             guard isLink || !FileManager.default.fileExists(atPath: link) else {
+                try refuseOtherUser()
                 throw InstanceError(
                     "\(link) was made when other users could enter \(state), and now they cannot: "
                         + "give the folders above it mode 0755 again, or choose another TAPROOM_STATE")

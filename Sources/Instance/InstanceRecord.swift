@@ -132,6 +132,15 @@ extension InstanceRecord {
 }
 
 extension InstanceRecord {
+    /// The names of all `parameters` of an instance with these services; the head only of one that has migrations.
+    static func parameterNames(services: [String]) -> [String] {
+        services.map { "databases.\($0)" } + services.map { "signals.\($0)" }
+            + services.map { "migrations.\($0).head" } + [
+                "rabbitmq.url", "ecommerce.url", "ecommerce.api_key", "ecommerce.api_secret", "ecommerce.resend",
+                "billing.time_zone",
+            ]
+    }
+
     /// Whether this service's rows are in the PostgreSQL that the instance started.
     public func isEmbedded(service: String) -> Bool {
         guard let databasePort, let url = databases[service] else { return false }

@@ -49,6 +49,31 @@ public struct Project: Sendable {
     /// - Throws: `ManifestError` with everything that is wrong with functions.yml.
     public func manifest() throws -> Manifest { try Manifest.load(from: functionsFile) }
 
+    /// The same, and everything that it names must be in this checkout.
+    public func checkedManifest() throws -> Manifest {
+        let manifest = try manifest()
+        try manifest.check(
+            Checkout(
+                services: services, parameters: InstanceRecord.parameterNames(services: services), handlers: handlers))
+        return manifest
+    }
+
+    /// The folders of functions, as `Service/Function`; `nil` without sources.
+    private var handlers: [String]? {
+        let (files, folder) = (FileManager.default, root + "/Sources/Functions")
+        return (try? files.contentsOfDirectory(atPath: folder))?.sorted().flatMap { service in
+            ((try? files.contentsOfDirectory(atPath: "\(folder)/\(service)")) ?? []).sorted().map { "\(service)/\($0)" }
+        }
+    }
+
+    /// Executable to the line that Package.swift's list of functions lacks for it.
+    func missingTargets(of manifest: Manifest) -> [String: String] {
+        guard let data = FileManager.default.contents(atPath: root + "/Package.swift") else { return [:] }
+        let package = String(decoding: data, as: UTF8.self)
+        let missing = manifest.functions.filter { !package.contains("\"\($0.handler)\"") }
+        return Dictionary(missing.map { ($0.executable, "(\"\($0.handler)\", [])") }) { first, _ in first }
+    }
+
     /// The state folder: TAPROOM_STATE, else `var` in the project. It need not exist.
     public var state: String {
         let named = environment["TAPROOM_STATE"].flatMap { $0.isEmpty ? nil : $0 }

@@ -9,9 +9,20 @@ struct Relocation {
     let state: String
 
     /// Takes away what names the other folder, and nothing that lasts; it may be run again.
-    /// - Throws: `InstanceError` when what was started in the other folder may run on this data.
+    /// - Throws: see ``check()``.
     func run() throws {
-        let here = Placement(state: record.state, data: state, run: state + "/run")
+        try check()
+        // A folder, or a link to one for sockets when the path is long; this path need not be.
+        if (try? FileManager.default.attributesOfItem(atPath: here.run)) != nil {
+            try FileManager.default.removeItem(atPath: here.run)
+        }
+        try renameQueues(from: record.placement.broker, to: here.broker)
+    }
+
+    private var here: Placement { Placement(state: record.state, data: state, run: state + "/run") }
+
+    /// - Throws: `InstanceError` when what was started in the other folder may run on this data.
+    func check() throws {
         for placement in record.isLeft ? [here, record.placement] : [here] {
             guard let supervisor = Supervisor(placement: placement).process else { continue }
             throw InstanceError(
@@ -20,11 +31,6 @@ struct Relocation {
                         ? "kill \(supervisor.pid), which stops it" : "TAPROOM_STATE=\(record.state) make down")
                     + ", then this again")
         }
-        // A folder, or a link to one for sockets when the path is long; this path need not be.
-        if (try? FileManager.default.attributesOfItem(atPath: here.run)) != nil {
-            try FileManager.default.removeItem(atPath: here.run)
-        }
-        try renameQueues(from: record.placement.broker, to: here.broker)
     }
 
     /// RabbitMQ keeps the absolute path of a quorum queue's log in the file `config` beside it, and goes on there.

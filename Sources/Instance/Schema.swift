@@ -15,32 +15,54 @@ struct Schema {
         }
     }
 
-    /// Upgrades the embedded databases.
+    /// Upgrades the embedded databases; one that a newer release has taken past this checkout's head stays there.
+    /// - Throws: `InstanceError` for one that is past it without a record of this head.
     func upgrade(_ progress: Progress) throws {
         for service in project.services where record.isEmbedded(service: service) {
-            let migrator = Migrator(connection: try connect(service), folder: try Self.folder(project, service))
-            if try !migrator.isAtHead() { try progress.step("Migrating \(service)") { try migrator.upgrade() } }
+            try upgrade(service, try connect(service), progress)
         }
         try checkTimeZone()
+    }
+
+    /// The same for those that answer already; one that does not, or not yet to this login, is left to `upgrade`.
+    func upgradeEarly(_ progress: Progress) throws {
+        for service in project.services where record.isEmbedded(service: service) {
+            let connection: Connection
+            do { connection = try connect(service) } catch PostgresError.unavailable { continue }
+            try upgrade(service, connection, progress)
+        }
+    }
+
+    private func upgrade(_ service: String, _ connection: Connection, _ progress: Progress) throws {
+        guard try isBehind(service, connection) else { return }
+        let migrator = Migrator(connection: connection, folder: try Self.folder(project, service)) {
+            if case .running = $0 { return }
+            progress.say("  \($0)")
+        }
+        try progress.step("Migrating \(service)") { try migrator.upgrade() }
     }
 
     /// A database in a server outside is left to its owner, and must have every migration already.
     func checkOutside() throws {
         // The embedded server, which may be down, is asked in `upgrade` at the latest.
         do { try checkTimeZone() } catch PostgresError.unavailable where record.isEmbedded(service: Self.reckoner) {}
-        var behind: [String] = []
-        for service in project.services where !record.isEmbedded(service: service) {
-            switch try place(of: service) {
-            case .ready: continue
-            case .behind: behind.append(service)
-            case .unfit(let encoding): throw InstanceError("\(service): \(MigrationError.encoding(encoding))")
-            case .ahead(let current): throw InstanceError("\(service) \(Self.ahead(current)): \(Self.wayOut)")
-            }
+        let behind = try project.services.filter {
+            try !record.isEmbedded(service: $0) && isBehind($0, connect($0))
         }
         guard behind.isEmpty else {
             throw InstanceError(
                 "the database of \(behind.joined(separator: " and of ")) is not at the last migration: run "
                     + "taproom migrate -x scope=\(record.scope) upgrade head, then this again")
+        }
+    }
+
+    /// - Throws: `InstanceError` for a database that this checkout cannot work with.
+    private func isBehind(_ service: String, _ connection: Connection) throws -> Bool {
+        switch try place(of: service, connection) {
+        case .ready: return false
+        case .behind: return true
+        case .unfit(let encoding): throw InstanceError("\(service): \(MigrationError.encoding(encoding))")
+        case .ahead(let current): throw InstanceError("\(service) \(Self.ahead(current)): \(Self.wayOut)")
         }
     }
 
@@ -75,8 +97,10 @@ struct Schema {
         case unfit(String)
     }
 
-    func place(of service: String) throws -> Place {
-        let (connection, folder) = (try connect(service), try Self.folder(project, service))
+    func place(of service: String) throws -> Place { try place(of: service, try connect(service)) }
+
+    private func place(of service: String, _ connection: Connection) throws -> Place {
+        let folder = try Self.folder(project, service)
         let migrator = Migrator(connection: connection, folder: folder)
         let encoding = try migrator.encoding()
         guard encoding == "UTF8" else { return .unfit(encoding) }
@@ -96,7 +120,13 @@ struct Schema {
 
     static func ahead(_ current: String) -> String { "is at \(current), ahead of the migrations of this checkout" }
     static let wayOutOfEncoding = "move it into a database in UTF8"
-    static let wayOut = "use the checkout that has this migration"
+    static let wayOut = "start the newer release that took it there, or downgrade with that one first"
+
+    /// In what a database at the head differs from the files here; one past it has applied others too.
+    func findings(of service: String) throws -> [String] {
+        let migrator = Migrator(connection: try connect(service), folder: try Self.folder(project, service))
+        return try migrator.isAtHead() ? migrator.check().map(\.description) : []
+    }
 
     private func connect(_ service: String) throws -> Connection {
         guard let url = record.databases[service] else {

@@ -15,10 +15,12 @@ public struct Shutdown {
 
     /// Stops everything that belongs to the state folder, and nothing else, and waits until it is gone.
     /// - Returns: whether anything ran.
+    /// - Throws: also for a folder that was moved while what was started in it runs.
     @discardableResult
     public func run() throws -> Bool {
         guard let lock = try lock() else { return false }
         defer { _ = lock }
+        try refuseMoved()
         return try stop(placement)
     }
 
@@ -28,6 +30,15 @@ public struct Shutdown {
         let isOurs = ["instance.json", "lock"].contains { FileManager.default.fileExists(atPath: "\(state)/\($0)") }
         guard isOurs else { return nil }
         return try StateLock(state: state, progress: progress)
+    }
+
+    /// What was started before the folder was moved names the old one, and works on the data in this.
+    private func refuseMoved() throws {
+        let state = project.state
+        guard let record = try? InstanceRecord.read(state: state), !record.isMade(in: state), record.isLeft else {
+            return
+        }
+        try Relocation(record: record, state: state).check()
     }
 
     /// As remembered; without a record, or with one that is damaged or a copy of another folder's, as it is found.
@@ -84,13 +95,14 @@ public struct Shutdown {
 
     /// Stops it and removes everything it ever wrote.
     /// - Returns: whether there was an instance, or what is left of a start that was cut short.
-    /// - Throws: also for a folder that holds anything else than an instance; nothing is removed then.
+    /// - Throws: as `run`, also for a folder that holds anything else than an instance; nothing is removed then.
     public func forget() throws -> Bool {
         let state = project.state
         guard FileManager.default.fileExists(atPath: state) else { return false }
         try Placement.refuseForeign(state)
         guard let lock = try lock() else { return false }
         defer { _ = lock }
+        try refuseMoved()
         let placement = self.placement
         _ = try stop(placement)
         try placement.remove()

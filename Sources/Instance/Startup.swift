@@ -18,7 +18,7 @@ public struct Startup {
     /// Starts everything and waits until `/readyz` answers 200.
     /// - Throws: what stands in the way, with the fix; what was started stays up for a look.
     public func run() throws -> Instance {
-        let manifest = try project.manifest()
+        let manifest = try project.checkedManifest()
         for warning in manifest.warnings { progress.say("  warning: \(warning)") }
         let file = project.configurationFile(scope: scope)
         if scope == "local", try ConfigurationFile.writeIfMissing(file, model: project.modelConfiguration) {
@@ -34,15 +34,25 @@ public struct Startup {
         defer { _ = lock }
         let instance = try prepare(manifest, configuration, accounts)
         let queues = BrokerQueues(instance: instance)
-        // A release that its database or broker is not ready for must leave the one that runs as it is.
-        try Schema(project: project, record: instance.record).checkOutside()
-        if !configuration.hasEmbeddedBroker { try progress.step("Declaring queues") { try queues.declare() } }
+        let schema = Schema(project: project, record: instance.record)
+        let executables = Set(manifest.functions.map(\.executable)).sorted()
+        let binaries = Binaries(
+            source: project.executables, target: instance.placement.executables,
+            missingTargets: project.missingTargets(of: manifest))
+        // A release that is not whole, or that its database or broker is not ready for, must leave the one that runs as
+        // it is.
+        _ = try manifest.supervisordConfiguration(instance.deployment(accounts))
+        try schema.checkOutside()
+        try binaries.checkBuilt(executables)
+        // An embedded broker may be down, or know another login yet.
+        let isDeclared = try !configuration.hasEmbeddedBroker || queues.isReachable()
+        if isDeclared { try progress.step("Declaring queues") { try queues.declare() } }
+        try schema.upgradeEarly(progress)
         try instance.record.save()
         let embedded = Embedded(instance, configuration, accounts)
-        try progress.step("Installing the executables") { try installBinaries(instance, accounts) }
+        try progress.step("Installing the executables") { try install(binaries, executables, accounts) }
         try Documents(project: project.root, target: instance.placement.documents).install(progress)
         try embedded.prepare(progress)
-        let isDeclared = try !configuration.hasEmbeddedBroker || declareEarly(queues)
         // What works with the broker starts when its queues are there: a relay would find nobody who wants its events.
         // Those that run with this broker go on, and wait for it by themselves when it is away.
         let goesOn = try worksWithThisBroker(instance)
@@ -50,7 +60,7 @@ public struct Startup {
             try startPrograms(instance, accounts, embedded, withoutBroker: !isDeclared && !goesOn)
         }
         try embedded.waitForDatabases(progress)
-        try Schema(project: project, record: instance.record).upgrade(progress)
+        try schema.upgrade(progress)
         if !isDeclared {
             try embedded.waitForBroker(progress)
             try progress.step("Declaring queues") { try queues.declare() }
@@ -89,6 +99,7 @@ public struct Startup {
         if let known, isMoved {
             try Relocation(record: known, state: state).run()
         } else if let known, known.placement != placement, Supervisor(placement: known.placement).process != nil {
+            try placement.refuseOtherUser()
             throw InstanceError(
                 "the folders above \(state) changed since the start: run make down, then \(known.upCommand)")
         }
@@ -133,19 +144,9 @@ public struct Startup {
         return (databasePort, brokerPort)
     }
 
-    private func installBinaries(_ instance: Instance, _ accounts: Accounts) throws {
-        let binaries = Binaries(source: project.executables, target: instance.placement.executables)
-        let names = Set(instance.manifest.functions.map(\.executable)).sorted()
+    private func install(_ binaries: Binaries, _ names: [String], _ accounts: Accounts) throws {
         try binaries.install(names)
         if let first = names.first { try binaries.checkLoads(first, as: accounts.server) }
-    }
-
-    /// Declares the queues of a broker that runs already.
-    /// - Returns: false when nobody answers, or the login that it knows is not yet ours.
-    private func declareEarly(_ queues: BrokerQueues) throws -> Bool {
-        guard try queues.isReachable() else { return false }
-        try progress.step("Declaring queues") { try queues.declare() }
-        return true
     }
 
     /// Whether consumers and relays run, and all of them with the broker that the record names now. The record says so

@@ -20,9 +20,12 @@ struct Subprocess {
         let command = try Self.command(arguments, as: account)
         // Files, not pipes: a daemon that keeps its standard error open must not keep us waiting for its end.
         let (source, output, errors) = (try TemporaryFile(), try TemporaryFile(), try TemporaryFile())
-        let pid = try spawn(
-            command, environment: baseEnvironment.merging(environment) { _, new in new },
-            streams: [source, output, errors].map(\.handle.fileDescriptor))
+        // A file is closed when it goes, and of the first nothing but its number is used.
+        let pid = try withExtendedLifetime(source) {
+            try spawn(
+                command, environment: baseEnvironment.merging(environment) { _, new in new },
+                streams: [source, output, errors].map(\.handle.fileDescriptor))
+        }
         let isOverdue = try seconds.map { try !waitUntil(seconds: $0, every: 5) { try hasEnded(pid) } } ?? false
         if isOverdue { kill(pid, SIGKILL) }
         var status: Int32 = 0

@@ -17,7 +17,16 @@ public struct ManifestError: Error, Sendable, CustomStringConvertible {
 
     /// In the order of the file; never empty.
     public let problems: [Problem]
+    /// What was ignored, as in ``Manifest/warnings``: a misspelt key is often why another one is missing.
+    public let warnings: [String]
 
-    /// One problem per line.
-    public var description: String { problems.map(\.description).joined(separator: "\n") }
+    init(problems: [Problem], warnings: [String] = []) {
+        self.problems = problems
+        self.warnings = warnings
+    }
+
+    /// One problem per line, then the warnings.
+    public var description: String {
+        (problems.map(\.description) + warnings.map { "warning: \($0)" }).joined(separator: "\n")
+    }
 }

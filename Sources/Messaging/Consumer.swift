@@ -21,6 +21,7 @@ final class Consumer<F: EventFunction> {
     private let handling: EventHandling<F>
     private let stop: StopSignal
     private let journal: Journal
+    private var purge = InboxPurge()
 
     /// A message that came back so often has failed.
     static var suspectReturns: Int { 3 }
@@ -86,6 +87,7 @@ final class Consumer<F: EventFunction> {
         let session = publisher.session
         while true {
             if stop.isRaised { throw Stopping() }
+            purgeInbox()
             while publisher.received.count < configuration.prefetch,
                 let incoming = try session.next(deadline: .after(milliseconds: 0))
             {
@@ -102,6 +104,15 @@ final class Consumer<F: EventFunction> {
                 pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
             }
             poll(&descriptors, nfds_t(descriptors.count), 1000)
+        }
+    }
+
+    /// What it cannot remove is left for the next time: no message is given back for that.
+    private func purgeInbox() {
+        do {
+            try purge.step(in: handling.database, deadline: .after(milliseconds: 5000))
+        } catch {
+            journal.failed("the inbox is not purged: \(error)")
         }
     }
 

@@ -42,18 +42,14 @@ enum ConsumerProcess {
             (try type.init(settings), Database(settings), isForOneEvent ? nil : ConsumerConfiguration(settings))
         }
         let handling = EventHandling(function: function, database: database, process: process)
-        if isForOneEvent { exit(OneEvent(handling).run(StandardInput.read(limit: 1 << 20))) }
+        if isForOneEvent { exit(OneEvent(handling).run(StandardInput.read(limit: OneEvent<F>.limit + 1))) }
         // Without an address there was a fault, and the process has ended.
         guard let configuration else { exit(EX_CONFIG) }
         let signals = SignalSet.blockAll()
-        signal(SIGPIPE, SIG_IGN)
-        let stop = StopSignal()
-        let workers = (0..<process.concurrency).map { _ in
-            WorkerThread { Consumer(configuration, handling, stop: stop).run() }
+        Workers.run(process, count: process.concurrency, signals: signals) { stop, watch in
+            var handling = handling
+            handling.watch = watch
+            Consumer(configuration, handling, stop: stop).run()
         }
-        signals.waitForStop()
-        stop.raise()
-        let deadline = Deadline.after(milliseconds: process.timeoutMilliseconds)
-        exit(workers.allSatisfy { $0.join(deadline: deadline) } ? 0 : 1)
     }
 }

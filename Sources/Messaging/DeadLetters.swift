@@ -51,20 +51,33 @@ public struct DeadLetters: Sendable {
 
     /// Sends events to their work queue again, the oldest first, under the ids they have and as if they had never
     /// failed.
+    /// - Parameter note: hears of each letter that it was sent, or why it stays where it is.
     /// - Returns: those that were sent.
     /// - Throws: `BrokerError`; what was sent before is redriven, the rest is where it was.
-    public func redrive(_ selection: Selection, deadline: Deadline) throws(BrokerError) -> [DeadLetter] {
+    public func redrive(
+        _ selection: Selection, deadline: Deadline, note: (DeadLetter, BrokerError?) -> Void = { _, _ in }
+    ) throws(BrokerError) -> [DeadLetter] {
         let session = try Session(address, name: "taproom dlq", deadline: deadline)
         let publisher = try Publisher(session, deadline: deadline)
         // All are fetched before the first is sent, so that one that fails again at once is not met again.
         var redriven: [DeadLetter] = []
         for delivery in try chosen(selection, session, deadline) {
-            var copy = delivery.envelope.stamped(delivery.message)
+            var copy = envelope(delivery).stamped(delivery.message)
             copy.forgetAttempts()
-            try publisher.send(copy, to: workQueue)
-            FaultPoint.beforeRedriveAcknowledge.reach()
-            try session.acknowledge(delivery.tag)
-            redriven.append(letter(delivery))
+            let letter = letter(delivery)
+            do throws(BrokerError) {
+                guard try publisher.offer(copy, to: workQueue) else {
+                    note(letter, .notTaken(place: session.place, queue: workQueue))
+                    continue
+                }
+                FaultPoint.beforeRedriveAcknowledge.reach()
+                try session.acknowledge(delivery.tag)
+            } catch {
+                note(letter, error)
+                throw error
+            }
+            note(letter, nil)
+            redriven.append(letter)
         }
         try settle(session, deadline)
         return redriven
@@ -102,14 +115,15 @@ public struct DeadLetters: Sendable {
     ) throws(BrokerError) -> [Delivery] {
         let all = try fetch(session, deadline: deadline)
         guard case .event(let id) = selection else { return all }
-        return all.filter { $0.envelope.id == id }
+        // Canonically equivalent ids are those of two events.
+        return all.filter { envelope($0).id.utf8.elementsEqual(id.utf8) }
     }
 
     /// Takes all. The broker's count of a quorum queue would miss those that have just come back.
     private func fetch(_ session: Session, deadline: Deadline) throws(BrokerError) -> [Delivery] {
         var letters: [(age: (time: String, sequence: Int, id: String), delivery: Delivery)] = []
         while let delivery = try session.get(queue, deadline: deadline) {
-            let envelope = delivery.envelope
+            let envelope = envelope(delivery)
             // Without its Z a time sorts as text, with or without a fraction.
             let time = String(envelope.time?.prefix { $0 != "Z" } ?? "")
             letters.append(((time, envelope.sequence ?? 0, envelope.id), delivery))
@@ -119,15 +133,17 @@ public struct DeadLetters: Sendable {
 
     private func letter(_ delivery: Delivery) -> DeadLetter {
         let message = delivery.message
-        let envelope = delivery.envelope
+        let envelope = envelope(delivery)
         return DeadLetter(
             id: envelope.id, type: envelope.type, source: envelope.source, subject: envelope.subject,
             time: envelope.time, attempts: message.attempt,
             error: message.error ?? "it came back unsettled more often than its queue allows", queue: queue,
             data: String(decoding: message.body, as: UTF8.self))
     }
-}
 
-extension Delivery {
-    fileprivate var envelope: Envelope { Envelope(message, routingKey: routingKey) }
+    /// What the broker itself made a dead letter has come under the name of this queue, and is called as it was before.
+    private func envelope(_ delivery: Delivery) -> Envelope {
+        let before = delivery.routingKey == queue ? delivery.message.deathRoutingKey : nil
+        return Envelope(delivery.message, routingKey: before ?? delivery.routingKey)
+    }
 }

@@ -17,13 +17,15 @@ struct Envelope: Sendable {
     static let idLimit = 128
 
     /// Reads the attributes of a message. One without an id is told from others by its `message_id`, and without that by
-    /// its body, so that it is the same event when it comes again.
+    /// its body, so that it is the same event when it comes again. In place of an id that is no UTF-8 stands its digest.
     init(_ message: Message, routingKey: String) {
-        func attribute(_ name: String) -> String? {
-            let header = message.headers[Self.prefix + name] ?? message.headers["cloudEvents:" + name]
-            return header.flatMap { $0.text.isEmpty ? nil : $0.text }
+        func header(_ name: String) -> Message.Header? {
+            message.headers[Self.prefix + name] ?? message.headers["cloudEvents:" + name]
         }
-        id = attribute("id") ?? message.messageID.flatMap { $0.isEmpty ? nil : $0 } ?? Self.digest(message.body)
+        func attribute(_ name: String) -> String? { header(name).flatMap { $0.text.isEmpty ? nil : $0.text } }
+        var ownID = attribute("id")
+        if case .bytes(let bytes) = header("id") { ownID = Self.digest(bytes) }
+        id = ownID ?? message.messageID.flatMap { $0.isEmpty ? nil : $0 } ?? Self.digest(message.body)
         type = attribute("type") ?? message.type ?? routingKey
         source = attribute("source") ?? ""
         subject = attribute("subject")
@@ -45,6 +47,9 @@ struct Envelope: Sendable {
         self.sequence = sequence
         self.cause = cause
     }
+
+    /// Whether its type can be a routing key, which has 255 bytes at most. No queue can be bound to a longer one.
+    var fitsRoutingKey: Bool { type.utf8.count <= 255 }
 
     /// The message that carries an event; `data` is JSON.
     func message(data: String) -> Message {
@@ -70,7 +75,7 @@ struct Envelope: Sendable {
 
     private static let prefix = "cloudEvents_"
 
-    private static func digest(_ body: [UInt8]) -> String { "sha256:" + Hexadecimal.encode(SHA256.hash(data: body)) }
+    static func digest(_ bytes: [UInt8]) -> String { "sha256:" + Hexadecimal.encode(SHA256.hash(data: bytes)) }
 }
 
 extension EventCause {
@@ -98,7 +103,8 @@ extension Message {
 
     mutating func note(attempt: Int, error: String) {
         headers[Self.attemptHeader] = .integer(attempt)
-        headers[Self.errorHeader] = .text(String(error.prefix(1000)))
+        // A character may be of any length.
+        headers[Self.errorHeader] = .text(String(error.unicodeScalars.prefix(1000)))
     }
 
     mutating func forgetAttempts() {

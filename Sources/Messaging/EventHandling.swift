@@ -19,14 +19,16 @@ struct EventHandling<F: EventFunction>: Sendable {
         case failed(reason: String)
         /// It will never succeed.
         case hopeless(reason: String)
-        /// The database cannot be used at the moment: this says nothing about the event, unless it is suspect of
-        /// having caused it.
+        /// The database cannot be used at the moment, or has no inbox: this says nothing about the event, unless it is
+        /// suspect of having caused it.
         case databaseAway(reason: String, isSuspect: Bool)
     }
 
     let function: F
     let database: Database
     let process: Settings.Process
+    /// That of the worker; `nil` for one event by hand.
+    var watch: Watch?
 
     /// Handles several in one transaction.
     /// - Returns: whether each is done; if not, nothing has happened and each must be handled by itself.
@@ -51,6 +53,8 @@ struct EventHandling<F: EventFunction>: Sendable {
             return try run([(event, try decode(event, data))])[0]
         } catch let error as PermanentFault {
             return .hopeless(reason: error.reason)
+        } catch let error as Inbox.Unusable {
+            return .databaseAway(reason: "\(error.refusal)", isSuspect: false)
         } catch let error as PostgresError where error.saysDatabaseIsAway {
             return .databaseAway(reason: "\(error)", isSuspect: error.mayBeTheStatementsFault)
         } catch {
@@ -63,6 +67,10 @@ struct EventHandling<F: EventFunction>: Sendable {
         let start = Clock.monotonicNanoseconds()
         let deadline = Deadline.after(milliseconds: process.timeoutMilliseconds)
         let contexts = events.map { context($0.0, deadline: deadline) }
+        let others = events.count > 1 ? " and \(events.count - 1) more" : ""
+        watch?.begin(
+            start: start, requestID: contexts[0].requestID, subject: "event_id", events[0].1.id + others)
+        defer { watch?.end() }
         let fates = try database.transaction(deadline: deadline) { session in
             var unseen = try Inbox.claim(
                 events.map { $0.1.id }, consumer: process.function, in: session, deadline: deadline)

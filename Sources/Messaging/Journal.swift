@@ -38,6 +38,7 @@ final class Journal {
                 line.add("event_id", envelope.id)
                 line.add("count", count)
                 line.add("exchange", exchange)
+                if !envelope.fitsRoutingKey { line.add("error", "the type is longer than a routing key, 255 bytes") }
                 line.write()
                 (count, next) = (0, .after(milliseconds: Self.unroutableMilliseconds))
             }

@@ -2,20 +2,33 @@
 struct Message: Sendable, Equatable {
     enum Header: Sendable, Equatable {
         case text(String)
+        /// A text that is no UTF-8.
+        case bytes([UInt8])
         case integer(Int)
         case boolean(Bool)
 
-        /// What a reader of attributes sees.
+        /// What a reader of attributes sees; what is no UTF-8 shows as U+FFFD.
         var text: String {
             switch self {
             case .text(let value): value
+            case .bytes(let value): String(decoding: value, as: UTF8.self)
             case .integer(let value): String(value)
             case .boolean(let value): value ? "true" : "false"
+            }
+        }
+
+        /// In bytes, at most.
+        fileprivate var size: Int {
+            switch self {
+            case .text(let value): value.utf8.count
+            case .bytes(let value): value.count
+            case .integer, .boolean: 8
             }
         }
     }
 
     var headers: [String: Header] = [:]
+    /// In place of one that is no UTF-8, its digest.
     var messageID: String?
     var contentType: String?
     var contentEncoding: String?
@@ -24,6 +37,8 @@ struct Message: Sendable, Equatable {
     var application: String?
     /// Seconds since 1970.
     var timestamp: UInt64?
+    /// The routing key under which it was in the queue where the broker last made it a dead letter.
+    var deathRoutingKey: String?
     var body: [UInt8]
 
     /// The same message to be sent again. Headers that the broker made are left out: with its records of former deaths
@@ -32,6 +47,32 @@ struct Message: Sendable, Equatable {
         var copy = self
         copy.headers = headers.filter { !$0.key.hasPrefix("x-") }
         return copy
+    }
+
+    /// Without what cannot be sent: names and properties over 255 bytes, and the largest of the headers that are
+    /// together too large for the one frame that holds them. Texts of others that were no UTF-8 have grown since they
+    /// came, and a copy says more than its original did.
+    /// - Parameter frameLimit: the longest frame, in bytes.
+    func fitting(frameLimit: Int) -> Message {
+        var message = self
+        for property in Self.properties where (message[keyPath: property]?.utf8.count ?? 0) > 255 {
+            message[keyPath: property] = nil
+        }
+        message.headers = headers.filter { $0.key.utf8.count <= 255 }
+        // A frame needs less than this beside texts, also when the broker has added two records of deaths: one of a retry
+        // queue and one of the work queue.
+        let properties = Self.properties.reduce(3000) { $0 + (message[keyPath: $1]?.utf8.count ?? 0) }
+        func size(_ header: (key: String, value: Header)) -> Int { 6 + header.key.utf8.count + header.value.size }
+        var excess = message.headers.reduce(properties - frameLimit) { $0 + size($1) }
+        for header in message.headers.sorted(by: { size($0) > size($1) }) where excess > 0 {
+            message.headers[header.key] = nil
+            excess -= size(header)
+        }
+        return message
+    }
+
+    private static var properties: [WritableKeyPath<Message, String?>] {
+        [\.messageID, \.contentType, \.contentEncoding, \.correlationID, \.type, \.application]
     }
 }
 
@@ -43,9 +84,11 @@ struct Delivery: Sendable {
     let routingKey: String
     let message: Message
 
-    /// How often it was given out before and came back, as quorum queues count; never raised by a copy of ours.
+    /// How often it was given out before and came back, as quorum queues count; never raised by a copy of ours, nor by
+    /// what a sender wrote there.
     var returns: Int {
-        guard case .integer(let count) = message.headers["x-delivery-count"] else { return isRedelivered ? 1 : 0 }
+        guard isRedelivered else { return 0 }
+        guard case .integer(let count) = message.headers["x-delivery-count"] else { return 1 }
         return count
     }
 }

@@ -8,6 +8,10 @@ struct OneEvent<F: EventFunction>: Sendable {
 
     init(_ handling: EventHandling<F>) { self.handling = handling }
 
+    /// Longest event, in bytes: the longest body that a broker takes, unless it is configured otherwise, and room for the
+    /// attributes.
+    static var limit: Int { 129 << 20 }
+
     private struct Report: Encodable {
         let event: String
         let result: String
@@ -78,6 +82,7 @@ struct OneEvent<F: EventFunction>: Sendable {
     }
 
     private func read(_ text: [UInt8]) throws -> (ReceivedEvent, F.Payload) {
+        guard text.count <= Self.limit else { throw PermanentFault("it is longer than \(Self.limit) bytes") }
         if let place = JSONSyntax.fault(in: text) {
             throw PermanentFault("it is no JSON in UTF-8, see byte \(place), counted from 0")
         }

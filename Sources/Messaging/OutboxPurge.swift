@@ -1,13 +1,9 @@
 internal import Postgres
 internal import Runtime
 
-/// Removes what has been published, or found that nobody wants, and what has been consumed long ago, a little at a
-/// time.
+/// Removes what has been published, or found that nobody wants, a little at a time.
 struct OutboxPurge {
     static let settledDays = 7
-    /// Longer than an event lies in a queue or as a dead letter before somebody looks: one that is delivered later than
-    /// this after it took effect takes effect again.
-    static let inboxDays = 30
     static let intervalMilliseconds = 600_000
     private static let batchSize = 1000
 
@@ -20,7 +16,7 @@ struct OutboxPurge {
         guard due.hasPassed else { return }
         // Until it is known that there is more, the next piece is not due; a failure does not bring it back at once.
         due = .after(milliseconds: Self.intervalMilliseconds)
-        if try purgeOutbox(in: session, deadline: deadline) || purgeInbox(in: session, deadline: deadline) {
+        if try purge(in: session, deadline: deadline) {
             due = .after(milliseconds: 1000)
         } else {
             position = 0
@@ -30,7 +26,7 @@ struct OutboxPurge {
     /// Looks at the next rows from the oldest on, by the primary key: there is no index of what is settled, since
     /// nobody else asks for it.
     /// - Returns: whether there may be more.
-    private mutating func purgeOutbox(in session: Connection, deadline: Deadline) throws -> Bool {
+    private mutating func purge(in session: Connection, deadline: Deadline) throws -> Bool {
         let (seen, last, isYoung) = try session.execute(
             """
             WITH old AS (SELECT position, state,
@@ -43,15 +39,5 @@ struct OutboxPurge {
             """, deadline: deadline)[0].decode(Int.self, Int.self, Bool.self)
         position = last
         return seen == Self.batchSize && !isYoung
-    }
-
-    private func purgeInbox(in session: Connection, deadline: Deadline) throws -> Bool {
-        try session.execute(
-            """
-            DELETE FROM inbox WHERE ctid = ANY(ARRAY(
-                SELECT ctid FROM inbox WHERE received_at < clock_timestamp() - \(Self.inboxDays) * interval '1 day'
-                LIMIT \(Self.batchSize)))
-            """, deadline: deadline
-        ).affected == Self.batchSize
     }
 }

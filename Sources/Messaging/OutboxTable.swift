@@ -22,8 +22,9 @@ struct OutboxTable {
 
     static let leaseSeconds = 3
 
-    /// Takes every lane that nobody else holds, and holds on to those it has. Where somebody has emptied the table, the
-    /// lanes are there for the next call.
+    /// Takes every lane that nobody else holds, and holds on to those it has. Each is named once, also where a dump that
+    /// was restored beside a relay has left it in the table twice, without the primary key. Where somebody has emptied the
+    /// table, the lanes are there for the next call.
     func claimLanes(in session: Connection, deadline: Deadline) throws -> [Int] {
         let lanes = try session.execute(
             """
@@ -40,7 +41,7 @@ struct OutboxTable {
                 ON CONFLICT DO NOTHING
                 """, deadline: deadline)
         }
-        return lanes
+        return Array(Set(lanes))
     }
 
     func releaseLanes(in session: Connection, deadline: Deadline) throws {

@@ -76,11 +76,17 @@ final class Publisher {
         return outcomes.map { $0 ?? .refused }
     }
 
-    /// Moves a message into a queue by its name.
+    /// Moves a message into a queue by its name, without what of it cannot be sent.
     /// - Throws: unless the queue has it for sure.
     func send(_ message: Message, to queue: String) throws(BrokerError) {
-        let parcel = Parcel(message: message, exchange: "", routingKey: queue)
-        let outcomes = try publish([parcel], deadline: .after(milliseconds: Self.confirmMilliseconds))
-        guard outcomes == [.confirmed] else { throw session.fail(.notTaken(place: session.place, queue: queue)) }
+        guard try offer(message, to: queue) else { throw session.fail(.notTaken(place: session.place, queue: queue)) }
+    }
+
+    /// As `send`, and goes on where the queue does not take it.
+    /// - Returns: whether the queue has it for sure.
+    func offer(_ message: Message, to queue: String) throws(BrokerError) -> Bool {
+        let parcel = Parcel(
+            message: message.fitting(frameLimit: session.frameLimit), exchange: "", routingKey: queue)
+        return try publish([parcel], deadline: .after(milliseconds: Self.confirmMilliseconds)) == [.confirmed]
     }
 }

@@ -2,7 +2,8 @@ public import Runtime
 
 /// What a queue has at one moment.
 public struct QueueCounts: Sendable, Equatable {
-    /// Those that wait for a consumer.
+    /// Those that wait for a consumer. One that a consumer has taken and not acknowledged is not counted: a passive
+    /// declaration, which is all that AMQP has for it, does not tell.
     public let messages: Int
     public let consumers: Int
 

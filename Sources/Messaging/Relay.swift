@@ -86,15 +86,16 @@ final class Relay {
     private func publish(_ waiting: [OutboxTable.Row], _ publisher: Publisher, _ database: Connection) throws {
         var begun: Set<String?> = []
         let rows = waiting.filter { !held.contains($0.envelope.subject) || begun.insert($0.envelope.subject).inserted }
+        let (sendable, others) = (rows.filter(\.envelope.fitsRoutingKey), rows.filter { !$0.envelope.fitsRoutingKey })
         FaultPoint.beforePublish.reach()
         let outcomes = try publisher.publish(
-            rows.map {
+            sendable.map {
                 Parcel(
                     message: $0.envelope.message(data: $0.data), exchange: configuration.exchange,
                     routingKey: $0.envelope.type)
             }, deadline: .after(milliseconds: Publisher.confirmMilliseconds))
         FaultPoint.beforeMark.reach()
-        try record(rows, outcomes, database)
+        try record(sendable + others, outcomes + others.map { _ in .unroutable }, database)
     }
 
     /// What follows a refused event of its subject is not marked: it goes out again after that one.

@@ -32,13 +32,10 @@ public enum RelayProcess {
         // Without an address there was a fault, and the process has ended.
         guard let configuration else { exit(EX_CONFIG) }
         let signals = SignalSet.blockAll()
-        signal(SIGPIPE, SIG_IGN)
-        let stop = StopSignal()
-        let worker = WorkerThread { Relay(configuration, pipe: pipe, stop: stop).run() }
-        signals.waitForStop()
-        stop.raise()
         // A late confirm is waited for, and time is left to mark it; whoever stops the process waits longer still.
-        let limit = process.timeoutMilliseconds + Publisher.confirmMilliseconds
-        exit(worker.join(deadline: .after(milliseconds: limit)) ? 0 : 1)
+        let patience = process.timeoutMilliseconds + Publisher.confirmMilliseconds
+        Workers.run(process, count: 1, signals: signals, patience: patience) { stop, _ in
+            Relay(configuration, pipe: pipe, stop: stop).run()
+        }
     }
 }

@@ -5,6 +5,7 @@ import Glibc
 final class Scratch {
     indirect enum Value {
         case text(String)
+        case bytes([UInt8])
         case integer(Int)
         case boolean(Bool)
         case table([(String, Value)])
@@ -49,6 +50,9 @@ final class Scratch {
         case .text(let text):
             field.kind = UInt8(AMQP_FIELD_KIND_UTF8.rawValue)
             field.value.bytes = bytes(text)
+        case .bytes(let source):
+            field.kind = UInt8(AMQP_FIELD_KIND_UTF8.rawValue)
+            field.value.bytes = source.withUnsafeBufferPointer { bytes($0) }
         case .integer(let number):
             field.kind = UInt8(AMQP_FIELD_KIND_I64.rawValue)
             field.value.i64 = Int64(number)
@@ -70,7 +74,12 @@ final class Scratch {
 
 extension String {
     /// Bytes from the broker; what is no UTF-8 shows as U+FFFD.
-    init(_ bytes: amqp_bytes_t) {
-        self.init(decoding: UnsafeRawBufferPointer(start: bytes.bytes, count: bytes.len), as: UTF8.self)
-    }
+    init(_ bytes: amqp_bytes_t) { self.init(decoding: UnsafeRawBufferPointer(bytes), as: UTF8.self) }
+
+    /// `nil` for what is no UTF-8.
+    init?(validating bytes: amqp_bytes_t) { self.init(validating: UnsafeRawBufferPointer(bytes), as: UTF8.self) }
+}
+
+extension UnsafeRawBufferPointer {
+    init(_ bytes: amqp_bytes_t) { self.init(start: bytes.bytes, count: bytes.len) }
 }

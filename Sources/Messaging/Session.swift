@@ -41,6 +41,9 @@ final class Session {
     /// Readable when the broker has said something; for poll(2) beside other descriptors.
     var descriptor: Int32 { connection.map { amqp_get_sockfd($0) } ?? -1 }
 
+    /// The longest frame, in bytes, that both sides take.
+    var frameLimit: Int { connection.map { Int(amqp_get_frame_max($0)) } ?? 0 }
+
     /// Whether `next` has something without reading from the socket.
     var hasInput: Bool {
         guard let connection else { return true }

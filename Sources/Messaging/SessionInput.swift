@@ -88,15 +88,35 @@ extension Session {
     private static func message(_ properties: amqp_basic_properties_t) -> Message {
         let flags = Int32(bitPattern: properties._flags)
         func text(_ flag: Int32, _ value: amqp_bytes_t) -> String? { flags & flag == 0 ? nil : String(value) }
+        let table = flags & Int32(AMQP_BASIC_HEADERS_FLAG) == 0 ? amqp_empty_table : properties.headers
         return Message(
-            headers: flags & Int32(AMQP_BASIC_HEADERS_FLAG) == 0 ? [:] : headers(properties.headers),
-            messageID: text(Int32(AMQP_BASIC_MESSAGE_ID_FLAG), properties.message_id),
+            headers: headers(table),
+            messageID: flags & Int32(AMQP_BASIC_MESSAGE_ID_FLAG) == 0 ? nil : identity(properties.message_id),
             contentType: text(Int32(AMQP_BASIC_CONTENT_TYPE_FLAG), properties.content_type),
             contentEncoding: text(Int32(AMQP_BASIC_CONTENT_ENCODING_FLAG), properties.content_encoding),
             correlationID: text(Int32(AMQP_BASIC_CORRELATION_ID_FLAG), properties.correlation_id),
             type: text(Int32(AMQP_BASIC_TYPE_FLAG), properties.type),
             application: text(Int32(AMQP_BASIC_APP_ID_FLAG), properties.app_id),
-            timestamp: flags & Int32(AMQP_BASIC_TIMESTAMP_FLAG) == 0 ? nil : properties.timestamp, body: [])
+            timestamp: flags & Int32(AMQP_BASIC_TIMESTAMP_FLAG) == 0 ? nil : properties.timestamp,
+            deathRoutingKey: deathRoutingKey(table), body: [])
+    }
+
+    private static func identity(_ bytes: amqp_bytes_t) -> String {
+        String(validating: bytes) ?? Envelope.digest(Array(UnsafeRawBufferPointer(bytes)))
+    }
+
+    /// The broker's record of deaths begins with the last.
+    private static func deathRoutingKey(_ headers: amqp_table_t) -> String? {
+        func first(_ name: String, of table: amqp_table_t, as kind: amqp_field_value_kind_t) -> amqp_field_value_t? {
+            let entry = (0..<Int(table.num_entries)).first { String(table.entries[$0].key) == name }
+            guard let list = entry.map({ table.entries[$0].value }), list.kind == UInt8(AMQP_FIELD_KIND_ARRAY.rawValue),
+                list.value.array.num_entries > 0, list.value.array.entries[0].kind == UInt8(kind.rawValue)
+            else { return nil }
+            return list.value.array.entries[0]
+        }
+        return first("x-death", of: headers, as: AMQP_FIELD_KIND_TABLE)
+            .flatMap { first("routing-keys", of: $0.value.table, as: AMQP_FIELD_KIND_UTF8) }
+            .map { String($0.value.bytes) }
     }
 
     /// Texts, whole numbers and truth values; what else a table may hold is nothing of ours.
@@ -112,7 +132,9 @@ extension Session {
     private static func header(_ field: amqp_field_value_t) -> Message.Header? {
         let value = field.value
         switch amqp_field_value_kind_t(UInt32(field.kind)) {
-        case AMQP_FIELD_KIND_UTF8, AMQP_FIELD_KIND_BYTES: return .text(String(value.bytes))
+        case AMQP_FIELD_KIND_UTF8, AMQP_FIELD_KIND_BYTES:
+            return String(validating: value.bytes).map { .text($0) }
+                ?? .bytes(Array(UnsafeRawBufferPointer(value.bytes)))
         case AMQP_FIELD_KIND_BOOLEAN: return .boolean(value.boolean != 0)
         case AMQP_FIELD_KIND_I8: return .integer(Int(value.i8))
         case AMQP_FIELD_KIND_U8: return .integer(Int(value.u8))

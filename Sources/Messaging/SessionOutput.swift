@@ -45,6 +45,7 @@ extension Session {
             message.headers.map { name, value in
                 switch value {
                 case .text(let text): (name, .text(text))
+                case .bytes(let bytes): (name, .bytes(bytes))
                 case .integer(let number): (name, .integer(number))
                 case .boolean(let flag): (name, .boolean(flag))
                 }

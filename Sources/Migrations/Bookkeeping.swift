@@ -28,6 +28,22 @@ enum Bookkeeping {
         return "INSERT INTO alembic_version (version_num) VALUES (\(literal(to))) RETURNING alembic_version.version_num"
     }
 
+    /// Refuses, in a script that nobody else checks, a database that is not at `revision`; from then on it stays there.
+    static func require(_ revision: String?) -> String {
+        """
+        DO $taproom$
+        BEGIN
+            LOCK TABLE alembic_version IN SHARE ROW EXCLUSIVE MODE;
+            IF ARRAY(SELECT version_num::text FROM alembic_version)
+                IS DISTINCT FROM ARRAY[\(revision.map(literal) ?? "")]::text[] THEN
+                RAISE EXCEPTION 'this script is for a database at \(revision ?? "<base>"), this one is at %',
+                    coalesce((SELECT string_agg(version_num, ', ') FROM alembic_version), '<base>');
+            END IF;
+        END
+        $taproom$
+        """
+    }
+
     static func record(_ revision: Revision) -> String {
         """
         INSERT INTO taproom_migration (revision, file, checksum)

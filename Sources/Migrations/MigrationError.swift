@@ -54,4 +54,11 @@ extension FileProblem {
         case .unavailable, .connectionLost, .timedOut: return nil
         }
     }
+
+    /// - Parameter holders: who keeps the lock, for people.
+    func lacksLock(_ holders: String) -> FileProblem {
+        FileProblem(
+            path: path, line: line,
+            text: "\(text): it got no lock\(holders); let others finish or end them, then this again")
+    }
 }

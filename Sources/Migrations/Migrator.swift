@@ -4,19 +4,20 @@ internal import Runtime
 
 /// Brings one database along the line of one folder.
 ///
-/// Each revision is one transaction together with its version row. Runs on the same database wait for each other; the
-/// second finds what the first has done. The database may be one that Alembic has migrated, and Alembic can go on
-/// after us.
+/// Each revision is one transaction together with its version row. It waits a few seconds at a time for a lock, since
+/// writers queue behind it. Runs on the same database wait for each other; the second finds what the first has done.
+/// The database may be one that Alembic has migrated, and Alembic can go on after us.
 public struct Migrator {
     let connection: Connection
     let folder: MigrationFolder
     private let lock: MigrationLock
+    private let patienceMilliseconds: Int
     private let progress: (MigrationProgress) -> Void
 
     /// - Parameters:
     ///   - connection: a session nobody else uses meanwhile, without statement time-out. The caller closes it.
-    ///   - patienceMilliseconds: longest wait for another run; default 10 minutes.
-    ///   - progress: called before each step, and once when a wait begins.
+    ///   - patienceMilliseconds: longest wait for another run, and for the locks of one step; default 10 minutes.
+    ///   - progress: called before each step and each repetition of it, and once when a wait for another run begins.
     public init(
         connection: Connection, folder: MigrationFolder, patienceMilliseconds: Int = 600_000,
         progress: @escaping (MigrationProgress) -> Void = { _ in }
@@ -24,6 +25,7 @@ public struct Migrator {
         self.connection = connection
         self.folder = folder
         self.progress = progress
+        self.patienceMilliseconds = patienceMilliseconds
         lock = MigrationLock(connection: connection, patienceMilliseconds: patienceMilliseconds)
     }
 
@@ -81,7 +83,10 @@ public struct Migrator {
     // MARK: Running
 
     private func locked<Result>(_ body: () throws -> Result) throws -> Result {
-        try lock.hold(waiting: { progress(.waiting($0)) }, body)
+        // A server since 14 ends what runs here once this process was killed; an older one does not know the setting.
+        _ = try? connection.execute(
+            "SELECT set_config('client_connection_check_interval', '1s', false)", deadline: .never)
+        return try lock.hold(waiting: { progress(.waiting($0)) }, body)
     }
 
     private func run(end: (_ start: Int) throws -> Int) throws {
@@ -99,13 +104,44 @@ public struct Migrator {
     /// How often a step is tried that is one half of a deadlock each time: others write while migrations run.
     private static let attempts = 5
 
-    private func run(_ step: Step, attempt: Int = 1) throws {
+    /// How long a step waits for one lock before it gives way.
+    private var lockMilliseconds: Int { min(5000, max(patienceMilliseconds, 1)) }
+
+    private func run(_ step: Step) throws {
+        let patience = Deadline.after(milliseconds: patienceMilliseconds)
+        var deadlocks = 0
+        var waits = 0
+        while let failure = try attempt(step) {
+            switch failure.error.sqlState {
+            case "40P01" where deadlocks + 1 < Self.attempts:
+                deadlocks += 1
+                progress(.repeating(step))
+                usleep(UInt32(deadlocks) * 200_000)
+            case "55P03":
+                let holders = try lockHolders(of: failure.statement?.text ?? step.move)
+                guard !patience.hasPassed else {
+                    throw MigrationError.failed(failure.problem.lacksLock(holders), remains: step.from)
+                }
+                waits += 1
+                progress(.givingWay(step, holders: holders))
+                usleep(UInt32(min(waits * lockMilliseconds, patience.remainingMilliseconds, 30_000)) * 1000)
+            default: throw MigrationError.failed(failure.problem, remains: step.from)
+            }
+        }
+    }
+
+    /// What the server refused of a step, which is rolled back.
+    private typealias Failure = (error: PostgresError, statement: Statement?, problem: FileProblem)
+
+    /// Runs a step in a transaction of its own.
+    /// - Returns: `nil` when it is done.
+    private func attempt(_ step: Step) throws -> Failure? {
         var running: Statement?
         do {
             try connection.transaction(deadline: .never) { _ in
+                try connection.run(script: "SET LOCAL lock_timeout = \(lockMilliseconds)", deadline: .never)
                 try createTables()
-                try lockTables(of: step)
-                for statement in step.statements {
+                for statement in try locks(of: step) + step.statements {
                     running = statement
                     try connection.run(script: statement.text, deadline: .never)
                 }
@@ -113,23 +149,38 @@ public struct Migrator {
                 running = nil
                 try record(step)
             }
+            return nil
         } catch let error as PostgresError {
             guard let problem = FileProblem(error, of: running, path: step.revision.path) else { throw error }
-            guard error.sqlState == "40P01", attempt < Self.attempts else {
-                throw MigrationError.failed(problem, remains: step.from)
-            }
-            progress(.repeating(step))
-            usleep(UInt32(attempt) * 200_000)
-            try run(step, attempt: attempt + 1)
+            return (error, running, problem)
         }
     }
 
     /// Locks the tables that the step keeps writers from, when there are several, in the order of the writers.
-    private func lockTables(of step: Step) throws {
+    private func locks(of step: Step) throws -> [Statement] {
         let tables = try folder.lockedTables(step).filter(exists).map { "\"\($0)\"" }
-        guard tables.count > 1 else { return }
-        try connection.run(
-            script: "LOCK TABLE \(tables.joined(separator: ", ")) IN SHARE ROW EXCLUSIVE MODE", deadline: .never)
+        guard tables.count > 1 else { return [] }
+        return [
+            Statement(text: "LOCK TABLE \(tables.joined(separator: ", ")) IN SHARE ROW EXCLUSIVE MODE", line: 1)
+        ]
+    }
+
+    /// The sessions that may have kept a statement from its lock all the time, for people; empty when none is found.
+    private func lockHolders(of statement: String) throws -> String {
+        let rows = try connection.execute(
+            """
+            SELECT DISTINCT activity.pid, activity.application_name, activity.usename::text FROM pg_locks
+            JOIN pg_class ON pg_class.oid = pg_locks.relation
+            JOIN pg_stat_activity activity ON activity.pid = pg_locks.pid AND activity.datname = current_database()
+            WHERE granted AND activity.pid <> pg_backend_pid()
+            AND coalesce(xact_start < clock_timestamp() - \(lockMilliseconds) * interval '1 millisecond', true)
+            AND relname = ANY (regexp_split_to_array(lower(\(statement)), '[^a-z0-9_]+')) ORDER BY 1 LIMIT 5
+            """, deadline: .never)
+        let sessions = try rows.map { row in
+            let (pid, application, user) = try row.decode(Int.self, String?.self, String?.self)
+            return "\(pid) (\(application.flatMap { $0.isEmpty ? nil : $0 } ?? "unnamed"), user \(user ?? "unknown"))"
+        }
+        return sessions.isEmpty ? "" : ", held by PostgreSQL session \(sessions.joined(separator: ", "))"
     }
 
     private func record(_ step: Step) throws {
@@ -183,9 +234,13 @@ public struct Migrator {
     private func position() throws -> Int {
         guard let current = try current() else { return 0 }
         guard let index = folder.revisions.firstIndex(where: { $0.id == current }) else {
+            let isNewer = try folder.head.map { head in try checksums()[head] != nil } ?? false
             throw MigrationError.inconsistent(
                 "Can't locate revision identified by '\(current)': the database is at it, no file in "
-                    + "\(folder.path) is; restore the file, or stamp --purge what the database really is at")
+                    + "\(folder.path) is; "
+                    + (isNewer
+                        ? "a newer release took it there: use that one, or downgrade with it first"
+                        : "restore the file, or stamp --purge what the database really is at"))
         }
         return index + 1
     }

@@ -1,7 +1,7 @@
 /// Scripts for `--sql`: what a run would do, as text for psql, without a database.
 ///
 /// All of a script is one transaction, so that a failure half way leaves nothing behind even where psql goes on after
-/// an error.
+/// an error. On a database that is not where the script begins nothing is done.
 extension MigrationFolder {
     /// - Parameter range: `end`, from base, or `start:end`.
     public func upgradeScript(_ range: String) throws(MigrationError) -> String {
@@ -31,11 +31,13 @@ extension MigrationFolder {
         let first = try position(of: start, from: nil)
         let last = try position(of: end, from: first)
         let title = "-- \(MigrationProgress.stamping(from: id(at: first), to: id(at: last)))"
-        return script([title] + stamp(from: id(at: first), to: last).map(terminated), creating: first == 0)
+        let statements = [Bookkeeping.require(id(at: first))] + stamp(from: id(at: first), to: last)
+        return script([title] + statements.map(terminated), creating: first == 0)
     }
 
     private func statements(of step: Step) -> [String] {
-        ["-- \(step.title)"] + (step.statements.map(\.text) + [step.move, step.mark]).map(terminated)
+        ["-- \(step.title)"]
+            + ([Bookkeeping.require(step.from)] + step.statements.map(\.text) + [step.move, step.mark]).map(terminated)
     }
 
     private func script(_ body: [String], creating: Bool) -> String {

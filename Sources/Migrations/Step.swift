@@ -34,6 +34,8 @@ public enum MigrationProgress: Sendable, CustomStringConvertible {
     case running(Step)
     /// It was ended as one half of a deadlock and begins again.
     case repeating(Step)
+    /// It waited for a lock, gave way to those who queue behind it, and begins again; the text says who holds it.
+    case givingWay(Step, holders: String)
     case stamping(from: String?, to: String?)
 
     public var description: String {
@@ -41,6 +43,7 @@ public enum MigrationProgress: Sendable, CustomStringConvertible {
         case .waiting(let text): text
         case .running(let step): "\(step.title), \(step.revision.message)"
         case .repeating(let step): "\(step.title), again after a deadlock with another session"
+        case .givingWay(let step, let holders): "\(step.title), again, for it got no lock\(holders)"
         case .stamping(let from, let to): "Running stamp_revision \(from ?? "") -> \(to ?? "")"
         }
     }

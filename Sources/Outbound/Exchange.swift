@@ -75,7 +75,9 @@ struct Exchange {
     ) -> (HTTPClient.Outcome, Finding) {
         guard code == CURLE_OK else {
             let reason =
-                received.isTooLong ? "the answer is over \(answerLimit) bytes" : Self.text(code)
+                received.isTooLong
+                ? "the answer is over \(answerLimit) bytes"
+                : Self.hasBegun(handle) ? "the answer was cut short: \(Self.text(code))" : Self.text(code)
             guard Self.wasSent(handle) else { return (.notSent(reason: reason), Self.finding(of: code)) }
             return (.unknown(reason: reason), code == CURLE_OPERATION_TIMEDOUT ? .late : .reached)
         }
@@ -118,6 +120,13 @@ struct Exchange {
         var sent = 0
         taproom_curl_get_long(handle, CURLINFO_REQUEST_SIZE, &sent)
         return ready > 0 || sent > 0
+    }
+
+    /// Whether a status line came.
+    private static func hasBegun(_ handle: UnsafeMutableRawPointer) -> Bool {
+        var status = 0
+        taproom_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
+        return status != 0
     }
 
     private static func text(_ code: CURLcode) -> String { String(cString: curl_easy_strerror(code)) }

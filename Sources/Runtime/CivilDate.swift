@@ -1,10 +1,10 @@
-/// A day of the proleptic Gregorian calendar, which ISO 8601 and PostgreSQL use, of the years 1 to 9900.
+/// A day of the proleptic Gregorian calendar, which ISO 8601 and PostgreSQL use, of the years 1 to 9999.
 package struct CivilDate {
     package let year: Int
     package let month: Int
     package let day: Int
 
-    private static let years = 1...9900
+    private static let years = 1...9999
     private static let secondsPerDay = 86_400
 
     /// - Returns: `nil` for a day that does not exist, or is of another year.
@@ -41,7 +41,7 @@ package struct CivilDate {
 
     /// RFC 3339 with `Z`.
     /// - Parameter fraction: digits, or nothing.
-    /// - Returns: `nil` for an instant of a year outside 1 to 9900.
+    /// - Returns: `nil` for an instant of a year outside 1 to 9999.
     package static func text(secondsSinceEpoch seconds: Int, fraction: some StringProtocol) -> String? {
         let days = seconds.dividedDown(by: secondsPerDay)
         guard let date = CivilDate(daysSinceEpoch: days) else { return nil }
@@ -70,6 +70,8 @@ package struct DateScanner {
 
     package var isAtEnd: Bool { rest.isEmpty }
 
+    package var isAtDigit: Bool { rest.first.map(Self.isDigit) ?? false }
+
     package mutating func take(_ character: Unicode.Scalar) -> Bool {
         guard rest.first == UInt8(ascii: character) else { return false }
         rest.removeFirst()
@@ -90,9 +92,11 @@ package struct DateScanner {
         return String(Substring(part))
     }
 
-    /// `yyyy-mm-dd`, of a day that exists.
-    package mutating func date() -> CivilDate? {
-        guard let year = digits(4), take("-"), let month = digits(2), take("-"), let day = digits(2) else { return nil }
+    /// `yyyy-mm-dd`, or `yyyymmdd` in the basic form, of a day that exists.
+    package mutating func date(isBasic: Bool = false) -> CivilDate? {
+        guard let year = digits(4), isBasic || take("-"), let month = digits(2), isBasic || take("-"),
+            let day = digits(2)
+        else { return nil }
         return CivilDate(year: year, month: month, day: day)
     }
 

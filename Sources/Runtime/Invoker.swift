@@ -4,11 +4,15 @@ struct Invoker<F: HTTPFunction>: Sendable {
     let process: Settings.Process
 
     /// Serves what the transport brings until it brings no more.
-    func serve(_ transport: inout some Transport & ~Copyable) {
-        while let request = transport.next() { serve(request, &transport) }
+    /// - Parameter watch: that of the worker; `nil` where nobody watches.
+    func serve(_ transport: inout some Transport & ~Copyable, _ watch: Watch? = nil) {
+        while let request = transport.next() {
+            serve(request, &transport, watch)
+            watch?.end()
+        }
     }
 
-    private func serve(_ request: Request, _ transport: inout some Transport & ~Copyable) {
+    private func serve(_ request: Request, _ transport: inout some Transport & ~Copyable, _ watch: Watch?) {
         let start = Clock.monotonicNanoseconds()
         let id = request.requestID
         let requestID = id.flatMap { Identifier.isSaneRequestID($0) ? $0 : nil } ?? Identifier.uuid()
@@ -19,18 +23,19 @@ struct Invoker<F: HTTPFunction>: Sendable {
             caller: request.sourceIP)
 
         var route: RouteTemplate?
-        var response: HTTPResponse
+        var response = HTTPResponse()
         var failure: String?
         var isBrokenOff = false
         do {
-            if request.isAbandoned() { throw ClientGone() }
-            let event = try event(request, requestID: requestID, route: &route)
-            if context.deadline.hasPassed { throw Self.waitedTooLong }
-            response = try function.handle(event, context)
-        } catch {
-            response = answer(to: error, requestID, &failure)
-        }
-        do {
+            do {
+                if request.isAbandoned() { throw ClientGone() }
+                let event = try event(request, requestID: requestID, route: &route)
+                if context.deadline.hasPassed { throw Self.waitedTooLong }
+                watch?.begin(start: start, requestID: requestID, subject: "route", route?.key ?? request.rawPath)
+                response = try function.handle(event, context)
+            } catch let error where !(error is ClientGone) {
+                response = answer(to: error, requestID, &failure)
+            }
             try send(&response, request, context, &transport)
         } catch let error as BrokenStream {
             failure = "broken off in the middle: \(error.cause)"
@@ -38,7 +43,7 @@ struct Invoker<F: HTTPFunction>: Sendable {
         } catch is ClientGone {
             response.status = Self.clientGone
         } catch {
-            // The body failed before its first byte: the client can still be told.
+            // It failed before its first byte, or is none that can be sent: the client can still be told.
             response = answer(to: error, requestID, &failure)
             if (try? send(&response, request, context, &transport)) == nil { response.status = Self.clientGone }
         }
@@ -119,21 +124,19 @@ struct Invoker<F: HTTPFunction>: Sendable {
         _ response: inout HTTPResponse, _ request: Request, _ context: Context,
         _ transport: inout some Transport & ~Copyable
     ) throws {
-        if response.status == Self.clientGone { throw ClientGone() }
         response.headers.append(("X-Request-Id", context.requestID))
         response.headers.append(("traceparent", context.traceparent))
         try transport.send(response, withBody: request.method != "HEAD")
     }
 
     private func answer(to error: any Error, _ requestID: String, _ failure: inout String?) -> HTTPResponse {
-        if error is ClientGone { return HTTPResponse(status: Self.clientGone) }
         let problem = (error as? any ProblemConvertible)?.problem ?? .internalError(debug: "\(error)")
         failure = problem.debug
         if failure == nil, problem.status >= 500 { failure = problem.detail }
         return problem.response(requestID: requestID)
     }
 
-    /// nginx's code for a client that left; it is logged, never sent.
+    /// nginx's code for a client that left, for the log.
     private static var clientGone: Int { 499 }
 
     private static var waitedTooLong: Problem {

@@ -15,12 +15,7 @@ enum ScheduleProcess {
                     """)
         }
         let signals = SignalSet.blockAll()
-        signal(SIGPIPE, SIG_IGN)
-        let stop = StopSignal()
-        let worker = WorkerThread { runner.runUntil(stop, every: interval) }
-        signals.waitForStop()
-        stop.raise()
-        exit(worker.join(deadline: .after(milliseconds: process.timeoutMilliseconds)) ? 0 : 1)
+        Workers.run(process, count: 1, signals: signals) { runner.runUntil($0, every: interval, $1) }
     }
 }
 
@@ -30,7 +25,7 @@ struct ScheduleRunner<F: ScheduledFunction>: Sendable {
     let process: Settings.Process
 
     /// Runs at every tick that comes; returns after the run during which `stop` was raised.
-    func runUntil(_ stop: StopSignal, every seconds: Int) {
+    func runUntil(_ stop: StopSignal, every seconds: Int, _ watch: Watch) {
         let interval = seconds * 1000
         while true {
             let next = Self.tick(after: Clock.epochMilliseconds(), interval: interval)
@@ -41,7 +36,7 @@ struct ScheduleRunner<F: ScheduledFunction>: Sendable {
                 stop.wait(milliseconds: min(left, Self.longestWaitMilliseconds))
             }
             if stop.isRaised { return }
-            if Clock.epochMilliseconds() >= next { _ = run(ScheduledEvent(time: next, interval: seconds), stop) }
+            if Clock.epochMilliseconds() >= next { _ = run(ScheduledEvent(time: next, interval: seconds), stop, watch) }
         }
     }
 
@@ -64,12 +59,14 @@ struct ScheduleRunner<F: ScheduledFunction>: Sendable {
     }
 
     /// The result as JSON; `nil` when the function threw.
-    private func run(_ event: ScheduledEvent, _ stop: StopSignal? = nil) -> [UInt8]? {
+    private func run(_ event: ScheduledEvent, _ stop: StopSignal? = nil, _ watch: Watch? = nil) -> [UInt8]? {
         let start = Clock.monotonicNanoseconds()
         let context = Context(
             functionName: process.function, requestID: Identifier.uuid(),
             deadline: .after(milliseconds: process.timeoutMilliseconds),
             isStopping: { stop?.isRaised ?? false })
+        watch?.begin(start: start, requestID: context.requestID, subject: "tick", String(event.time))
+        defer { watch?.end() }
         var result: [UInt8]?
         var failure: Problem?
         do {

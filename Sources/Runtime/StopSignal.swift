@@ -73,10 +73,16 @@ package struct SignalSet {
         return SignalSet(signals: signals)
     }
 
-    /// Returns when the process is asked to end.
-    package func waitForStop() {
+    /// Waits until the process is asked to end, at most so long.
+    /// - Returns: whether it was asked.
+    func waitForStop(milliseconds: Int) -> Bool {
         var set = signals
-        var signal: Int32 = 0
-        repeat { sigwait(&set, &signal) } while signal != SIGTERM && signal != SIGINT
+        let deadline = Deadline.after(milliseconds: milliseconds)
+        while true {
+            let left = deadline.remainingMilliseconds
+            if left == 0 { return false }
+            var time = timespec(tv_sec: left / 1000, tv_nsec: left % 1000 * 1_000_000)
+            if [SIGTERM, SIGINT].contains(sigtimedwait(&set, nil, &time)) { return true }
+        }
     }
 }

@@ -35,7 +35,7 @@ package final class WorkerThread {
     /// Waits for its end; false when it has not come by the deadline.
     package func join(deadline: Deadline) -> Bool {
         var until = timespec()
-        clock_gettime(CLOCK_REALTIME, &until)
+        clock_gettime(CLOCK_MONOTONIC, &until)
         let remaining = deadline.remainingMilliseconds
         until.tv_sec += remaining / 1000
         until.tv_nsec += remaining % 1000 * 1_000_000
@@ -46,8 +46,9 @@ package final class WorkerThread {
         return taproom_join_until(thread, &until) == 0
     }
 
-    /// Far more than the deepest JSON that is taken needs; only touched pages count.
-    private static let stackBytes = 1 << 20
+    /// librabbitmq reads the headers of a message by recursion, and one frame has room for 26,000 lists in one another,
+    /// which take 3 MB. Only touched pages count.
+    private static let stackBytes = 4 << 20
 }
 
 extension Sequence where Element: Sendable {

@@ -9,7 +9,8 @@ public struct Eligibility: Sendable {
 
     /// At most `limit` ids greater than `after`, in order of id.
     public func page(after: String?, limit: Int, deadline: Deadline) throws -> [String] {
-        try database.execute(
+        try settle(deadline)
+        return try database.execute(
             "SELECT id FROM eligible_page(now() AT TIME ZONE 'UTC', \(after)::varchar, \(limit)) e(id)",
             deadline: deadline
         ).map { try $0.decode(String.self) }
@@ -18,8 +19,7 @@ public struct Eligibility: Sendable {
     /// Writes all of them as a JSON array while the database delivers them; memory does not grow with their number.
     /// Nothing is written when the database fails before the first row.
     public func writeAll(to writer: any BodyWriter, deadline: Deadline) throws {
-        // The answer is right without it; but what others left unsettled costs every reader its time.
-        try database.execute("SELECT settle_subscriptions(10000)", deadline: deadline)
+        try settle(deadline)
         let array = JSONArrayOfPieces(writer)
         try database.withSnapshot(deadline: deadline) { snapshot in
             try (0..<Self.readers).inParallel { part in
@@ -35,6 +35,11 @@ public struct Eligibility: Sendable {
             }
         }
         try array.finish()
+    }
+
+    /// The answer is right without it; but what others left unsettled costs every reader its time.
+    private func settle(_ deadline: Deadline) throws {
+        try database.execute("SELECT settle_subscriptions(10000)", deadline: deadline)
     }
 
     /// Sessions that read the list at the same time: one alone takes longer to find the ids than a client to receive

@@ -28,10 +28,12 @@ public enum SubscriptionProblem {
 
 extension HTTPEvent {
     /// The subscription id of the path: any text of 1 to 36 characters.
-    /// - Throws: 404 for anything longer, which cannot exist.
+    /// - Throws: 404 for anything longer or with a NUL, which cannot exist.
     public func subscriptionID() throws -> String {
         let id = try path("id")
-        guard id.unicodeScalars.count <= 36 else { throw SubscriptionProblem.subscriptionNotFound(id) }
+        guard id.unicodeScalars.count <= 36, !id.utf8.contains(0) else {
+            throw SubscriptionProblem.subscriptionNotFound(id)
+        }
         return id
     }
 }

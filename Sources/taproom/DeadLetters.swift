@@ -114,8 +114,10 @@ struct DeadLettersList: ParsableCommand {
         guard !letters.isEmpty else { return print("No dead letters.") }
         let rows =
             [["EVENT", "TYPE", "ATTEMPTS", "QUEUE", "ERROR"]]
-            + letters.map {
-                [$0.id, $0.type, String($0.attempts), $0.queue, String($0.error.prefix(200))].map(\.printable)
+            + letters.map { letter in
+                // A character may be of any length.
+                let error = String(letter.error.unicodeScalars.prefix(200))
+                return [letter.id, letter.type, String(letter.attempts), letter.queue, error].map(\.printable)
             }
         print(TextTable.lines(rows).joined(separator: "\n"))
     }
@@ -135,7 +137,7 @@ struct DeadLettersShow: ParsableCommand {
 
     func run() throws {
         let letters = try queues.collect { queue in
-            try queue.list(deadline: DeadLetterQueues.limit).filter { $0.id == id }
+            try queue.list(deadline: DeadLetterQueues.limit).filter { $0.id.utf8.elementsEqual(id.utf8) }
         }
         guard !letters.isEmpty else { throw InstanceError("no dead letter has the id “\(id)”: see taproom dlq list") }
         if json { return try printJSON(letters) }
@@ -160,8 +162,22 @@ struct DeadLettersRedrive: ParsableCommand {
     @OptionGroup var queues: DeadLetterQueues
 
     func run() throws {
-        let letters = try queues.collect { try $0.redrive(which.selection, deadline: DeadLetterQueues.limit) }
-        try which.report(letters, "redriven")
+        var redriven: [DeadLetter] = []
+        var left: [String] = []
+        var end: (any Error)?
+        do {
+            _ = try queues.collect { queue in
+                try queue.redrive(which.selection, deadline: DeadLetterQueues.limit) { letter, fault in
+                    guard let fault else { return redriven.append(letter) }
+                    left.append("\(letter.id.printable) (\(letter.type.printable), \(letter.queue)): \(fault)")
+                }
+            }
+        } catch {
+            end = error
+        }
+        if !redriven.isEmpty || left.isEmpty && end == nil { try which.report(redriven, "redriven") }
+        if !left.isEmpty { throw InstanceError("these stay dead letters:\n" + left.joined(separator: "\n")) }
+        if let end { throw end }
     }
 }
 

@@ -28,6 +28,14 @@ struct Demo: ParsableCommand {
                 "scope \(instance.record.scope) sends its events to a broker outside (rabbitmq.url): demo rows go only "
                     + "where the broker is the instance's own")
         }
+        do {
+            try fill(instance, url)
+        } catch let error as PostgresError {
+            throw InstanceError("the demo rows could not be written: \(error.reason)")
+        }
+    }
+
+    private func fill(_ instance: Instance, _ url: String) throws {
         let session = try Connection(
             url: url, application: "taproom demo", options: ["timezone": "UTC"], deadline: .after(milliseconds: 5000))
         let limit = Deadline.after(milliseconds: 60_000)
@@ -78,5 +86,17 @@ struct Demo: ParsableCommand {
         guard let row = try session.execute(sql, deadline: limit).first else { return nil }
         let (subscription, club) = try row.decode(String.self, Int.self)
         return (subscription, club)
+    }
+}
+
+extension PostgresError {
+    /// What went wrong, without the script in which it did.
+    fileprivate var reason: String {
+        switch self {
+        case .unavailable(let reason), .connectionLost(_, let reason), .unexpectedResult(_, let reason): reason
+        case .timedOut: "the database did not answer in time"
+        case .refused(let refusal):
+            "\(refusal.message) (SQLSTATE \(refusal.sqlState))" + (refusal.detail.map { ": \($0)" } ?? "")
+        }
     }
 }

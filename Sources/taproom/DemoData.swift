@@ -7,12 +7,25 @@ enum DemoData {
         CREATE FUNCTION pg_temp.days(offset_days numeric) RETURNS timestamp LANGUAGE sql STABLE RETURN
             date_trunc('second', now() AT TIME ZONE 'UTC') + offset_days * interval '1 day';
 
+        -- An outsider may have taken ids that the sequence has not come to. It is walked on, not set: setting it cannot be
+        -- rolled back, and beyond the greatest id there may be none left.
+        CREATE FUNCTION pg_temp.free_club_id() RETURNS integer LANGUAGE plpgsql AS $$
+        DECLARE
+            free integer;
+        BEGIN
+            LOOP
+                free := nextval(pg_get_serial_sequence('club', 'id'));
+                EXIT WHEN NOT EXISTS (SELECT FROM club WHERE id = free);
+            END LOOP;
+            RETURN free;
+        END $$;
+
         CREATE TEMPORARY TABLE demo_club (number int, name text, sku int) ON COMMIT DROP;
         INSERT INTO demo_club VALUES
             (1, 'Hophead Society', 4101), (2, 'Barrel-Aged Reserve', 4102), (3, 'Lager & Pils Circle', 4103),
             (4, 'Wild Yeast Collective', 4104), (5, 'Stout Hearts', 4105), (6, 'Winter Warmers', 4106);
-        INSERT INTO club (name, store_sku)
-            SELECT d.name, d.sku FROM demo_club d
+        INSERT INTO club (id, name, store_sku)
+            SELECT pg_temp.free_club_id(), d.name, d.sku FROM demo_club d
             WHERE NOT EXISTS (SELECT FROM club c WHERE c.name = d.name AND c.store_sku = d.sku) ORDER BY d.number;
 
         -- 1 active, 2 closed to newcomers, 3 inactive; days before and after today.

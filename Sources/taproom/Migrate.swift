@@ -45,7 +45,9 @@ struct Migrate: ParsableCommand {
     func folders() throws -> [ServiceFolder] {
         let all = try MigrationFolder.services(in: "migrations")
         if let service, !all.contains(service) {
-            throw MigrateFailure("migrations/\(service): no such folder; there are \(all.joined(separator: ", "))")
+            throw MigrateFailure(
+                "migrations/\(service): no such folder; there are \(all.joined(separator: ", ")), and a new service "
+                    + "begins with a folder of its name: mkdir migrations/\(service)")
         }
         var problems: [String] = []
         let folders = (service.map { [$0] } ?? all).compactMap { name in

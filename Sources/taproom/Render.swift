@@ -12,7 +12,7 @@ struct Render: ParsableCommand {
 
     func run() throws {
         let project = try Project.find()
-        let manifest = try project.manifest()
+        let manifest = try project.checkedManifest()
         for warning in manifest.warnings { FileHandle.standardError.tell("warning: \(warning)\n") }
         var isUpToDate = true
         for (name, text) in [

@@ -59,6 +59,14 @@ import Testing
         }
     }
 
+    @Test(arguments: ["1.5", "1e400", "1000000000000000000000000000000", "true"])
+    func saysWhichIDsOfAnOrderAreTaken(id: String) {
+        let data = completed("a@b", "2026-11-02T00:00:00Z").replacing(#""id": 7"#, with: "\"id\": \(id)")
+        let error = #expect(throws: (any Error).self) { try JSON.decode(CompletedOrder.self, from: Array(data.utf8)) }
+        let sentence = error.map { DecodingFault($0).sentence } ?? ""
+        #expect(sentence.hasPrefix("order.id must be a text, or a whole number"), "\(sentence)")
+    }
+
     @Test("what cannot be taken leaves no trace in the inbox")
     func refusals() throws {
         let made = try register.create()

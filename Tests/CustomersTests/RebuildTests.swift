@@ -132,12 +132,12 @@ import Testing
         #expect(try rows() == kept)
     }
 
-    @Test("what is written while the table is filled is caught up with before a writer has to wait")
+    @Test("what is written or deleted while the table is filled is caught up with before a writer has to wait")
     func catchesUpBeforeTheLock() throws {
         func lock(_ table: String, _ mode: String, _ session: Connection) throws {
             try session.run(script: "BEGIN; LOCK TABLE \(table) IN \(mode) MODE", deadline: register.limit)
         }
-        _ = try register.create()
+        let gone = try register.create()
         let (events, table) = (try register.session(), try register.session())
         // It waits for the events, then to index what it has filled.
         try lock("customer_event", "ACCESS EXCLUSIVE", events)
@@ -149,13 +149,14 @@ import Testing
         try events.run(script: "COMMIT", deadline: register.limit)
         try Eventually.happens("it to index") { try isAwaited("customer_rebuilt") }
         let late = try register.create()
+        try register.run("DELETE FROM customer_event WHERE stream = \(gone.id)")
         // A writer that takes its time keeps it from the lock.
         try lock("customer_event", "ROW EXCLUSIVE", events)
         try table.run(script: "COMMIT", deadline: register.limit)
         try Eventually.happens("it to lock the events") { try isAwaited("customer_event") }
-        #expect(try register.count("SELECT count(*) FROM customer_rebuilt WHERE id = \(late.id)") == 1)
+        #expect(try register.texts("SELECT id::text FROM customer_rebuilt") == [late.id])
         try events.run(script: "COMMIT", deadline: register.limit)
-        #expect(try work.value() == 2)
+        #expect(try work.value() == 1)
     }
 
     @Test("a transaction that has read the list keeps nobody else waiting, and the rebuild until it ends")

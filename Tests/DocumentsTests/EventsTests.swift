@@ -39,33 +39,97 @@ import Yams
             .compactMap(\.self).compactMap { try PublishedEvent.event(for: $0, customer) }
     }
 
-    /// The types that stand in the functions of a subscriptions database at head.
-    private func publishedBySubscriptions() throws -> [String] {
-        let url = try PostgresServer.shared.freshDatabase()
-        let migration = try Subprocess.run(
-            Subprocess.product("taproom"),
-            ["migrate", "--config", "model_config.json", "--service", "subscriptions", "upgrade", "head"],
-            environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": url], folder: Repository.root)
-        try #require(migration.status == 0, "\(migration.errors)")
-        return try PostgresServer.shared.connect(to: url).execute(
-            """
-            SELECT DISTINCT (regexp_matches(pg_get_functiondef(oid), $$'(subscription[.][a-z_]+)'$$, 'g'))[1]
-            FROM pg_proc WHERE pronamespace = 'public'::regnamespace
-            """, deadline: .after(milliseconds: 60_000)
-        ).map { try $0.decode(String.self) }
+    /// The types that stand in the functions of databases at head, of every service that has an outbox.
+    private func publishedByDatabases() throws -> [String] {
+        try EventTables.scripts().keys.sorted().flatMap { service in
+            let url = try PostgresServer.shared.freshDatabase()
+            let migration = try Subprocess.run(
+                Subprocess.product("taproom"),
+                ["migrate", "--config", "model_config.json", "--service", service, "upgrade", "head"],
+                environment: ["TAPROOM_DATABASES_\(service.uppercased())": url], folder: Repository.root)
+            try #require(migration.status == 0, "\(migration.errors)")
+            // A name that begins with “taproom” is that of a setting.
+            return try PostgresServer.shared.connect(to: url).execute(
+                """
+                SELECT DISTINCT (regexp_matches(prosrc || coalesce(pg_get_function_sqlbody(oid), ''),
+                    $$'((?!taproom)[a-z_]+[.][a-z_]+)'$$, 'g'))[1]
+                FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+                """, deadline: .after(milliseconds: 60_000)
+            ).map { try $0.decode(String.self) }
+        }
+    }
+
+    /// What a source file gives an `OutgoingEvent` as its type.
+    private func typeArguments(in source: String) -> [String] {
+        source.matches(of: #/\(\s*type:\s*([^,]+),\s*subject:/#).map { String($0.1) }
+    }
+
+    /// The types that are written out in the code of functions and domains; those of customers are `published`.
+    private func publishedByCode() throws -> [String] {
+        let sources = try FileManager.default.subpathsOfDirectory(atPath: Repository.root + "/Sources")
+        return try sources.filter {
+            $0.hasSuffix(".swift") && !["Events/Outbox.swift", "Customers/PublishedEvent.swift"].contains($0)
+        }.flatMap { path in
+            try typeArguments(in: readText("Sources/\(path)")).map { argument in
+                let literal = try #require(
+                    argument.wholeMatch(of: #/"([^"\\]+)"/#), "\(path): write the type of the event out: \(argument)")
+                return String(literal.1)
+            }
+        }
     }
 
     @Test func everyPublishedTypeIsInTheDocument() throws {
-        let types = try Set(published().map(\.type) + publishedBySubscriptions())
+        let types = try Set(published().map(\.type) + publishedByDatabases() + publishedByCode())
         let differing = try document.types("send").symmetricDifference(types)
         #expect(differing == [])
     }
 
+    @Test func typesAreFoundWhereAFunctionPublishesThem() {
+        let source = """
+            let event = try OutgoingEvent(
+                type: "parcel.sent", subject: parcel.id, sequence: 1, data: parcel)
+            return [event, try .init(type: Parcel.lost, subject: id, sequence: number, data: parcel)]
+            """
+        #expect(typeArguments(in: source) == ["\"parcel.sent\"", "Parcel.lost"])
+    }
+
+    /// What is consumed and not documented, or documented as received and not consumed.
+    private func differences(consumed: [String], sent: Set<String>, received: Set<String>) -> Set<String> {
+        func isConsumed(_ type: String) -> Bool { consumed.contains { matches(type, pattern: $0) } }
+        let unknown = consumed.filter { key in !sent.union(received).contains { matches($0, pattern: key) } }
+        return Set(unknown).union(received.filter { !isConsumed($0) || sent.contains($0) })
+    }
+
+    /// As a topic exchange does: `*` is one word, `#` any number of them.
+    private func matches(_ type: String, pattern: String) -> Bool {
+        func matches(_ words: ArraySlice<Substring>, _ pattern: ArraySlice<Substring>) -> Bool {
+            guard let first = pattern.first else { return words.isEmpty }
+            let rest = pattern.dropFirst()
+            if first == "#" { return matches(words, rest) || !words.isEmpty && matches(words.dropFirst(), pattern) }
+            return (first == "*" && !words.isEmpty || first == words.first) && matches(words.dropFirst(), rest)
+        }
+        return matches(type.split(separator: ".")[...], pattern.split(separator: ".")[...])
+    }
+
     @Test func everyConsumedTypeIsInTheDocument() throws {
         let manifest = try Manifest.load(from: Repository.root + "/functions.yml")
-        let consumed = Set(manifest.functions.compactMap(\.queue).flatMap(\.topology.routingKeys))
-        let ours = try document.types("send")
-        #expect(try document.types("receive") == consumed.subtracting(ours))
+        let consumed = manifest.functions.compactMap(\.queue).flatMap(\.topology.routingKeys)
+        let differing = try differences(
+            consumed: consumed, sent: document.types("send"), received: document.types("receive"))
+        #expect(differing == [])
+    }
+
+    @Test(
+        "a consumer's keys are patterns: each matches something documented",
+        arguments: [
+            ("subscription.*", true), ("subscription.#", true), ("#", true), ("*.paused", true), ("order.#", true),
+            ("subscription.paused", true), ("subscription.*.*", false), ("parcel.*", false), ("order", false),
+            ("subscription.stopped", false),
+        ])
+    func consumedPatterns(key: String, isDocumented: Bool) {
+        let found = differences(
+            consumed: [key, "order.completed"], sent: ["subscription.paused"], received: ["order.completed"])
+        #expect(found == (isDocumented ? [] : [key]))
     }
 
     @Test func customersPublishWhatTheDocumentDescribes() throws {

@@ -102,7 +102,7 @@ import Yams
         }
         // These are the gateway's alone.
         for status in statuses.subtracting([403, 429]) {
-            let head = String(decoding: ResponseHead.bytes(HTTPResponse(status: status)), as: UTF8.self)
+            let head = String(decoding: try ResponseHead.bytes(HTTPResponse(status: status)), as: UTF8.self)
             #expect(!head.hasPrefix("Status: \(status) Error") && !head.hasPrefix("Status: \(status) Success"))
         }
         #expect(statuses.count > 10)

@@ -261,6 +261,14 @@ import Testing
         let rows: SQL = "SELECT count(*) FROM subscription WHERE customer_store_id LIKE 'demo-%'"
         #expect(try database.execute(rows, deadline: soon)[0].decode(Int.self) == 0)
         known["brokerPort"] = port
+        try database.execute("ALTER TABLE club RENAME store_sku TO sku", deadline: soon)
+        let failed = try demo()
+        try database.execute("ALTER TABLE club RENAME sku TO store_sku", deadline: soon)
+        #expect(failed.status == 1 && failed.errors.contains("store_sku"), "\(failed.errors)")
+        #expect(failed.errors.split(separator: "\n").count == 1, "it prints no script: \(failed.errors)")
+        // Ids that the sequence would come to next.
+        try database.execute(
+            "INSERT INTO club (id) SELECT last_value + n FROM club_id_seq, generate_series(1, 9) n", deadline: soon)
         let own = try demo()
         #expect(own.status == 0, "\(own.errors)")
         #expect(try database.execute(rows, deadline: soon)[0].decode(Int.self) > 0)

@@ -56,6 +56,19 @@ import Testing
         #expect(try shop.http.request("HEAD", path).status == 200)
     }
 
+    @Test("no client writes lines of its own into the gateway's logs, nor bytes that are not UTF-8")
+    func logsAreTheGateways() throws {
+        let word = shop.unique("planted")
+        #expect(try shop.http.request("GET", "/docs/x%0a2026/11/22%20[emerg]%20\(word)").status == 404)
+        let mark = shop.unique("mark")
+        let request = Array("GET /\(mark)-".utf8) + [0xED, 0xB0, 0x80] + Array(" HTTP/1.0\r\n\r\n".utf8)
+        #expect(try shop.http.send(raw: request).answer().status == 404)
+        #expect(try shop.http.request("GET", "/\(mark)").status == 404)
+        // It is read as UTF-8.
+        try Eventually.happens("the log of the requests") { try shop.logText("access").contains("/\(mark)\"") }
+        #expect(try !shop.logText("nginx").contains(word))
+    }
+
     @Test(arguments: ["/docs/none", "/docs/../config.json", "/docs/%2e%2e/nginx.conf", "/openapi.yml/"])
     func nothingElseIsServed(_ path: String) throws {
         let answer = try shop.http.request("GET", path)

@@ -18,7 +18,9 @@ struct BillingMonthTests {
         try PostgresServer.shared.connect(to: url).run(
             script: """
                 CREATE FUNCTION billing_period(p_at timestamptz, p_zone text) RETURNS char(7) LANGUAGE sql STABLE
-                RETURN to_char(timestamptz '2026-11-30 12:00:00Z' AT TIME ZONE p_zone, 'YYYY-MM')
+                RETURN to_char(timestamptz '2026-11-30 12:00:00Z' AT TIME ZONE p_zone, 'YYYY-MM');
+                CREATE TABLE charge (id bigint, period text, request_id text, retired_at timestamptz);
+                CREATE TABLE charge_event (charge_id bigint, request_id text);
                 """, deadline: .after(milliseconds: 60_000))
         let state = instance.state
         try instance.folder.write(

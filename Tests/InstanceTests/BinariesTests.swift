@@ -70,6 +70,20 @@ import class TestSupport.TemporaryFolder
         #expect(try FileManager.default.contentsOfDirectory(atPath: target.path) == [])
     }
 
+    @Test func aFunctionThatPackageSwiftDoesNotListIsNamedWithTheLine() throws {
+        let project = try EventProject()
+        let instance = try TestInstance(folder: project.folder, tool: project.tool)
+        try project.folder.remove("bin/ProbeFunction")
+        for (list, remedy) in [
+            (#"("Shop/Livez", [])"#, #"add ("Shop/Probe", []) to the functions of Package.swift, run make build"#),
+            (#"("Shop/Livez", []), ("Shop/Probe", [])"#, "run make build"),
+        ] {
+            try project.folder.write("Package.swift", "let functions = [\(list)]\n")
+            let refused = try instance.run("up").errors
+            #expect(refused.contains("not built: ProbeFunction in \(project.folder.path)/bin; \(remedy)"), "\(refused)")
+        }
+    }
+
     @Test func whatFailsLeavesNothing() throws {
         let (source, target) = (try TemporaryFolder(), try TemporaryFolder())
         try source.write("libraries/libswift.so", "")

@@ -81,6 +81,7 @@ struct BrokerCycleTests {
         #expect(try up().contains("Declaring queues"))
         #expect(try broker() == before, "up restarted it")
         #expect(project.environment(of: "consumer") == nil, "up restarted the consumer")
+        try aRefusedReleaseLeavesTheOneThatRuns()
         try aStartCutShortIsContinued()
         try whatRunsWaitsForTheBrokerByItself()
         kill(before.pid, SIGKILL)
@@ -140,17 +141,67 @@ struct BrokerCycleTests {
         #expect(kinds == ["ready http running 1", "consumer rabbitmq running 1", "relay outbox running 1"])
     }
 
-    /// nginx gets the new route although a start before has failed over the same functions.yml.
-    private func aStartCutShortIsContinued() throws {
-        func write(_ parameter: String) throws {
-            let events = "events: [{httpApi: GET /more}]"
-            try project.write(
-                queue: "shop.paid",
-                more: "  more: {handler: Shop/Livez, environment: {A: '${param:\(parameter)}'}, \(events)}")
+    /// An unknown parameter, a migration that fails: nothing of the release is there.
+    private func aRefusedReleaseLeavesTheOneThatRuns() throws {
+        let (record, pids) = (try record(), try instance.report().functions.map(\.pids))
+        let (functions, probe) = (
+            try project.folder.read("functions.yml"), try project.folder.read("bin/ProbeFunction")
+        )
+        func write(probe: String) throws {
+            try project.folder.write("bin/ProbeFunction", probe)
+            chmod(project.folder.path + "/bin/ProbeFunction", 0o755)
         }
-        try write("databases.shops")
-        #expect(try instance.run("up").errors.contains("unknown parameter"))
-        try write("databases.shop")
+        let more =
+            "  more: {handler: Shop/Livez, environment: {A: '${param:PARAMETER}'}, events: [{httpApi: GET /more}]}"
+        let migration = "migrations/shop/123456789abc_wrong.sql"
+        try write(probe: probe.replacing("sleep 600", with: "sleep 601"))
+        for (parameter, file, why) in [
+            ("databases.shops", nil, #"unknown parameter "databases.shops"; the nearest is "databases.shop""#),
+            ("databases.shop", migration, "syntax error"),
+        ] {
+            try project.write(queue: "shop.paid", more: more.replacing("PARAMETER", with: parameter))
+            if let file { try project.folder.write(file, Self.wrongMigration) }
+            let refused = try instance.run("up")
+            #expect(refused.status == 1 && refused.errors.contains(why), "\(refused)")
+            if let file { try project.folder.remove(file) }
+            try project.folder.write("functions.yml", functions)
+            #expect(try self.record() == record)
+            #expect(try instance.report().functions.map(\.pids) == pids)
+            #expect(try !instance.folder.read("state/bin/ProbeFunction").contains("601"))
+            #expect(instance.gateway.get("/more")?.status == 404)
+        }
+        try write(probe: probe)
+    }
+
+    private static let wrongMigration = """
+        -- revision: 123456789abc
+        -- down revision: 0123456789ab
+        -- message: wrong
+
+        -- migrate: up
+
+        CREATE TABL x ();
+
+        -- migrate: down
+
+        DROP TABLE x;
+
+        """
+
+    /// nginx gets the new route although a start before was killed over the same functions.yml.
+    private func aStartCutShortIsContinued() throws {
+        try project.write(queue: "shop.paid", more: "  more: {handler: Shop/Livez, events: [{httpApi: GET /more}]}")
+        let configuration = try record().placement.supervisorConfiguration
+        var file = stat()
+        #expect(stat(configuration, &file) == 0)
+        let old = file.st_ino
+        let child = try instance.start("up")
+        try Eventually.happens("it starts the functions", within: 120) {
+            try #require(child.end == nil, "\(child.lines)")
+            return stat(configuration, &file) == 0 && file.st_ino != old
+        }
+        kill(child.pid, SIGKILL)
+        _ = try child.waitForEnd()
         _ = try up()
         #expect(instance.gateway.get("/more")?.status == 200)
         try project.write(queue: "shop.paid")

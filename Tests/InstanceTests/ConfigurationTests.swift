@@ -125,6 +125,16 @@ struct ConfigurationTests {
         }
     }
 
+    @Test(arguments: [
+        ("HTTP://shop.example.com", true), ("http://[::1]:8080/shop", true), ("http://127.0.0.1", true),
+        ("https://my_shop-2.example.com./", true), ("https://[z::1]:99/", false), ("https://name=b9/", false),
+        ("http://a,b", false), ("http://%61", false),
+    ])
+    func `the platform's host is one that can be asked for`(url: String, isTaken: Bool) throws {
+        let configuration = try? read(Self.complete, environment: ["TAPROOM_ECOMMERCE_URL": url])
+        #expect((configuration != nil) == isTaken)
+    }
+
     @Test func `an embedded database needs a password`() throws {
         let error = try #require(throws: ConfigurationError.self) {
             try read(Self.complete.replacingOccurrences(of: "\"secret\"", with: "\"\""))

@@ -15,10 +15,12 @@ import class TestSupport.TemporaryFolder
 /// `taproom doctor` on what a start in the scope `staging` left.
 struct DiagnosisTests {
     private let instance: TestInstance
+    private let services: [String]
 
     init() throws {
         instance = try TestInstance(folder: TemporaryFolder())
-        try record(databases: ["subscriptions", "orders", "customers"].map { ($0, "postgresql://127.0.0.1:1/none") })
+        services = try Project(root: Repository.root, executables: "", environment: [:]).services
+        try record(databases: services.map { ($0, "postgresql://127.0.0.1:1/none") })
     }
 
     private func record(databases: [(String, String)], parameters: String = "{}") throws {
@@ -82,10 +84,11 @@ struct DiagnosisTests {
         #expect(away["RabbitMQ"] == broker && away["queues of former functions"] == broker, "\(away)")
         let server = "start the server of databases."
         #expect(
-            away["migrations"] == server + "customers" && away["eligibility"] == server + "subscriptions", "\(away)")
+            away["migrations"] == server + services[0] && away["eligibility"] == server + "subscriptions", "\(away)")
+        #expect(away["outboxes"] == server + "subscriptions", "\(away)")
 
         let url = try PostgresServer.shared.freshDatabase()
-        try record(databases: ["subscriptions", "orders", "customers"].map { ($0, url) })
+        try record(databases: services.map { ($0, url) })
         let empty = try remedies("doctor")
         #expect(empty["migrations"] == "taproom migrate -x scope=staging upgrade head", "\(empty)")
         #expect(empty["eligibility"] == "taproom rebuild-eligibility --scope staging", "\(empty)")
@@ -94,7 +97,6 @@ struct DiagnosisTests {
 
     @Test func `a billing time zone that the database does not know is named`() throws {
         let (process, url) = (try supervisor(), try PostgresServer.shared.freshDatabase())
-        let services = ["subscriptions", "orders", "customers"]
         // The machine's own time zones have it still.
         let zone = "US/Pacific-New"
         try record(databases: services.map { ($0, url) }, parameters: #"{"billing.time_zone": "\#(zone)"}"#)
@@ -119,7 +121,7 @@ struct DiagnosisTests {
                 CREATE FUNCTION wrong_active_intervals() RETURNS SETOF varchar LANGUAGE sql
                 AS $$ SELECT 'id' WHERE current_setting('statement_timeout') <> '5min' $$
                 """, deadline: .never)
-        try record(databases: ["subscriptions", "orders", "customers"].map { ($0, server.url(name)) })
+        try record(databases: services.map { ($0, server.url(name)) })
         let found = try remedies("doctor")
         #expect(found["eligibility"] == nil, "\(found)")
         #expect(found["migrations"] == "move it into a database in UTF8", "\(found)")
@@ -134,7 +136,7 @@ struct DiagnosisTests {
             script: """
                 CREATE FUNCTION wrong_active_intervals() RETURNS SETOF varchar LANGUAGE sql AS $$ SELECT 'sub-7' $$
                 """, deadline: .never)
-        try record(databases: ["subscriptions", "orders", "customers"].map { ($0, url) })
+        try record(databases: services.map { ($0, url) })
         try instance.supervise(["nginx": "/bin/sleep 600"])
         let found = try remedies("doctor")
         #expect(found["functions"] == "taproom up --scope staging; then taproom logs", "\(found)")
@@ -142,6 +144,18 @@ struct DiagnosisTests {
         let output = try instance.run("doctor").output
         #expect(output.contains("not running: ") && output.contains("1 subscriptions are not those"), "\(output)")
         _ = try instance.run("down")
+    }
+
+    @Test func `files of migrations that no command can work with are mended first`() throws {
+        let project = try EventProject()
+        let other = try TestInstance(folder: project.folder, tool: project.tool)
+        let first = try project.folder.read("migrations/shop/0123456789ab_outbox.sql")
+        try project.folder.write(
+            "migrations/shop/ffffffffffff_head.sql",
+            first.replacing("revision: 0123456789ab", with: "revision: ffffffffffff"))
+        let output = try other.run("doctor").output
+        #expect(output.contains(/WRONG  migrations\n(.*\n)*? +mend: mend the files named above\n/), "\(output)")
+        #expect(output.contains("ffffffffffff_head.sql"), "\(output)")
     }
 
     @Test func `supervisord that does not answer is said to`() throws {
@@ -154,7 +168,7 @@ struct DiagnosisTests {
     }
 
     @Test func `what is left when supervisord was killed is no other program`() throws {
-        try instance.folder.write("config.json", Self.configuration)
+        try instance.folder.write("config.json", configuration)
         mkdir(instance.state + "/bin", 0o755)
         try instance.folder.copy(executable: "/bin/sleep", to: "state/bin/Left")
         let left = try ChildProcess(instance.state + "/bin/Left", arguments: ["600"], environment: [:])
@@ -165,7 +179,7 @@ struct DiagnosisTests {
     }
 
     @Test func `a file that others may read is given the mode that keeps them out`() throws {
-        try instance.folder.write("config.json", Self.configuration)
+        try instance.folder.write("config.json", configuration)
         let file = instance.folder.path + "/config.json"
         for mode in [0o644, 0o640, 0o604] as [mode_t] {
             chmod(file, mode)
@@ -177,11 +191,14 @@ struct DiagnosisTests {
         #expect(try instance.run("doctor", variables: ["TMPDIR": "/nowhere"]).output.contains("/nowhere"))
     }
 
-    private static let configuration = """
-        {"databases": {"subscriptions": "", "orders": "", "customers": ""}, "rabbitmq": {"url": ""},
-         "embedded_passwords": {"subscriptions": "s", "orders": "o", "customers": "c", "rabbitmq": "r"},
-         "ecommerce": {"url": "", "api_key": "k", "api_secret": "s"}}
-        """
+    private var configuration: String {
+        func each(_ value: String) -> String { services.map { "\"\($0)\": \"\(value)\"" }.joined(separator: ", ") }
+        return """
+            {"databases": {\(each(""))}, "rabbitmq": {"url": ""},
+             "embedded_passwords": {\(each("p")), "rabbitmq": "r"},
+             "ecommerce": {"url": "", "api_key": "k", "api_secret": "s"}}
+            """
+    }
 
     @Test func `Swift must be the one that README names`() throws {
         for (version, isEnough) in [("6.2.4", false), ("6.3", true), ("7.0", true)] {

@@ -57,6 +57,9 @@ struct EventDiagnosisTests {
         for check in ["RabbitMQ", "consumers", "outboxes"] { #expect(fine.contains("ok     \(check)\n"), "\(fine)") }
         #expect(try !instance.run("status").output.contains("no consumer"))
         session.close()
+        try shop.run(script: "DROP TABLE outbox", deadline: Self.soon)
+        let unread = try doctor()
+        #expect(unread.contains("WRONG  outboxes\n       the outbox of shop cannot be read: "), "\(unread)")
 
         try broker.kill()
         let settings = broker.folder + "/rabbitmq.conf"

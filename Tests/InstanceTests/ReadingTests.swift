@@ -62,6 +62,95 @@ struct ReadingTests {
         #expect(!run.errors.contains("Domain"), "\(run)")
     }
 
+    @Test func `what functions.yml names and the checkout does not have is refused before anything is written`() throws
+    {
+        let folder = try TemporaryFolder()
+        try folder.write("migrations/orders/README", "")
+        try folder.write("Sources/Functions/Shop/Club/Club.swift", "")
+        try folder.write(
+            "functions.yml",
+            """
+            functions:
+              sound:
+                handler: Shop/Club
+                environment: {A: "${param:databases.orders}", B: "${param:rabbitmq.url}"}
+                events: [{httpApi: GET /x}]
+              wrong:
+                handler: Nowhere/Clubs
+                environment: {URL: "${param:databases.order}"}
+                events: [{outbox: {service: order}}]
+
+            """)
+        func run(_ arguments: String...) throws -> Subprocess {
+            try Subprocess.run(
+                ["/usr/bin/env", "--chdir=\(folder.path)", TestProject.tool] + arguments,
+                environment: ["PATH": Subprocess.searchPath, "TAPROOM_STATE": folder.path + "/state"])
+        }
+        for (said, name) in [
+            (try run("render").errors, "render"), (try run("render", "--check").errors, "check"),
+            (try run("doctor").output, "doctor"), (try run("up").errors, "up"),
+        ] {
+            for problem in [
+                "handler: there is no folder Sources/Functions/Nowhere/Clubs; the nearest is \"Shop/Club\"",
+                "events: there is no service order, no folder migrations/order; the nearest is \"orders\"",
+                "environment.URL: unknown parameter \"databases.order\"; the nearest is \"databases.orders\"",
+            ] {
+                #expect(said.contains("functions.yml:6: functions.wrong.\(problem)\n"), "\(name): \(said)")
+            }
+            #expect(!said.contains("functions.sound"), "\(name): \(said)")
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).count == 3)
+
+        let migrate = try run("migrate", "--service", "shop", "revision", "-m", "x")
+        #expect(
+            migrate.errors.contains("no such folder; there are orders")
+                && migrate.errors.contains("mkdir migrations/shop"))
+    }
+
+    @Test func `every command that looks at functions.yml says what it ignores there`() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(
+            "functions.yml", "functions: {f: {handler: Shop/F, timeuot: 20, events: [{httpApi: GET /x}]}}\n")
+        func run(_ arguments: String...) throws -> Subprocess {
+            try Subprocess.run(["/usr/bin/env", "--chdir=\(folder.path)", TestProject.tool] + arguments)
+        }
+        let warning = "functions.f.timeuot: unknown key, ignored; the nearest known one is \"timeout\""
+        #expect(try run("render", "--check").errors.contains(warning))
+        let doctor = try run("doctor").output
+        #expect(doctor.contains(/WRONG  functions.yml\n(.*)\n/) && doctor.contains(warning), "\(doctor)")
+    }
+
+    @Test func `every parameter that an instance has is known before it is started`() throws {
+        let folder = try TemporaryFolder()
+        try folder.write(
+            "config.json",
+            """
+            {"databases": {"orders": "", "other": "postgresql://db.example.com/x"}, "embedded_passwords": {"orders": "p"},
+             "ecommerce": {"url": "", "api_key": "k", "api_secret": "s"},
+             "rabbitmq": {"url": "amqp://me:p@broker.example.com:5672/%2F"}}
+            """)
+        let services = ["orders", "other"]
+        let record = InstanceRecord(
+            placement: Placement(state: "/s", data: "/s", run: "/s"), scope: "local",
+            configuration: try Configuration(file: folder.path + "/config.json", services: services, environment: [:]),
+            databasePort: 1, brokerPort: nil, migrationHeads: ["orders": "a", "other": "b"])
+        #expect(record.parameters.count > services.count)
+        let variables = record.parameters.keys.sorted().enumerated().map { "V\($0): '${param:\($1)}'" }
+        let relays = try services.map { service in
+            try folder.write("migrations/\(service)/README", "")
+            return "  relay-\(service): {handler: Shop/Relay, events: [{outbox: {service: \(service)}}]}"
+        }
+        try folder.write(
+            "functions.yml",
+            """
+            functions:
+              f: {handler: Shop/F, environment: {\(variables.joined(separator: ", "))}, events: [{httpApi: GET /x}]}
+            \(relays.joined(separator: "\n"))
+            """)
+        let run = try Subprocess.run(["/usr/bin/env", "--chdir=\(folder.path)", TestProject.tool, "render"])
+        #expect(run.status == 0, "\(run)")
+    }
+
     @Test func `only the end of a long log is looked through for circuits`() throws {
         let folder = try TemporaryFolder()
         let placement = Placement(state: folder.path, data: folder.path, run: folder.path)

@@ -33,6 +33,33 @@ import Testing
         #expect(try gateway.send("POST", "/nowhere", headers: ["X-Request-Id: \(id)"]).values("x-request-id") != [id])
     }
 
+    private static let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+    @Test func aTraceIsInTheGatewaysOwnAnswersAndOnceInAFunctions() throws {
+        let header = ["traceparent: \(Self.trace)"]
+        let open = try Gateway(manifest(events: "- httpApi: {method: POST, path: /x, cors: true}"))
+        for (method, path, status) in [
+            ("GET", "/nowhere", 404), ("PUT", "/x", 405), ("OPTIONS", "/x", 204), ("POST", "/x", 503),
+        ] {
+            let answer = try open.send(method, path, headers: header)
+            #expect(answer.status == status && answer.values("traceparent") == [Self.trace], "\(method) \(path)")
+            #expect(try open.send(method, path).values("traceparent").isEmpty)
+        }
+        let own = Self.trace.replacing("00f067", with: "11f067")
+        let stub = try answering("traceparent: \(own)\r\n")
+        #expect(try gateway.send("POST", "/x", headers: header).values("traceparent") == [own])
+        #expect(stub.requests.map { $0["HTTP_TRACEPARENT"] } == [Self.trace])
+    }
+
+    @Test(arguments: [
+        "01" + trace.dropFirst(2), trace.uppercased(), trace + "-x", String(trace.dropLast()),
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+    ])
+    func aBrokenTraceIsNotEchoed(_ trace: String) throws {
+        #expect(try gateway.send("GET", "/nowhere", headers: ["traceparent: \(trace)"]).values("traceparent").isEmpty)
+    }
+
     @Test func headersThatPoseAsOthersAreDropped() throws {
         let stub = try answering()
         _ = try gateway.send(

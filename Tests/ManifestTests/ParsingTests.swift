@@ -92,6 +92,32 @@ import Testing
             ])
     }
 
+    @Test func aMisspeltKeyIsNamedBesideTheOneThatIsMissing() {
+        let error = #expect(throws: ManifestError.self) {
+            try manifest("event: []", events: "- rabbitmq: {queue: q, routingkey: x}")
+        }
+        #expect(
+            error?.description
+                == [
+                    "functions.yml:6: functions.f.events[0].rabbitmq.routingKey: is missing; "
+                        + "name the type of events, or a list of them",
+                    "warning: functions.yml:4: functions.f.event: unknown key, ignored; the nearest known one is \"events\"",
+                    "warning: functions.yml:6: functions.f.events[0].rabbitmq.routingkey: unknown key, ignored; "
+                        + "the nearest known one is \"routingKey\"",
+                ].joined(separator: "\n"))
+    }
+
+    @Test func settingsWithoutEffectAreWarnings() throws {
+        #expect(
+            try manifest("cors: true", "reservedConcurrency: 2", events: "- schedule: rate(1 minute)").warnings == [
+                "functions.yml:4: functions.f.cors: has no effect: no browser calls a schedule",
+                "functions.yml:5: functions.f.reservedConcurrency: has no effect: a schedule runs once at a time",
+            ])
+        #expect(try manifest("reservedConcurrency: 1", events: "- schedule: rate(1 minute)").warnings.isEmpty)
+        let queue = "- rabbitmq: {queue: q, routingKey: x}"
+        #expect(try manifest("cors: false", "reservedConcurrency: 2", events: queue).warnings.isEmpty)
+    }
+
     @Test func theCommittedManifestIsCleanAndNginxConfIsRenderedFromIt() throws {
         let manifest = try Manifest.load(from: "\(Repository.root)/functions.yml")
         #expect(manifest.warnings.isEmpty)

@@ -165,6 +165,25 @@ import Testing
             ])
     }
 
+    @Test func whoWakesARelayHasOne() {
+        func text(_ service: String) -> String {
+            """
+            functions:
+              a:
+                handler: Service/A
+                environment: {OTHER: x, OUTBOX_SIGNAL: "${param:signals.orders}"}
+                events: [{httpApi: GET /x}]
+              relay: {handler: Messaging/Relay, events: [{outbox: {service: \(service)}}]}
+            """
+        }
+        #expect(problems(in: text("orders")) == [])
+        #expect(
+            problems(in: text("customers")) == [
+                "functions.yml:2: functions.a.environment.OUTBOX_SIGNAL: signals.orders wakes nobody: no function "
+                    + "publishes the outbox of orders; add one with the event outbox: {service: orders}"
+            ])
+    }
+
     @Test func isAProgramWithItsSettings() throws {
         let manifest = try manifest(
             "timeout: 30", "reservedConcurrency: 2",

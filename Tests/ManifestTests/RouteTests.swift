@@ -47,6 +47,18 @@ import Testing
             ])
     }
 
+    @Test func pathsOfTheGatewayItself() throws {
+        let text = try manifest(events: "- httpApi: {method: POST, path: /x, cors: true}").nginxConfiguration(.host)
+        let paths = text.matches(of: /location = (\S+) \{\s+internal;/).map { String($0.1) }
+        #expect(paths.count == 3)
+        for path in paths.flatMap({ [$0, $0 + "/"] }) {
+            #expect(
+                problems(events: "- httpApi: \"GET \(path)\"") == [
+                    "functions.yml:5: functions.f: \(path) is where the gateway makes its own errors; choose another path"
+                ])
+        }
+    }
+
     @Test func narrowShapesComeFirst() throws {
         let manifest = try manifest(
             events: "- httpApi: GET /{a}/{b}", "- httpApi: GET /x/{b}", "- httpApi: GET /x/y", "- httpApi: PUT /{a}/y/")

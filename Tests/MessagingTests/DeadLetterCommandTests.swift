@@ -1,31 +1,48 @@
 import Foundation
-import Messaging
 import Postgres
 import Runtime
 import TestSupport
 import Testing
 
+@testable import Messaging
+
 extension MessagingTests {
     /// `taproom dlq`, as an operator types it.
     @Suite struct DeadLetterCommandTests {
-        /// A project whose only function is the lab's consumer.
+        /// A project whose only function is the lab's consumer, after one whose queue is not there.
         private struct Operator {
             let lab: Lab
             let tool: Program
             let project: TemporaryFolder
 
-            init(_ lab: Lab) throws {
+            /// - Parameter absent: whose dead letters are those of the queue that is not there; default none.
+            init(_ lab: Lab, absent: Lab? = nil) throws {
                 self.lab = lab
                 tool = try Program("taproom", [:])
                 project = try TemporaryFolder()
                 try project.write("model_config.json", "{}")
+                let other =
+                    absent.map {
+                        """
+                          absent:
+                            handler: Test/Absent
+                            description: Does not run
+                            events:
+                              - rabbitmq:
+                                  queue: \($0.number).absent
+                                  exchange: \($0.topology.exchange)
+                                  routingKey: ledger.#
+                                  deadLetter: \($0.topology.deadLetter)
+
+                        """
+                    } ?? ""
                 try project.write(
                     "functions.yml",
                     """
                     service: test
                     provider: {name: taproom, runtime: swift}
                     functions:
-                      ledger:
+                    \(other)  ledger:
                         handler: Test/Ledger
                         description: Keeps the ledger
                         events:
@@ -42,6 +59,14 @@ extension MessagingTests {
                 try Subprocess.run(
                     tool.path, ["dlq"] + arguments + ["--url", Lab.broker.url],
                     environment: ["TAPROOM_STATE": project.path], folder: project.path)
+            }
+
+            /// Puts an event among the dead letters.
+            func giveUp(_ id: String, in queue: String, error: String = "x") throws {
+                let session = try Session(lab.address, name: "test", deadline: Lab.soon)
+                var message = Message(messageID: id, body: Array("{}".utf8))
+                message.headers["taproom-error"] = .text(error)
+                try Publisher(session, deadline: Lab.soon).send(message, to: queue)
             }
 
             func ids() throws -> [String] {
@@ -101,6 +126,33 @@ extension MessagingTests {
             #expect(text.hasSuffix("}\n"))
             #expect(try JSONValue(parsing: text)["letter"]?["id"]?.string == ids[1])
             try Eventually.happens("the other to be there again") { try person.ids() == [ids[2]] }
+        }
+
+        @Test("what cannot be redriven is named, and the others are redriven")
+        func letterThatStays() throws {
+            let (absent, lab) = (try Lab(), try Lab())
+            let person = try Operator(lab, absent: absent)
+            for (id, queue) in [("stuck", absent.topology.deadLetter), ("moved", lab.topology.deadLetter)] {
+                try person.giveUp(id, in: queue)
+            }
+            let redriven = try person.dlq("redrive", "--all")
+            #expect(redriven.status == 1 && redriven.output.contains("redriven moved "), "\(redriven)")
+            #expect(redriven.errors.contains("stuck (") && !redriven.errors.contains("moved"), "\(redriven)")
+            #expect(try person.ids() == ["stuck"])
+        }
+
+        @Test func onlyTheLetterWithTheBytesOfTheIDIsShown() throws {
+            let person = try Operator(Lab())
+            for id in ["\u{E9}", "e\u{301}"] { try person.giveUp(id, in: person.lab.topology.deadLetter) }
+            let shown = try JSONValue(parsing: person.dlq("show", "e\u{301}", "--json").output).elements
+            #expect(shown.compactMap { $0["id"]?.string }.map { Array($0.utf8) } == [Array("e\u{301}".utf8)])
+        }
+
+        @Test func aReasonOfOneHugeCharacterDoesNotFillTheList() throws {
+            let person = try Operator(Lab())
+            let error = "e" + String(repeating: "\u{301}", count: 50_000)
+            try person.giveUp("e", in: person.lab.topology.deadLetter, error: error)
+            #expect(try person.dlq("list").output.utf8.count < 2000)
         }
 
         @Test func aRedriveThatIsKilledMidwayLosesNothing() throws {

@@ -43,6 +43,23 @@ extension MessagingTests {
             }
         }
 
+        @Test func aConsumerThatStandsStillEnds() throws {
+            let lab = try Lab()
+            let relay = try lab.relay.start()
+            try lab.consumer.hold(at: "consumer.before-commit")
+            try lab.write(1)
+            let first = try lab.consumer.start(["TAPROOM_TIMEOUT": "1"])
+            #expect(try first.waitForEnd() == .exited(70))
+            let given = try first.lines.map { try JSONValue(parsing: $0) }.filter { $0["level"]?.string == "critical" }
+            #expect(given.count == 1)
+            #expect(given.first?["event_id"]?.string?.isEmpty == false)
+            #expect(given.first?["request_id"]?.string == "from-test")
+            try lab.consumer.go()
+            let second = try lab.consumer.start()
+            try lab.audit()
+            for process in [relay, second] { process.terminate() }
+        }
+
         @Test func theConsumerDiesBetweenTheRetryQueueAndTheAcknowledgement() throws {
             let lab = try Lab(retry: [1])
             let relay = try lab.relay.start()
@@ -108,6 +125,30 @@ extension MessagingTests {
             try lab.audit()
             #expect(!consumer.lines.joined().contains("set aside"))
             consumer.terminate()
+        }
+
+        @Test func aMissingInboxCostsNoEventAnAttempt() throws {
+            let lab = try Lab(retry: [1])
+            try lab.sql { try $0.run(script: "ALTER TABLE inbox RENAME TO away", deadline: Lab.soon) }
+            let (relay, consumer) = (try lab.relay.start(), try lab.consumer.start())
+            defer { for process in [relay, consumer] { process.terminate() } }
+            try lab.write(5)
+            var tries: Set<String> = []
+            // More often than a suspect event is tried in a row.
+            try Eventually.happens("many tries") {
+                let ends: SQL = """
+                    SELECT query_start::text FROM pg_stat_activity
+                    WHERE datname = current_database() AND application_name = 'ledger' AND query = 'ROLLBACK'
+                    """
+                tries.formUnion(
+                    try lab.sql { try $0.execute(ends, deadline: Lab.soon) }.map { try $0.decode(String.self) })
+                return tries.count > 8
+            }
+            #expect(
+                consumer.lines.contains { $0.contains("relation \\\"inbox\\\" does not exist") }, "\(consumer.lines)")
+            try lab.sql { try $0.run(script: "ALTER TABLE away RENAME TO inbox", deadline: Lab.soon) }
+            try lab.audit()
+            #expect(!consumer.lines.joined().contains("set aside"))
         }
 
         /// The broker is there, and says nothing.

@@ -1,21 +1,48 @@
 import Migrations
+import TestSupport
 import Testing
 
-/// The first revision is the approved model of requirements S1, to the letter.
+/// The first revision is the approved model of requirements S1, to the letter, and no later one changes it.
 @Suite struct ApprovedModelTests {
+    enum Place: CaseIterable { case first, head }
+
+    private static let tables = """
+        ('club', 'club_status', 'club_status_history', 'subscription', 'status', 'subscription_status_history')
+        """
+
+    private func migrated(to place: Place) throws -> Fixture {
+        switch place {
+        case .first: return try migrated()
+        case .head:
+            let fixture = try Fixture()
+            let folder = try MigrationFolder.load(Repository.root + "/migrations/subscriptions")
+            try Migrator(connection: fixture.connection, folder: folder).upgrade()
+            return fixture
+        }
+    }
+
+    /// What is looked at: of the first revision everything, later only the approved tables.
+    private func isLookedAt(_ table: String, at place: Place) -> String {
+        switch place {
+        case .first: "\(table) NOT IN ('alembic_version', 'taproom_migration')"
+        case .head: "\(table) IN \(Self.tables)"
+        }
+    }
+
     private func migrated() throws -> Fixture {
         let fixture = try Fixture()
         try fixture.migrator().upgrade(to: Fixture.first)
         return fixture
     }
 
-    @Test func columnsAreTheApprovedOnes() throws {
-        let columns = try migrated().column(
+    @Test(arguments: Place.allCases)
+    func columnsAreTheApprovedOnes(at place: Place) throws {
+        let columns = try migrated(to: place).column(
             """
             SELECT concat_ws(' ', table_name || '.' || column_name, data_type, character_maximum_length,
                 CASE is_nullable WHEN 'NO' THEN 'NOT NULL' END, column_default)
             FROM information_schema.columns
-            WHERE table_schema = 'public' AND table_name NOT IN ('alembic_version', 'taproom_migration')
+            WHERE table_schema = 'public' AND \(isLookedAt("table_name", at: place))
             ORDER BY table_name COLLATE "C", ordinal_position
             """)
         #expect(
@@ -46,12 +73,13 @@ import Testing
             ])
     }
 
-    @Test func constraintsAreTheApprovedOnesAndNoMore() throws {
-        let constraints = try migrated().column(
+    @Test(arguments: Place.allCases)
+    func constraintsAreTheApprovedOnesAndNoMore(at place: Place) throws {
+        let constraints = try migrated(to: place).column(
             """
             SELECT format('%s: %s', conrelid::regclass, pg_get_constraintdef(oid)) FROM pg_constraint
             WHERE connamespace = 'public'::regnamespace
-            AND conrelid NOT IN ('alembic_version'::regclass, 'taproom_migration'::regclass)
+            AND \(isLookedAt("conrelid::regclass::text", at: place))
             ORDER BY conrelid::regclass::text COLLATE "C", contype DESC, conname COLLATE "C"
             """)
         #expect(
@@ -69,6 +97,27 @@ import Testing
                 "subscription_status_history: FOREIGN KEY (subscription_id) REFERENCES subscription(id) "
                     + "ON DELETE RESTRICT",
             ])
+    }
+
+    @Test(
+        "at head no table of ours has a foreign key onto the approved ones, and nothing of ours can refuse their rows")
+    func nothingIsInTheWayOfOutsiders() throws {
+        let fixture = try migrated(to: .head)
+        let obstacles = try fixture.column(
+            """
+            SELECT conrelid::regclass || ': ' || pg_get_constraintdef(oid) FROM pg_constraint
+            WHERE confrelid::regclass::text IN \(Self.tables) AND conrelid::regclass::text NOT IN \(Self.tables)
+            UNION ALL SELECT pg_get_indexdef(indexrelid) FROM pg_index
+            WHERE indrelid::regclass::text IN \(Self.tables) AND indisunique AND NOT indisprimary
+            -- 2 is BEFORE, 64 is INSTEAD OF.
+            UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger
+            WHERE tgrelid::regclass::text IN \(Self.tables) AND NOT tgisinternal AND tgtype & 66 <> 0
+            UNION ALL SELECT ev_class::regclass || ': a rule' FROM pg_rewrite
+            WHERE ev_class::regclass::text IN \(Self.tables)
+            UNION ALL SELECT relname || ': row security' FROM pg_class
+            WHERE relname IN \(Self.tables) AND relrowsecurity
+            """)
+        #expect(obstacles == [])
     }
 
     @Test func seedRowsAreThereAndTheNextIdFollowsThem() throws {

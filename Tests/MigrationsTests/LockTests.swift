@@ -71,7 +71,7 @@ import Testing
         let migration = Background { [url = fixture.url, folder = try fixture.folder()] in
             var reports: [String] = []
             let connection = try PostgresServer.shared.connect(to: url)
-            try connection.run(script: "SET deadlock_timeout = '10s'", deadline: .never)
+            try connection.run(script: "SET deadlock_timeout = '4s'", deadline: .never)
             try Migrator(connection: connection, folder: folder) { reports.append($0.description) }.upgrade()
             return reports
         }

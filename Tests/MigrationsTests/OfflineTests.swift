@@ -1,3 +1,4 @@
+import Foundation
 import Migrations
 import TestSupport
 import Testing
@@ -34,6 +35,43 @@ import Testing
         #expect(try offline.migrator().current() == nil)
         #expect(try psql(offline, offline.folder().upgradeScript("base:head")).errors == "")
         #expect(try offline.migrator().check() == [])
+    }
+
+    /// What `taproom migrate` prints about this repository's own files.
+    private func script(_ service: String, _ arguments: String...) throws -> String {
+        let run = try Subprocess.run(
+            Subprocess.product("taproom"),
+            ["migrate", "--config", "model_config.json", "--service", service] + arguments + ["--sql"],
+            folder: Repository.root)
+        try #require(run.status == 0, "\(run.errors)")
+        return run.output
+    }
+
+    @Test("the scripts of our own files make the schema of an online run, and leave nothing on the way back")
+    func ownFiles() throws {
+        for service in try FileManager.default.contentsOfDirectory(atPath: Repository.root + "/migrations") {
+            let (online, offline) = (try Fixture(), try Fixture())
+            let folder = try MigrationFolder.load("\(Repository.root)/migrations/\(service)")
+            try Migrator(connection: online.connection, folder: folder).upgrade()
+            let applied = try psql(offline, script(service, "upgrade", "head"))
+            #expect(applied.errors == "", "\(service)")
+            #expect(try offline.schema() == online.schema(), "\(service)")
+            #expect(try Migrator(connection: offline.connection, folder: folder).check() == [], "\(service)")
+
+            let back = try psql(offline, script(service, "downgrade", "head:base"))
+            #expect(back.errors == "", "\(service)")
+            #expect(try offline.versions() == [], "\(service)")
+            // An extension stays: others may use it.
+            let left = try offline.column(
+                """
+                SELECT o.name FROM (
+                    SELECT oid, relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace
+                    UNION ALL SELECT oid, proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace) o
+                WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = o.oid AND d.deptype = 'e')
+                    AND o.name !~ '^(alembic_version|taproom_migration)'
+                """)
+            #expect(left == [], "\(service)")
+        }
     }
 
     @Test func stampIsTheSameOfflineAndOnline() throws {

@@ -152,6 +152,21 @@ import Testing
 
     // MARK: Unknown
 
+    @Test(
+        "an answer of no use is told from none, and why",
+        arguments: [
+            (.huge, "the answer is over 1048576 bytes"), (.cutInReply, "the answer was cut short"),
+            (.cutAfterActing, "Server returned nothing"),
+        ] as [(PlatformBehaviour, String)])
+    func whyUnknown(behaviour: PlatformBehaviour, words: String) {
+        platform.behave { _ in behaviour }
+        guard case .unknown(let reason) = order("r") else {
+            Issue.record("it is known")
+            return
+        }
+        #expect(reason.hasPrefix(words))
+    }
+
     @Test func silenceUntilTheDeadlineIsUnknown() throws {
         let gate = Gate()
         platform.behave { _ in .holdAfterActing(gate) }

@@ -39,6 +39,21 @@ private struct Scripted: HTTPFunction {
 
     init(_ settings: Settings) {}
 
+    /// Answers that the gateway cannot pass on, and those without a body, which it can.
+    static let unusual: [String: HTTPResponse] = [
+        "0": .text("", status: 0), "100": .text("", status: 100), "199": .text("", status: 199),
+        "600": .text("", status: 600), "1000": .text("", status: 1000), "-200": .text("", status: -200),
+        "nul": .text("").with(header: "X-A", "1\u{0}2"), "line-in-value": .text("").with(header: "X-A", "1\r\nX-B: 2"),
+        "delete": .text("").with(header: "X-A", "\u{7F}"), "line-in-name": .text("").with(header: "X-A: 1\r\nX-B", "2"),
+        "space-in-name": .text("").with(header: "X A", "1"), "no-name": .text("").with(header: "", "1"),
+        "letter-in-name": .text("").with(header: "X-é", "1"),
+        "long": .text("").with(header: "X-A", String(repeating: "x", count: 20_000)),
+        "204-with-body": .text("x", status: 204), "304-with-body": .text("x", status: 304),
+        "204": HTTPResponse(status: 204), "304": HTTPResponse(status: 304).with(header: "ETag", "\"é\t1\""),
+        "204-with-stream": HTTPResponse(status: 204, body: .stream { try $0.write("x") }),
+        "499": .text("", status: 499), "599": .text("", status: 599),
+    ]
+
     func handle(_ event: HTTPEvent, _ context: Context) throws -> HTTPResponse {
         calls.withLock { $0 += 1 }
         switch try event.path("what") {
@@ -61,7 +76,7 @@ private struct Scripted: HTTPFunction {
                     try writer.write("half")
                     throw Failure()
                 })
-        case let other: return .text(other)
+        case let other: return Self.unusual[other] ?? .text(other)
         }
     }
 }
@@ -117,6 +132,28 @@ private struct Scripted: HTTPFunction {
         #expect(answers.map { header("traceparent", $0) } == [trace, trace, trace])
         let made = try serve(["/do/a"]) { $0.headers["traceparent"] = "00-0-0-00" }.answers
         #expect(Identifier.isTraceparent(header("traceparent", made[0]) ?? ""))
+    }
+
+    @Test(arguments: Scripted.unusual.keys.sorted())
+    func anAnswerThatCannotBePassedOnIsAnInternalError(_ what: String) throws {
+        var result: (answers: [HTTPResponse], bodies: [String]) = ([], [])
+        let log = try StandardError.captured {
+            result = try serve(["/do/\(what)"]) { $0.headers["x-request-id"] = "unusual-\(what)" }
+        }
+        let line = try JSONValue(
+            parsing: String(try #require(log.split(separator: "\n").first { $0.contains("unusual-\(what)") })))
+        let body = try #require(result.bodies.first)
+        let isWithoutBody = ["204", "304", "204-with-stream"].contains(what)
+        if isWithoutBody || ["499", "599"].contains(what) {
+            #expect(body.hasPrefix("Status: \(what.prefix(3)) ") && body.hasSuffix("\r\n\r\n"))
+            #expect(body.contains("Content-Length") != isWithoutBody)
+            #expect(line["status"]?.integer == Int(what.prefix(3)) && line["error"] == nil)
+        } else {
+            #expect(body.hasPrefix("Status: 500 ") && body.contains("/problems/internal-error"))
+            #expect(!body.contains("X-A") && !body.contains("X-B"))
+            #expect(line["status"]?.integer == 500 && line["level"]?.string == "error")
+            #expect(line["error"]?.string?.hasPrefix("the function's answer has ") == true)
+        }
     }
 
     @Test func aStreamThatFailsBeforeItsFirstByteIsAProblem() throws {

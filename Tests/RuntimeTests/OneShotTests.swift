@@ -75,6 +75,15 @@ import Testing
         #expect(try JSONValue(parsing: run.lines[0])["request_id"]?.string == "event-1")
     }
 
+    @Test func theRequestIDOfAnEventMayComeInItsHeader() throws {
+        let (answer, _) = try event(
+            #"""
+            {"rawPath":"/club/1/subscribe/","headers":{"X-Request-Id":"header-1"},
+             "requestContext":{"http":{"method":"POST"}}}
+            """#)
+        #expect(answer["headers"]?["x-request-id"]?.string == "header-1")
+    }
+
     @Test func anAnswerThatCannotBeWrittenIsAFailure() throws {
         let run = try Subprocess.run(
             "/bin/sh", ["-c", #"exec "$0" --event >/dev/full"#, Subprocess.product("LivezFunction")],

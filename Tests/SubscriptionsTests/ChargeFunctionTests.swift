@@ -19,14 +19,18 @@ import Testing
             environment: usual.merging(environment) { $1 })
     }
 
-    @Test("the month is the one of BILLING_TIME_ZONE, and the platform's address may end with a slash")
+    @Test(
+        "the month is the one of BILLING_TIME_ZONE, and the platform's scheme may be upper case, its address end with a slash"
+    )
     func zoneAndAddress() throws {
         try shop.run(
             """
             CREATE OR REPLACE FUNCTION billing_period(p_at timestamptz, p_zone text) RETURNS char(7) LANGUAGE sql STABLE
             RETURN to_char(timestamptz '2026-11-30 23:30:00Z' AT TIME ZONE p_zone, 'YYYY-MM')
             """)
-        let function = try function(["BILLING_TIME_ZONE": "Asia/Tokyo", "ECOMMERCE_URL": platform.url + "/"])
+        let function = try function([
+            "BILLING_TIME_ZONE": "Asia/Tokyo", "ECOMMERCE_URL": platform.url.replacing("http:", with: "HTTP:") + "/",
+        ])
         let answer = try function.request("POST", "/subscription/\(subscription)/charge/r-1")
         #expect(try JSONValue(parsing: answer.body)["period"]?.string == "2026-12")
         #expect(platform.requests.first?.target == "/ecommerce/order/r-1")

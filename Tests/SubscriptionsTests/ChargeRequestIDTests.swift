@@ -16,6 +16,7 @@ import Testing
         try charge("r-1")
         let refusal = problem { try charge("r-1", of: other) }
         #expect(refusal?.status == 422 && refusal?.slug == "request-id-reused")
+        #expect(refusal?.detail.contains("another subscription") == true)
         // Racing for one id, too.
         let slugs = try concurrently(2) { index in
             problem { try charge("shared", of: try self.shop.subscription(club: try self.shop.club(), history: [])) }?

@@ -153,6 +153,8 @@ import Testing
         platform.behave { $0.ordinal == 0 ? behaviour : .order }
         let refusal = problem { try charge("r-1") }
         #expect(refusal?.status == status && refusal?.slug == slug, "\(name): \(String(describing: refusal))")
+        let reasons = ["10 MB": "usable answer came (the answer is over", "cut in the answer": "(the answer was cut"]
+        if let reason = reasons[name] { #expect(refusal?.detail.contains(reason) == true, "\(name)") }
         let charged = try charge("r-2")
         #expect(charged.receipt.requestID == "r-1", "\(name)")
         #expect(sentIDs() == ["r-1", "r-1"], "\(name)")

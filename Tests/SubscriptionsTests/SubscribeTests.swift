@@ -21,7 +21,7 @@ import Testing
     func opaqueIDs(customer: String) throws {
         let club = try shop.club()
         let id = try subscribe(customer, club)
-        #expect(id.utf8.count == 36)
+        #expect(id.wholeMatch(of: /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/) != nil, "\(id)")
         #expect(try shop.status(of: id) == StatusID.active)
         #expect(try shop.count("SELECT count(*) FROM subscription WHERE customer_store_id = \(customer)") == 1)
     }

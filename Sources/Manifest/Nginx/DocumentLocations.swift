@@ -3,9 +3,11 @@ extension Manifest {
     /// are files, so no route of `functions.yml` may have their paths.
     func documentLocations(_ deployment: Deployment) -> String {
         guard let folder = deployment.documentsFolder else { return "set $document \"\";\n" }
+        // nginx would log the name of a file that is not there with whatever lines a client wrote into it.
         let readOnly = """
-            max_ranges 0;
-            if ($request_method !~ "^(?:GET|HEAD)$") { set $allow "GET, HEAD"; return 405; }
+            log_not_found off;
+                max_ranges 0;
+                if ($request_method !~ "^(?:GET|HEAD)$") { set $allow "GET, HEAD"; return 405; }
             """
         return """
             location = /openapi.yml {

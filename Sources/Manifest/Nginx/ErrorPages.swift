@@ -12,6 +12,7 @@ extension Manifest {
             """
         return """
             add_header X-Request-Id $rid always;
+            add_header traceparent $trace always;
             add_header X-Content-Type-Options nosniff always;
             add_header Content-Security-Policy $content_security_policy always;
             add_header Cache-Control $cache_control always;
@@ -20,6 +21,9 @@ extension Manifest {
             \(hasCors ? cors : "")
             """
     }
+
+    /// The paths that nginx keeps for itself.
+    static let internalPaths = ["/_problem", "/_no_answer", "/_cross_origin"]
 
     /// The gateway's own errors. The locations have a URI, not a name: a named one makes an over-long URI a 500.
     func errorPages(hasCors: Bool) -> String {

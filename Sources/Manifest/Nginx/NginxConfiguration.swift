@@ -55,7 +55,8 @@ extension Manifest {
         """
         # $request_method and $uri become those of the error location, and a query may hold secrets.
         map $request $log_method { "~^(?<verb>[A-Za-z]+) " $verb; default ""; }
-        map $request_uri $log_path { "~^(?<raw_path>[^?]*)" $raw_path; }
+        # Bytes that are not ASCII would be logged as they came, in UTF-8 or not.
+        map $request_uri $log_path { "~^(?<raw_path>[^?\\x80-\\xff]*)(?:\\?|\\z)" $raw_path; default "(not ASCII)"; }
         log_format json escape=json '{"time":"$time_iso8601","request_id":"$rid","client":"$remote_addr",'
             '"method":"$log_method","uri":"$log_path","status":$status,"bytes":$body_bytes_sent,'
             '"request_time":$request_time,"function":"$function","upstream_status":"$upstream_status",'
@@ -80,6 +81,10 @@ extension Manifest {
             """
         return """
             map $http_x_request_id $rid { "~^[A-Za-z0-9._-]{1,128}\\z" $http_x_request_id; default $request_id; }
+            # A function's answer has its trace already; the gateway's own has that of the request, as functions take it.
+            map "$upstream_http_traceparent $http_traceparent" $trace {
+                "~^ 00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\\z" $http_traceparent; default "";
+            }
             # "-" is a connection that was never made: refused, backlog full, or max_conns reached.
             map $upstream_connect_time $executed { "~-\\z" no; "" no; default unknown; }
             # The method of a request that a page on another origin sends, as browsers tell and programs do not.

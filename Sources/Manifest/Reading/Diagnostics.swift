@@ -22,6 +22,6 @@ final class Diagnostics {
         let ordered = problems.enumerated().sorted {
             ($0.element.line ?? .max, $0.offset) < ($1.element.line ?? .max, $1.offset)
         }
-        return ManifestError(problems: ordered.map(\.element))
+        return ManifestError(problems: ordered.map(\.element), warnings: warnings)
     }
 }

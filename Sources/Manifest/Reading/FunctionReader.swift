@@ -38,12 +38,22 @@ struct FunctionReader {
         }
         let triggers = triggers()
         let routes = triggers.compactMap { if case .route(let route) = $0 { route } else { nil } }
-        return FunctionEntry(
+        let function = FunctionEntry(
             name: name, handler: handler(), description: section.string("description"),
             timeout: section.integer("timeout", .timeout, of: "seconds"),
             reservedConcurrency: section.integer("reservedConcurrency", .concurrency, of: "workers"),
             environment: environment(), routes: routes, source: source(triggers, isAlone: routes.isEmpty),
             line: section.line)
+        warnAboutIdleSettings(of: function)
+        return function
+    }
+
+    private func warnAboutIdleSettings(of function: FunctionEntry) {
+        guard let source = function.source, function.routes.isEmpty else { return }
+        if section.boolean("cors") == true { section.warn("has no effect: no browser calls \(source.article)", "cors") }
+        if case .schedule = source, section.value("reservedConcurrency") != nil, function.reservedConcurrency > 1 {
+            section.warn("has no effect: a schedule runs once at a time", "reservedConcurrency")
+        }
     }
 
     private func handler() -> String {

@@ -20,6 +20,7 @@ extension Manifest {
         reportClashes(among: functions, diagnostics)
         reportSharedExecutables(among: functions, diagnostics)
         reportSharedQueues(among: functions, diagnostics)
+        reportUnreadSignals(among: functions, diagnostics)
         if let error = diagnostics.error { throw error }
         return Manifest(functions: functions, warnings: diagnostics.warnings, file: file)
     }

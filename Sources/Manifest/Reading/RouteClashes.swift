@@ -6,6 +6,11 @@ func reportClashes(among functions: [FunctionEntry], _ diagnostics: Diagnostics)
             "\(route.path) is where the gateway serves the API's description; choose another path",
             key: "functions.\(name)", line: route.line)
     }
+    for (name, route) in routes where Manifest.internalPaths.map(PathShape.init).contains(route.shape) {
+        diagnostics.report(
+            "\(route.path) is where the gateway makes its own errors; choose another path",
+            key: "functions.\(name)", line: route.line)
+    }
     for (index, later) in routes.enumerated() {
         for earlier in routes[..<index] where earlier.route.method == later.route.method {
             guard earlier.route.shape.isAmbiguous(with: later.route.shape) else { continue }

@@ -79,6 +79,10 @@ struct Section {
         diagnostics.report(message, key: path(name), line: line(of: name))
     }
 
+    func warn(_ message: String, _ name: String) {
+        diagnostics.warn(message, key: path(name), line: line(of: name))
+    }
+
     func warnAboutKeys(except known: [String]) {
         for entry in entries where !known.contains(entry.name) {
             let hint = nearest(to: entry.name, in: known).map { "; the nearest known one is \"\($0)\"" } ?? ""

@@ -27,6 +27,8 @@ struct EventTransport: Transport, ~Copyable {
     }
 
     mutating func send(_ response: HTTPResponse, withBody: Bool) throws {
+        // What no gateway could pass on is a fault here, too.
+        _ = try ResponseHead.bytes(response)
         var body: [UInt8] = []
         switch response.body {
         case .bytes(let bytes): body = bytes

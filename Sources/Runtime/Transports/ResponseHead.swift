@@ -1,6 +1,10 @@
 /// The head of a CGI answer (RFC 3875, section 6).
 enum ResponseHead {
-    static func bytes(_ response: HTTPResponse) -> [UInt8] {
+    /// - Throws: `InvalidAnswer` for what the gateway could not pass on as it is.
+    static func bytes(_ response: HTTPResponse) throws(InvalidAnswer) -> [UInt8] {
+        guard (200...599).contains(response.status) else {
+            throw InvalidAnswer("status \(response.status), which is not from 200 to 599")
+        }
         var head: [UInt8] = []
         head.reserveCapacity(192)
         head.append(contentsOf: "Status: ".utf8)
@@ -8,11 +12,24 @@ enum ResponseHead {
         head.append(UInt8(ascii: " "))
         head.append(contentsOf: reason(response.status).utf8)
         head.append(contentsOf: "\r\n".utf8)
-        for (name, value) in response.headers { append(name, value, to: &head) }
-        if case .bytes(let body) = response.body { append("Content-Length", String(body.count), to: &head) }
+        for (name, value) in response.headers { try append(name, value, to: &head) }
+        if case .bytes(let body) = response.body {
+            if !isWithoutBody(response.status) {
+                try append("Content-Length", String(body.count), to: &head)
+            } else if !body.isEmpty {
+                throw InvalidAnswer("a body of \(body.count) bytes, though status \(response.status) has none")
+            }
+        }
         head.append(contentsOf: "\r\n".utf8)
+        guard head.count <= limit else { throw InvalidAnswer("a head of \(head.count) bytes; \(limit) are the most") }
         return head
     }
+
+    /// Bytes: the gateway's buffer of 8 KiB has to hold the head and what FastCGI puts around it.
+    static let limit = 8000
+
+    /// Of the final statuses these have no body, and no length of one (RFC 9110, section 8.6).
+    static func isWithoutBody(_ status: Int) -> Bool { status == 204 || status == 304 }
 
     /// nginx writes the status line as it gets it, so the phrase is ours to give.
     private static func reason(_ status: Int) -> String {
@@ -38,20 +55,36 @@ enum ResponseHead {
         }
     }
 
-    /// No value can end its line and begin another header.
-    private static func append(_ name: String, _ value: String, to head: inout [UInt8]) {
+    /// Nothing that could end its line and begin another header, or that nginx refuses.
+    private static func append(_ name: String, _ value: String, to head: inout [UInt8]) throws(InvalidAnswer) {
+        guard !name.isEmpty, name.utf8.allSatisfy(isTokenByte) else {
+            throw InvalidAnswer("the header name \(name.debugDescription), which is no token")
+        }
+        guard value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
+            throw InvalidAnswer("a control character in the header \(name)")
+        }
         head.append(contentsOf: name.utf8)
         head.append(contentsOf: ": ".utf8)
-        var value = value
-        value.withUTF8 { utf8 in
-            if utf8.contains(where: { $0 == 13 || $0 == 10 }) {
-                head.append(contentsOf: utf8.lazy.filter { $0 != 13 && $0 != 10 })
-            } else {
-                head.append(contentsOf: utf8)
-            }
-        }
+        head.append(contentsOf: value.utf8)
         head.append(contentsOf: "\r\n".utf8)
     }
+
+    /// RFC 9110, section 5.6.2.
+    private static func isTokenByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"):
+            true
+        default: "!#$%&'*+.^_`|~".utf8.contains(byte)
+        }
+    }
+}
+
+/// A handler answered what HTTP, or the gateway, has no form for.
+struct InvalidAnswer: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ what: String) { description = "the function's answer has \(what)" }
 }
 
 /// Sends a response through `write`, which takes bytes or throws: the head with the first bytes of the body. Without the
@@ -62,14 +95,15 @@ struct ResponseSending {
     mutating func send(
         _ response: HTTPResponse, withBody: Bool, write: @escaping (UnsafeRawBufferPointer) throws -> Void
     ) throws {
-        let head = ResponseHead.bytes(response)
+        let head = try ResponseHead.bytes(response)
         switch response.body {
         case .bytes(let body):
             hasBegun = true
             try head.withUnsafeBytes(write)
             if withBody { try body.withUnsafeBytes(write) }
         case .stream(let produce):
-            let writer = StreamWriter(head: head, withBody: withBody, write: write)
+            let writer = StreamWriter(
+                head: head, withBody: withBody && !ResponseHead.isWithoutBody(response.status), write: write)
             do {
                 let outcome = Result { try produce(writer) }
                 if !writer.isStopped { try outcome.get() }

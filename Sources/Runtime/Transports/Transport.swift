@@ -37,7 +37,11 @@ struct Request {
     /// Whether nobody waits for the answer any more.
     var isAbandoned: () -> Bool = { false }
 
-    var requestID: String? { event?.requestContext.requestID ?? headers["x-request-id"] }
+    /// As the event says, else the header.
+    var requestID: String? {
+        guard let id = event?.requestContext.requestID, !id.isEmpty else { return headers["x-request-id"] }
+        return id
+    }
 
     /// How long it waited before a worker took it. A gateway whose clock is ahead of ours makes it 0.
     var waitedMilliseconds: Int {

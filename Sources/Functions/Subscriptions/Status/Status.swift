@@ -55,14 +55,17 @@ struct Status: HTTPFunction {
         var check = InputCheck()
         let status = check.choice(
             body.statusID, "/status_id", of: 1...3, "1 (active), 2 (cancelled) or 3 (paused)")
-        let effectDate = check.optional(body.effectDate, "/effect_date", EffectDate.expectation).flatMap { text in
-            let instant = EffectDate.parse(text)
-            if instant == nil { check.fault("/effect_date", "effect_date must be \(EffectDate.expectation).") }
-            return instant
-        }
+        let date = check.optional(body.effectDate, "/effect_date", EffectDate.expectation)
+        let effectDate = date.flatMap { EffectDate.parse($0) }
+        let wrongDate = "effect_date must be \(EffectDate.expectation)."
+        if date != nil, effectDate == nil { check.fault("/effect_date", wrongDate) }
         let interval = "a whole number of days from 1 to 3650"
         let days = check.optional(body.interval, "/interval", interval)
-        if let days, !(1...3650).contains(days) { check.fault("/interval", "interval must be \(interval).") }
+        if let days, !(1...3650).contains(days) {
+            check.fault("/interval", "interval must be \(interval).")
+        } else if let date, let days, effectDate != nil, EffectDate.parse(date, adding: days) == nil {
+            check.fault("/effect_date", wrongDate)
+        }
         if days != nil, let status, status != StatusID.paused {
             check.fault("/interval", "interval goes with a pause (status_id 3) only.")
         }

@@ -1,0 +1,55 @@
+import Foundation
+import Glibc
+import Testing
+
+import class TestSupport.ChildProcess
+import class TestSupport.TemporaryFolder
+
+@testable import Instance
+
+/// A state folder that was moved, and one that another user finds.
+struct MovedFolderTests {
+    private let instance: TestInstance
+
+    init() throws { instance = try TestInstance(folder: TemporaryFolder()) }
+
+    @Test(arguments: ["down", "clean-state"])
+    func `what runs on the data of a folder that was moved keeps it from being removed`(command: String) throws {
+        let state = instance.state
+        try instance.folder.write(
+            "state/instance.json",
+            """
+            {"state": "\(state)", "data": "\(state)", "run": "\(state)/run", "scope": "local", "gatewayPort": 1,
+             "configurationFile": "", "databases": {}, "parameters": {}}
+            """)
+        let process = try ChildProcess(
+            "/bin/sh",
+            arguments: ["-c", "while :; do sleep 0.1; done", "supervisord", state + "/supervisord.conf"],
+            environment: [:])
+        try instance.folder.write("state/run/supervisord.pid", "\(process.pid)\n")
+        let moved = instance.folder.path + "/moved"
+        #expect(rename(state, moved) == 0)
+        let refused = try instance.run(command, variables: ["TAPROOM_STATE": moved])
+        #expect(refused.status == 1 && refused.errors.contains("still runs: kill \(process.pid)"), "\(refused)")
+        #expect(process.end == nil && FileManager.default.fileExists(atPath: moved + "/instance.json"))
+        kill(process.pid, SIGTERM)
+        _ = try process.waitForEnd()
+        #expect(try instance.run(command, variables: ["TAPROOM_STATE": moved]).status == 0)
+        #expect(FileManager.default.fileExists(atPath: moved) == (command == "down"))
+    }
+
+    @Test func `whose it is comes before what another user would have to change`() throws {
+        // Nobody else can give a file away.
+        guard geteuid() == 0 else { return }
+        let state = instance.state
+        try instance.folder.write("state/lock", "")
+        try instance.folder.write("state/log/x", "")
+        let placement = Placement(state: state, data: instance.folder.path + "/data", run: state + "/run")
+        chown(state + "/lock", 65534, 65534)
+        let error = #expect(throws: InstanceError.self) { try placement.makeFolders(.current()) }
+        #expect(error?.description.contains("\(state) belongs to nobody: run this as that user") == true, "\(error)")
+        chown(state + "/lock", 0, 0)
+        let own = #expect(throws: InstanceError.self) { try placement.makeFolders(.current()) }
+        #expect(own?.description.contains("give the folders above it mode 0755 again") == true)
+    }
+}
