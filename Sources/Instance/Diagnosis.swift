@@ -1,10 +1,5 @@
 import Foundation
 import Manifest
-internal import Messaging
-internal import Migrations
-internal import Postgres
-internal import Runtime
-internal import Subscriptions
 
 /// One thing that was looked at.
 public struct Finding: Sendable, Equatable {
@@ -15,25 +10,22 @@ public struct Finding: Sendable, Equatable {
     public let remedy: String?
 }
 
-/// What keeps a check from being made; it has to be mended first.
-private struct Obstacle: Error, CustomStringConvertible {
-    let description: String
-    let remedy: String
-}
-
 /// Everything an instance needs, looked at one by one; nothing is changed.
 public struct Diagnosis {
+    /// What keeps a check from being made; it has to be mended first.
+    struct Obstacle: Error, CustomStringConvertible {
+        let description: String
+        let remedy: String
+    }
+
     let project: Project
     let scope: String
     /// That of the instance, which need not be the one asked about.
-    private let startedScope: String
+    let startedScope: String
 
-    /// A relay publishes within a second.
-    private static let secondsToPublish = 60.0
-
-    private var up: String { project.upCommand(scope: startedScope) }
+    var up: String { project.upCommand(scope: startedScope) }
     private var mendManifest: String { "mend the lines of functions.yml named above" }
-    private var mendBroker: String { "\(up); then taproom logs rabbitmq" }
+    var mendBroker: String { "\(up); then taproom logs rabbitmq" }
 
     public init(project: Project, scope: String) {
         self.project = project
@@ -136,151 +128,6 @@ public struct Diagnosis {
         }
     }
 
-    private func broker() throws {
-        let instance = try running()
-        let missing = try counts(of: instance.manifest.topology.queues.map(\.name), instance)
-            .filter { $0.value == nil }.keys.sorted()
-        guard missing.isEmpty else { throw InstanceError("it lacks queues: \(missing.joined(separator: ", "))") }
-        guard let reason = try BrokerQueues(instance: instance).blockedReason() else { return }
-        throw Obstacle(
-            description: "it takes no events at the moment: \(reason)",
-            remedy: "free disk and memory on its machine; taproom logs rabbitmq says how much it wants")
-    }
-
-    /// A function may run and be refused by the broker all the time.
-    private func consumers() throws {
-        let instance = try running()
-        let names = Set(try instance.functions().filter { $0.state == .running }.map(\.name))
-        let consumed = instance.manifest.functions.filter { names.contains($0.name) }
-            .compactMap { function in function.queue.map { (function: function.name, queue: $0.topology.queue) } }
-        var idle = consumed
-        // One that has just lost its session makes the next within seconds.
-        let areBusy = try waitUntil(seconds: 5, every: 500) {
-            let counts = try counts(of: idle.map(\.queue), instance)
-            idle = idle.filter { counts[$0.queue]??.consumers == 0 }
-            return idle.isEmpty
-        }
-        guard !areBusy else { return }
-        throw Obstacle(
-            description: "nobody takes events from "
-                + idle.map { "\($0.queue), although \($0.function) runs" }.joined(separator: "; from "),
-            remedy: idle.map { "taproom logs \($0.function)" }.joined(separator: "; "))
-    }
-
-    private func outboxes() throws {
-        let instance = try running()
-        let outboxes = instance.outboxes()
-        for outbox in outboxes where outbox.waiting == nil {
-            try readOutbox(of: outbox.service, instance)
-            throw InstanceError("the events in the outbox of \(outbox.service) could not be counted in time")
-        }
-        let late = outboxes.filter { $0.oldestSeconds ?? 0 > Self.secondsToPublish }
-        guard !late.isEmpty else { return }
-        let relays = instance.manifest.functions.filter { function in
-            late.contains { $0.service == function.outbox?.service }
-        }
-        throw Obstacle(
-            description: "events wait to be published: "
-                + late.map { "\($0.waiting ?? 0) of \($0.service), the oldest for \(Int($0.oldestSeconds ?? 0)) s" }
-                .joined(separator: "; "),
-            remedy: relays.map { "taproom logs \($0.name)" }.joined(separator: "; "))
-    }
-
-    /// Throws for one that nobody can read.
-    private func readOutbox(of service: String, _ instance: Instance) throws {
-        guard let url = instance.record.databases[service] else {
-            throw InstanceError("\(service) has no database yet")
-        }
-        do {
-            _ = try asking(service, instance) {
-                let deadline = Deadline.after(milliseconds: 5000)
-                return try Connection(url: url, application: "taproom doctor", deadline: deadline)
-                    .execute("SELECT state, occurred_at FROM outbox LIMIT 0", deadline: deadline)
-            }
-        } catch let error as PostgresError {
-            throw Obstacle(
-                description: "the outbox of \(service) cannot be read: \(error)",
-                remedy: "what migrations says, or \(up)")
-        }
-    }
-
-    /// Nobody reads what comes into them any more; they may hold events, so nothing deletes them.
-    private func formerQueues() throws {
-        let instance = try running()
-        let former = BrokerQueues(instance: instance).former()
-        guard !former.isEmpty else { return }
-        let left = try counts(of: former, instance).compactMap { name, counts in
-            counts.map { "\(name) (\($0.messages) events)" }
-        }
-        guard left.isEmpty else {
-            throw InstanceError("no function names them any more: \(left.sorted().joined(separator: ", "))")
-        }
-    }
-
-    private func migrations() throws {
-        let heads = try heads()
-        let instance = try running()
-        let schema = Schema(project: project, record: instance.record)
-        let behind = try project.services.compactMap { service in
-            switch try asking(service, instance, { try schema.place(of: service) }) {
-            case .ready:
-                let findings = try asking(service, instance) { try schema.findings(of: service) }
-                guard findings.isEmpty else {
-                    throw Obstacle(
-                        description: findings.map { "\(service): \($0)" }.joined(separator: "\n"),
-                        remedy: "what stands above; then taproom migrate -x scope=\(startedScope) check")
-                }
-                return String?.none
-            case .behind(let current):
-                return "\(service) is at \(current ?? "base"), head is \(heads[service] ?? "base")"
-            case .ahead(let current):
-                throw Obstacle(description: "\(service) \(Schema.ahead(current))", remedy: Schema.wayOut)
-            case .unfit(let encoding):
-                throw Obstacle(
-                    description: "\(service): \(MigrationError.encoding(encoding))", remedy: Schema.wayOutOfEncoding)
-            }
-        }
-        guard behind.isEmpty else { throw InstanceError(behind.joined(separator: "; ")) }
-    }
-
-    /// Nothing else can be done with files that are wrong.
-    private func heads() throws -> [String: String] {
-        do {
-            return try Schema.heads(project)
-        } catch {
-            throw Obstacle(description: "\(error)", remedy: "mend the files named above")
-        }
-    }
-
-    private func timeZone() throws {
-        let instance = try running()
-        try asking(Schema.reckoner, instance) {
-            try Schema(project: project, record: instance.record).checkTimeZone()
-        }
-    }
-
-    private func eligibility() throws {
-        let instance = try running()
-        guard let url = instance.record.databases["subscriptions"] else { return }
-        let connection = try asking("subscriptions", instance) {
-            // The server stops by itself when this process was killed.
-            try Connection(
-                url: url, application: "taproom doctor",
-                options: ["statement_timeout": "\(Self.eligibilityMilliseconds)"],
-                deadline: .after(milliseconds: 5000))
-        }
-        let (count, example) = try EligibilityUpkeep(connection).wrong(
-            deadline: .after(milliseconds: Self.eligibilityMilliseconds))
-        guard count == 0 else {
-            throw InstanceError(
-                "the intervals kept for \(count) subscriptions are not those of their history, such as \(example ?? "")"
-            )
-        }
-    }
-
-    /// How long the comparison of all intervals may take.
-    private static let eligibilityMilliseconds = 300_000
-
     /// Without it nobody knows what runs, and nothing can be started.
     private func recordIsReadable() throws {
         do {
@@ -290,33 +137,12 @@ public struct Diagnosis {
         }
     }
 
-    private func running() throws -> Instance {
+    func running() throws -> Instance {
         try recordIsReadable()
         do {
             return try Instance.running(project)
         } catch {
             throw Obstacle(description: "\(error)", remedy: error is ManifestError ? mendManifest : up)
-        }
-    }
-
-    private func counts(of queues: [String], _ instance: Instance) throws -> [String: QueueCounts?] {
-        do {
-            return try BrokerQueues(instance: instance).counts(queues)
-        } catch {
-            throw Obstacle(description: "\(error)", remedy: mendBroker)
-        }
-    }
-
-    /// Runs `body`, which opens a session on the database of a service.
-    private func asking<Answer>(_ service: String, _ instance: Instance, _ body: () throws -> Answer) throws -> Answer {
-        do {
-            return try body()
-        } catch let error as PostgresError {
-            guard case .unavailable = error else { throw error }
-            let isEmbedded = instance.record.isEmbedded(service: service)
-            throw Obstacle(
-                description: "\(service): \(error)",
-                remedy: isEmbedded ? "\(up); then taproom logs postgres" : "start the server of databases.\(service)")
         }
     }
 }
