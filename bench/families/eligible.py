@@ -84,7 +84,7 @@ def finish_loading(instance):
 
 def reading(workspace, instance):
     """The figures of the answer and of COPY, in milliseconds, and how many ids they are."""
-    answer, plain = workspace.path("answer"), workspace.path("plain")
+    answer, plain = workspace.path("eligible.json"), workspace.path("eligible.copy")
     # Every worker has its own session, whose first statement takes some milliseconds more.
     for _ in range(WORKERS * 2):
         listing(instance, answer)
