@@ -30,6 +30,7 @@ let cModules: [Target] = [
     .target(name: "CPostgresLoader", dependencies: ["CPostgres"]),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
+    .systemLibrary(name: "CLinux"),
 ]
 
 // MARK: Runtime and wrappers: a module imports only what stands above it
@@ -89,7 +90,9 @@ let functionTargets: [Target] = functions.map { folder, needs in
 // MARK: Command line tool
 
 let tools: [Target] = [
-    library("Instance", ["Manifest", "Messaging", "Migrations", "Postgres", "Runtime", "Subscriptions", crypto]),
+    library(
+        "Instance",
+        ["CLinux", "Manifest", "Messaging", "Migrations", "Postgres", "Runtime", "Subscriptions", crypto]),
     library("Operations", ["Outbound", "Postgres", "Runtime", crypto]),
     .executableTarget(
         name: "taproom",

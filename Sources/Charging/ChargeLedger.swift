@@ -1,6 +1,6 @@
 public import Events
 public import Postgres
-public import Runtime
+internal import Runtime
 
 /// The record that decides whether a subscription may be charged in a month, and what came of it.
 ///
@@ -39,21 +39,21 @@ public struct ChargeLedger: Sendable {
     }
 
     /// Leave to send one request.
-    public struct Attempt: Sendable {
+    struct Attempt: Sendable {
         /// The charge's number, which `taproom charges` shows.
-        public let charge: Int
+        let charge: Int
         /// Counts the attempts of the charge, from 1.
-        public let number: Int
-        public let subscription: String
-        public let period: String
+        let number: Int
+        let subscription: String
+        let period: String
         /// The id to send, which is not always the one that was asked for.
-        public let requestID: String
+        let requestID: String
         /// Whom the order is for, by the platform's id.
-        public let customer: String
-        public let sku: Int
+        let customer: String
+        let sku: Int
     }
 
-    public enum Beginning: Sendable {
+    enum Beginning: Sendable {
         case begun(Attempt)
         case alreadyCharged(Receipt)
         /// Another attempt holds the row, or held it a moment ago.
@@ -66,7 +66,7 @@ public struct ChargeLedger: Sendable {
     ///   - onlyWatch: see what became of another's attempt, and begin none.
     /// - Throws: 404 `subscription-not-found`, 409 `not-chargeable`, 422 `request-id-reused`; 504
     ///   `charge-outcome-unknown` for a doubt that is left to an operator.
-    public func begin(
+    func begin(
         subscription: String, requestID: String, leaseMilliseconds: Int, onlyWatch: Bool, deadline: Deadline
     ) throws -> Beginning {
         let request = BeginRequest(
@@ -81,16 +81,16 @@ public struct ChargeLedger: Sendable {
     }
 
     /// How a charge stands once an attempt is recorded.
-    public struct Standing: Sendable {
+    struct Standing: Sendable {
         /// Whether the outcome is still unknown.
-        public let isInDoubt: Bool
+        let isInDoubt: Bool
         /// When the charge is made, by this attempt or another.
-        public let receipt: Receipt?
+        let receipt: Receipt?
     }
 
     /// Records what came of an attempt, and publishes `subscription.charged` or `.charge_declined` when that decides the
     /// charge. It may be called again with the same values, so it is safe to repeat when the connection breaks.
-    public func finish(
+    func finish(
         _ attempt: Attempt, _ verdict: Verdict, cause: EventCause, deadline: Deadline
     ) throws -> Standing {
         try finishing.answer(

@@ -2,7 +2,7 @@ internal import Outbound
 internal import Runtime
 
 /// What an answer of the platform, or the lack of one, means for a charge.
-public enum Verdict: Sendable {
+enum Verdict: Sendable {
     /// The order was made; its JSON text.
     case charged(status: Int, order: String)
     /// The platform refused the order: 400, 402, 404, 409, 410, 422. Of an order in doubt only 402 settles anything.

@@ -41,22 +41,11 @@ extension InputCheck {
             fault(pointer, "\(name) has \(count) characters without the white space around; it must have 1 to 200.")
             return nil
         }
+        // A line feed parts what is searched.
         guard text.isOneLine else {
             fault(pointer, "\(name) must hold no control character, such as NUL or a line break.")
             return nil
         }
         return text
     }
-}
-
-extension String {
-    package func trimmingWhitespace() -> String {
-        let rest = unicodeScalars.drop { $0.properties.isWhitespace }
-        guard let last = rest.lastIndex(where: { !$0.properties.isWhitespace }) else { return "" }
-        return String(String.UnicodeScalarView(rest[...last]))
-    }
-
-    /// Without control characters: neither NUL, which PostgreSQL cannot keep, nor the line feed that parts what is
-    /// searched.
-    package var isOneLine: Bool { unicodeScalars.allSatisfy { $0.properties.generalCategory != .control } }
 }

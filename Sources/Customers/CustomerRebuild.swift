@@ -114,8 +114,8 @@ public struct CustomerRebuild {
             """, deadline: deadline)
         let stream = CustomerStream(connection: writer, deadline: deadline)
         for row in late {
-            var customers = try [stream.customer(row.decode(String.self))].compactMap { $0 }
-            try write(&customers, deadline: deadline)
+            guard let customer = try stream.customer(row.decode(String.self)) else { continue }
+            try CustomerProjection.write([customer], in: .rebuilt, writer, deadline: deadline)
         }
         // Whose events somebody has deleted meanwhile.
         try writer.execute(

@@ -40,8 +40,8 @@ struct CustomerStream {
         let rows = try connection.execute(
             """
             INSERT INTO customer_event (stream, version, type, data, metadata, recorded_at)
-            VALUES (\(next.id), \(next.version), \(event.kind.rawValue), \(json(EventData(event)))::jsonb,
-                    \(json(Metadata(cause)))::jsonb, clock_timestamp())
+            VALUES (\(next.id), \(next.version), \(event.kind.rawValue), \(JSON.text(EventData(event)))::jsonb,
+                    \(JSON.text(Metadata(cause)))::jsonb, clock_timestamp())
             ON CONFLICT (stream, version) DO NOTHING
             """, deadline: deadline)
         guard rows.affected == 1 else { return nil }
@@ -60,8 +60,8 @@ struct CustomerStream {
         try connection.execute(
             """
             INSERT INTO customer_event (stream, version, type, data, metadata, recorded_at)
-            VALUES (\(id), 1, \(event.kind.rawValue), \(json(EventData(event)))::jsonb,
-                    \(json(Metadata(cause)))::jsonb, \(instant)::timestamptz)
+            VALUES (\(id), 1, \(event.kind.rawValue), \(JSON.text(EventData(event)))::jsonb,
+                    \(JSON.text(Metadata(cause)))::jsonb, \(instant)::timestamptz)
             """, deadline: deadline)
         try CustomerProjection.write([customer], connection, deadline: deadline)
         return customer
@@ -75,10 +75,6 @@ struct CustomerStream {
             let event = try JSON.decode(EventData.self, from: Array(data.utf8)).event(kind)
         else { throw BrokenStream(stream) }
         return RecordedEvent(stream: stream, version: version, recordedAt: recordedAt, event: event)
-    }
-
-    private func json(_ value: some Encodable) throws -> String {
-        String(decoding: try JSON.encode(value), as: UTF8.self)
     }
 
     /// What an event keeps of its cause.

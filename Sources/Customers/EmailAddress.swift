@@ -1,3 +1,5 @@
+internal import Runtime
+
 /// An email address that the web's own rule for an email field takes (WHATWG HTML, "valid e-mail address"), kept as it
 /// was given.
 public struct EmailAddress: Sendable, Equatable {
@@ -51,8 +53,5 @@ public struct EmailAddress: Sendable, Equatable {
 
     private static func isCapital(_ byte: UInt8) -> Bool { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) }
 
-    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
-        isCapital(byte) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
-            || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-    }
+    private static func isAlphanumeric(_ byte: UInt8) -> Bool { byte.isASCIILetter || byte.isASCIIDigit }
 }

@@ -1,3 +1,5 @@
+internal import Runtime
+
 /// Where a customer lives: three texts of one line, 1 to 200 characters each.
 public struct PostalAddress: Sendable, Equatable, Codable {
     public let street: String
@@ -12,7 +14,7 @@ public struct PostalAddress: Sendable, Equatable, Codable {
 
     /// Equal byte for byte: an address that differs in nothing but its normalisation is another one.
     public static func == (left: PostalAddress, right: PostalAddress) -> Bool {
-        left.street.utf8.elementsEqual(right.street.utf8) && left.city.utf8.elementsEqual(right.city.utf8)
-            && left.country.utf8.elementsEqual(right.country.utf8)
+        left.street.hasSameBytes(as: right.street) && left.city.hasSameBytes(as: right.city)
+            && left.country.hasSameBytes(as: right.country)
     }
 }

@@ -18,7 +18,7 @@ public struct OutgoingEvent: Sendable {
         self.type = type
         self.subject = subject
         self.sequence = sequence
-        self.data = String(decoding: try JSON.encode(data), as: UTF8.self)
+        self.data = try JSON.text(data)
     }
 }
 

@@ -15,6 +15,8 @@ public final class RelaySignal: Sendable {
 
     deinit { descriptor.withLock { if let open = $0 { close(open) } } }
 
+    /// Neither waits nor fails, whatever the relay does. Raise it after the commit: a relay that looks before finds
+    /// nothing.
     public func raise() {
         guard !path.isEmpty else { return }
         descriptor.withLock { descriptor in

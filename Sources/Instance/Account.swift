@@ -1,9 +1,9 @@
 import Glibc
 
 /// A user of the operating system that a part of the instance runs as.
-public struct Account: Sendable, Equatable {
-    public let name: String
-    public let group: String
+struct Account: Sendable, Equatable {
+    let name: String
+    let group: String
     let uid: uid_t
     let gid: gid_t
 
@@ -17,19 +17,19 @@ public struct Account: Sendable, Equatable {
 }
 
 /// Who runs what. An ordinary user runs everything; root hands each part to the user that its package brought.
-public struct Accounts: Sendable, Equatable {
+struct Accounts: Sendable, Equatable {
     /// Runs PostgreSQL; `nil` = the user who runs this.
-    public let database: Account?
+    let database: Account?
     /// Runs RabbitMQ; `nil` = the user who runs this.
-    public let broker: Account?
+    let broker: Account?
     /// Runs nginx's workers and the functions; `nil` = the user who runs this.
-    public let server: Account?
+    let server: Account?
 
     /// Whether users are switched at all.
-    public var switchesUser: Bool { server != nil }
+    var switchesUser: Bool { server != nil }
 
     /// - Throws: `InstanceError` when root lacks the users of the packages.
-    public static func current() throws -> Accounts {
+    static func current() throws -> Accounts {
         guard geteuid() == 0 else { return Accounts(database: nil, broker: nil, server: nil) }
         let found = ["postgres", "rabbitmq", "www-data"].map { Account(name: $0) }
         guard let database = found[0], let broker = found[1], let server = found[2] else {

@@ -11,6 +11,7 @@ struct Binaries {
 
     /// What scripts/link-libraries makes beside them: the libraries they load, and what reports crashes.
     static let libraries = "libraries"
+    private static let build = "make build, for a debug build make build-tests"
 
     private var builtLibraries: [String] {
         (try? FileManager.default.contentsOfDirectory(atPath: "\(source)/\(Self.libraries)")) ?? []
@@ -23,7 +24,7 @@ struct Binaries {
         guard !missing.isEmpty else { return }
         let lines = missing.compactMap { missingTargets[$0] }.map { "add \($0) to the functions of Package.swift, " }
         throw InstanceError(
-            "not built: \(missing.joined(separator: ", ")) in \(source); \(lines.joined())run make build")
+            "not built: \(missing.joined(separator: ", ")) in \(source); \(lines.joined())run \(Self.build)")
     }
 
     /// Copies what differs, each in one step; a process that runs the old file keeps it until it is restarted.
@@ -55,6 +56,12 @@ struct Binaries {
     /// Whether the user who runs functions can load this executable with all its libraries.
     /// - Throws: `InstanceError` with what is missing.
     func checkLoads(_ name: String, as account: Account?) throws {
+        var disk = statvfs()
+        // ST_NOEXEC, which Swift's view of glibc leaves out.
+        if statvfs(target, &disk) == 0, disk.f_flag & 8 != 0 {
+            throw InstanceError(
+                "\(target) is on a disk that is mounted noexec: set TAPROOM_STATE to a folder on another")
+        }
         let result = try Subprocess.run(
             [try Subprocess.find("ldd"), "\(target)/\(name)"], as: account,
             environment: ["LD_LIBRARY_PATH": "\(target)/\(Self.libraries)"])
@@ -64,7 +71,7 @@ struct Binaries {
             throw InstanceError(
                 "\(target)/\(name) cannot be loaded by \(user): "
                     + (missing.map { $0.trimmingCharacters(in: .whitespaces) } + [result.errors]).joined(separator: " ")
-                    + "; run scripts/install-packages, then make build")
+                    + "; run scripts/install-packages, then \(Self.build)")
         }
     }
 }

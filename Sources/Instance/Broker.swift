@@ -61,7 +61,9 @@ struct Broker {
         }
         let settings = Placement.digest(configuration + (try definitions()))
         return Program(
-            name: Self.program, command: [server], user: account?.name, priority: 10,
+            name: Self.program,
+            // For the relative path in its configuration.
+            command: ["/usr/bin/env", "--chdir=\(folder)", server], user: account?.name, priority: 10,
             environment: [
                 ("HOME", home), ("TAPROOM_BROKER_SETTINGS", settings),
                 // Told so, its script becomes the node instead of watching over it as a parent.
@@ -85,7 +87,8 @@ struct Broker {
     private var configuration: String {
         """
         listeners.tcp.1 = 127.0.0.1:\(port)
-        load_definitions = \(definitionsFile)
+        # A path of this file takes no # and no letter beyond Latin-1.
+        load_definitions = \((definitionsFile as NSString).lastPathComponent)
         # Publishers wait while less is free; the outbox keeps their events.
         disk_free_limit.absolute = 1GB
         vm_memory_high_watermark.absolute = 512MiB
@@ -102,9 +105,7 @@ struct Broker {
         let file = Definitions(
             vhosts: [.init(name: "/")], users: [.init(name: Self.user, password: password)],
             permissions: [.init(user: Self.user)])
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(file), as: UTF8.self)
+        return try JSON.text(file)
     }
 
     /// An interrupted attempt leaves nothing that counts as a home.
@@ -116,6 +117,7 @@ struct Broker {
         try writeFile(cookie, Data(randomSecret().utf8), mode: 0o400)
         for path in [cookie, new] { try give(path, owner: account?.uid ?? geteuid()) }
         guard rename(new, home) == 0 else { throw SystemError("cannot make \(home)") }
+        synchronizeFolder(of: home)
     }
 
     /// Gives a file or folder to its owner and the node's group.

@@ -13,6 +13,7 @@ struct Cluster {
     private static let oldestVersion = 15
 
     private var folder: String { placement.cluster }
+    var locks: ClusterLocks { ClusterLocks(cluster: folder, socketFolder: placement.databaseSocket) }
     private var passwordFile: String { placement.data + "/postgres.password" }
 
     /// The superuser's password, known only to this machine's owner.
@@ -58,6 +59,7 @@ struct Cluster {
                 "--no-instructions",
             ], as: accounts.database)
         guard rename(new, folder) == 0 else { throw SystemError("cannot make \(folder)") }
+        synchronizeFolder(of: folder)
     }
 
     /// Of attempts that were cut short. What an initdb keeps from being removed goes with the next start.

@@ -1,48 +1,40 @@
 import Foundation
 
 /// What one scope is configured with: `<scope>_config.json`, overridden by the environment, read once at start.
-public struct Configuration: Sendable, Equatable {
-    /// Where the rows of a service are kept.
-    public enum DatabaseSource: Sendable, Equatable {
-        /// In the PostgreSQL that `up` starts, under a role with this password.
+struct Configuration: Sendable, Equatable {
+    /// Which server keeps the rows of a service, or takes the events.
+    enum Source: Sendable, Equatable {
+        /// The one that `up` starts, where a role or user has this password.
         case embedded(password: String)
-        /// In a server of somebody else, which is never started nor stopped.
+        /// One of somebody else, which is never started nor stopped.
         case outside(url: String)
-    }
 
-    /// Where events are published.
-    public enum BrokerSource: Sendable, Equatable {
-        /// In the RabbitMQ that `up` starts, whose user has this password.
-        case embedded(password: String)
-        /// In a broker of somebody else, which is never started nor stopped.
-        case outside(url: String)
+        var isEmbedded: Bool { password != nil }
+        /// `nil` for a server outside.
+        var password: String? { if case .embedded(let password) = self { password } else { nil } }
     }
 
     /// The file it was read from.
-    public let file: String
+    let file: String
     /// Service name to where its database is.
-    public let databases: [String: DatabaseSource]
-    public let broker: BrokerSource
+    let databases: [String: Source]
+    let broker: Source
     /// Base URL of the e-commerce platform; `nil` for our own behind the gateway.
-    public let ecommerceURL: String?
-    public let ecommerceKey: String
-    public let ecommerceSecret: String
+    let ecommerceURL: String?
+    let ecommerceKey: String
+    let ecommerceSecret: String
     /// What may be done about an order whose outcome is unknown: `idempotent`, the same request id is sent again;
     /// `manual`, nothing is sent and an operator settles it.
-    public let ecommerceResend: String
+    let ecommerceResend: String
     /// IANA name of the zone whose calendar month is a billing period.
-    public let billingTimeZone: String
-    public let gatewayPort: Int
+    let billingTimeZone: String
+    let gatewayPort: Int
 
     /// Whether any service lives in the embedded PostgreSQL.
-    public var hasEmbeddedDatabase: Bool {
-        databases.values.contains { source in
-            if case .embedded = source { true } else { false }
-        }
-    }
+    var hasEmbeddedDatabase: Bool { databases.values.contains(where: \.isEmbedded) }
 
     /// Whether the broker is the embedded RabbitMQ.
-    public var hasEmbeddedBroker: Bool { if case .embedded = broker { true } else { false } }
+    var hasEmbeddedBroker: Bool { broker.isEmbedded }
 
     /// Reads the file and lays the environment over it.
     /// - Parameters:
@@ -50,7 +42,7 @@ public struct Configuration: Sendable, Equatable {
     ///   - environment: `TAPROOM_` and the key's path in upper snake case overrides a key, unless it is empty.
     ///   - needsBroker: whether RabbitMQ must be configured; for what only looks into databases it need not.
     /// - Throws: `ConfigurationError` with every unknown, missing and wrong key or variable.
-    public init(
+    init(
         file: String, services: [String], environment: [String: String], needsBroker: Bool = true
     ) throws {
         guard let data = FileManager.default.contents(atPath: file) else {
@@ -90,12 +82,12 @@ public struct Configuration: Sendable, Equatable {
 }
 
 /// Everything that is wrong with one configuration file and the variables over it.
-public struct ConfigurationError: Error, CustomStringConvertible {
-    public let file: String
+struct ConfigurationError: Error, CustomStringConvertible {
+    let file: String
     /// One line per key, naming it and the fix.
-    public let problems: [String]
+    let problems: [String]
 
-    public var description: String {
+    var description: String {
         "the configuration \(file) is not usable:\n" + problems.map { "  \($0)" }.joined(separator: "\n")
     }
 }

@@ -13,6 +13,11 @@ struct ConfigurationKey: Sendable {
     let fix: String
     /// `true` for a value that this key may have.
     let accepts: @Sendable (String) -> Bool
+    /// What is wrong with a value that it may not have, where more can be said; it holds nothing secret.
+    var reason: @Sendable (String) -> String? = { _ in nil }
+
+    /// How to mend a value that it may not have.
+    func remedy(for value: String) -> String { fix + (reason(value).map { ": \($0)" } ?? "") }
 
     /// The environment variable that overrides the key when it is set and not empty.
     var variable: String { path == "gateway.port" ? "TAPROOM_PORT" : regularVariable }
@@ -27,7 +32,7 @@ struct ConfigurationKey: Sendable {
                 ConfigurationKey(
                     path: "databases.\(service)", standard: nil,
                     fix: "give a libpq URI such as postgresql://user:password@host:5432/\(service), "
-                        + "or \"\" for the embedded PostgreSQL",
+                        + "\(escaping), or \"\" for the embedded PostgreSQL",
                     accepts: { $0.isEmpty || isDatabaseURL($0) }),
                 ConfigurationKey(
                     path: "embedded_passwords.\(service)", standard: "",
@@ -38,8 +43,10 @@ struct ConfigurationKey: Sendable {
         return databases + [
             ConfigurationKey(
                 path: "rabbitmq.url", standard: "",
-                fix: "give an AMQP URI such as amqp://user:password@host:5672/vhost, or \"\" for the embedded RabbitMQ",
-                accepts: { $0.isEmpty || isVisibleASCII($0) && (try? BrokerAddress($0)) != nil }),
+                fix: "give an AMQP URI such as amqp://user:password@host:5672/vhost, \(escaping), or \"\" for the "
+                    + "embedded RabbitMQ",
+                accepts: { $0.isEmpty || isVisibleASCII($0) && (try? BrokerAddress($0)) != nil },
+                reason: brokerFault),
             ConfigurationKey(
                 path: "embedded_passwords.rabbitmq", standard: "",
                 fix: "give the password that the embedded RabbitMQ shall have",
@@ -66,6 +73,17 @@ struct ConfigurationKey: Sendable {
                 path: "gateway.port", standard: "8080", fix: "give a whole number from 1 to 65535",
                 accepts: { Int($0).map(ports.contains) ?? false }),
         ]
+    }
+
+    private static let escaping = "with special characters of the password percent-encoded (% as %25)"
+
+    private static func brokerFault(_ text: String) -> String? {
+        do throws(BrokerError) {
+            _ = try BrokerAddress(text)
+            return nil
+        } catch {
+            return "\(error)"
+        }
     }
 
     private static func isBaseURL(_ text: String) -> Bool {

@@ -100,7 +100,7 @@ struct ConfigurationReader {
 
     private mutating func check(_ key: ConfigurationKey, _ value: String, source: String) {
         guard key.accepts(value) else {
-            report(source, value.isEmpty ? "is empty: \(key.fix)" : "has no usable value: \(key.fix)")
+            report(source, value.isEmpty ? "is empty: \(key.fix)" : "has no usable value: \(key.remedy(for: value))")
             return
         }
         values[key.path] = value

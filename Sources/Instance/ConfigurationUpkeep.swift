@@ -24,15 +24,14 @@ extension ConfigurationFile {
         guard !added.isEmpty else { return [] }
         let attributes = try FileManager.default.attributesOfItem(atPath: path)
         let mode = (attributes[.posixPermissions] as? NSNumber)?.uint32Value ?? 0o600
-        let text = try JSONSerialization.data(
-            withJSONObject: root, options: [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes])
         let temporary = "\(path).completed.\(getpid())"
-        try writeFile(temporary, text + Data("\n".utf8), mode: mode_t(mode))
+        try writeFile(temporary, text(root), mode: mode_t(mode))
         defer { unlink(temporary) }
         var status = stat()
         guard stat(path, &status) == 0, chown(temporary, status.st_uid, status.st_gid) == 0 || geteuid() != 0,
             rename(temporary, path) == 0
         else { throw SystemError("cannot write \(path)") }
+        synchronizeFolder(of: path)
         return added.sorted()
     }
 

@@ -1,24 +1,17 @@
 import Foundation
 internal import Manifest
 internal import Messaging
+internal import Runtime
 
 /// What an instance has declared at its broker, whichever that was: a broker does not tell whose its queues are.
 struct DeclaredQueues: Codable {
-    struct Binding: Codable, Equatable {
-        let exchange: String
-        let queue: String
-        let routingKey: String
-    }
-
     /// In order.
     private(set) var queues: [String] = []
-    var bindings: [Binding] = []
+    var bindings: [BrokerTopology.Binding] = []
 
     init(_ topology: BrokerTopology) {
         queues = topology.queues.map(\.name).sorted()
-        bindings = topology.bindings.map {
-            Binding(exchange: $0.exchange, queue: $0.queue, routingKey: $0.routingKey)
-        }
+        bindings = topology.bindings
     }
 
     private init() {}
@@ -30,9 +23,7 @@ struct DeclaredQueues: Codable {
     }
 
     func save(_ placement: Placement) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try writeFile(placement.declaredQueues, try encoder.encode(self), mode: 0o600)
+        try writeFile(placement.declaredQueues, Data(try JSON.encode(self, isPretty: true)), mode: 0o600)
     }
 
     func union(_ other: DeclaredQueues) -> DeclaredQueues {

@@ -107,8 +107,9 @@ public struct Diagnosis {
 
     private func gateway() throws {
         try recordIsReadable()
-        guard let instance = try? Instance.started(project), instance.isRunning else {
-            if let instance = try? Instance.started(project), !Orphans(placement: instance.placement).find().isEmpty {
+        let started = try? Instance.started(project)
+        guard let instance = started, instance.isRunning else {
+            if let started, !Orphans(placement: started.placement).find().isEmpty {
                 throw InstanceError("supervisord is gone, and what it ran still runs: up stops that and starts anew")
             }
             let port = try project.configuration(scope: scope).gatewayPort

@@ -1,10 +1,5 @@
 import Foundation
 
-extension Placement {
-    /// What the gateway serves as files; its workers read it.
-    var documents: String { data + "/documents" }
-}
-
 /// The API's description, and the page that shows it: copies, so that the gateway's user can read them.
 struct Documents {
     /// The folder of the checkout.

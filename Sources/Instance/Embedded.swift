@@ -11,20 +11,17 @@ struct Embedded {
     init(_ instance: Instance, _ configuration: Configuration, _ accounts: Accounts) {
         self.instance = instance
         cluster = configuration.hasEmbeddedDatabase ? instance.cluster(accounts) : nil
-        broker =
-            if case .embedded(let password) = configuration.broker {
-                instance.broker(accounts, password: password)
-            } else {
-                nil
-            }
-        passwords = configuration.databases.compactMapValues { source in
-            if case .embedded(let password) = source { password } else { nil }
-        }
+        broker = configuration.broker.password.flatMap { instance.broker(accounts, password: $0) }
+        passwords = configuration.databases.compactMapValues(\.password)
     }
 
     /// Makes the files that they need to start.
     func prepare(_ progress: Progress) throws {
-        if let cluster { try progress.step("Preparing PostgreSQL") { try cluster.initialise() } }
+        if let cluster {
+            // While supervisord runs it may start one at any moment.
+            if !instance.isRunning { cluster.locks.removeLeft() }
+            try progress.step("Preparing PostgreSQL") { try cluster.initialise() }
+        }
         if let broker { try progress.step("Preparing RabbitMQ") { try broker.prepare() } }
     }
 
@@ -39,11 +36,17 @@ struct Embedded {
         let databases = ServiceDatabases(cluster: cluster, passwords: passwords)
         try progress.step("Waiting for PostgreSQL") {
             var obstacle: String?
-            let isReachable = try waitUntil(seconds: 60) {
+            func isReachable() throws -> Bool {
                 obstacle = try databases.obstacle()
                 return obstacle == nil
             }
-            guard isReachable else {
+            if try !waitUntil(seconds: 60, condition: isReachable) {
+                // After a crash it first goes through all that it logged: "the database system is starting up".
+                _ = try waitUntil(seconds: 540) {
+                    try isReachable() || obstacle?.contains("the database system is") == false
+                }
+            }
+            guard obstacle == nil else {
                 throw try Readiness(instance: instance).failure(
                     "PostgreSQL does not answer: \(obstacle ?? "")", suspects: ["postgres"])
             }

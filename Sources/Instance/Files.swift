@@ -2,8 +2,8 @@ import Foundation
 import Glibc
 
 /// A failed system call with what was attempted.
-public struct SystemError: Error, CustomStringConvertible {
-    public let description: String
+struct SystemError: Error, CustomStringConvertible {
+    let description: String
 
     /// Reads `errno` at once.
     init(_ attempt: String) {
@@ -11,7 +11,8 @@ public struct SystemError: Error, CustomStringConvertible {
     }
 }
 
-/// Replaces a file in one step: whoever reads it sees the old text or the new one, and its mode is never wider.
+/// Replaces a file in one step: whoever reads it sees the old text or the new one, also after a power cut, and its mode
+/// is never wider.
 /// - Returns: whether the text differs from what stood there.
 @discardableResult
 func writeFile(_ path: String, _ data: Data, mode: mode_t) throws -> Bool {
@@ -25,12 +26,22 @@ func writeFile(_ path: String, _ data: Data, mode: mode_t) throws -> Bool {
     fchmod(file, mode)
     do {
         try handle.write(contentsOf: data)
+        try handle.synchronize()
         try handle.close()
     } catch {
         throw InstanceError("cannot write \(path): \(error.localizedDescription)")
     }
     guard rename(temporary, path) == 0 else { throw SystemError("cannot write \(path)") }
+    synchronizeFolder(of: path)
     return changed
+}
+
+/// Makes the name of a file or folder last through a power cut, where the file system can.
+func synchronizeFolder(of path: String) {
+    let folder = open((path as NSString).deletingLastPathComponent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard folder >= 0 else { return }
+    fsync(folder)
+    close(folder)
 }
 
 /// Makes the folder when it is missing and gives it this mode and owner.

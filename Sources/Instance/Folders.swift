@@ -4,10 +4,13 @@ import Glibc
 extension Placement {
     /// Makes the state folder and answers its absolute path without symbolic links.
     /// - Throws: also for a folder that holds anything else than an instance, which would go with it.
-    public static func makeState(_ path: String, accounts: Accounts) throws -> String {
+    static func makeState(_ path: String, accounts: Accounts) throws -> String {
         let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
         if FileManager.default.fileExists(atPath: absolute) {
             try refuseForeign(absolute)
+        } else if let target = try? FileManager.default.destinationOfSymbolicLink(atPath: absolute) {
+            // Made here, it would hide what a disk holds that is not mounted.
+            throw InstanceError("\(absolute) is a link to \(target), which is not there: mount its disk, or make it")
         } else {
             // Readable by all only where other users must get through it; secrets inside have modes of their own.
             let mode = accounts.switchesUser ? 0o755 : 0o700
@@ -49,7 +52,7 @@ extension Placement {
     }
 
     /// The absolute path without symbolic links; of a path that is not there, the absolute path.
-    public static func resolve(_ path: String) -> String {
+    static func resolve(_ path: String) -> String {
         let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
         guard let real = realpath(absolute, nil) else { return absolute }
         defer { free(real) }
@@ -58,7 +61,7 @@ extension Placement {
 
     /// Another user's parts would lie elsewhere and run as others, although nothing has changed.
     /// - Throws: `InstanceError` for who is not the user who made the lock, which a start makes first.
-    func refuseOtherUser() throws {
+    static func refuseOtherUser(_ state: String) throws {
         var status = stat()
         guard stat("\(state)/lock", &status) == 0, status.st_uid != geteuid() else { return }
         let name = getpwuid(status.st_uid).map { String(cString: $0.pointee.pw_name) } ?? "user \(status.st_uid)"
@@ -74,7 +77,6 @@ extension Placement {
         for (link, _) in links {
             let isLink = (try? FileManager.default.destinationOfSymbolicLink(atPath: link)) != nil
             guard isLink || !FileManager.default.fileExists(atPath: link) else {
-                try refuseOtherUser()
                 throw InstanceError(
                     "\(link) was made when other users could enter \(state), and now they cannot: "
                         + "give the folders above it mode 0755 again, or choose another TAPROOM_STATE")
@@ -124,7 +126,8 @@ extension Placement {
 
     /// Forgets everything: the state folder and what lies elsewhere. The instance must be down, and its lock the
     /// caller's.
-    func remove() throws {
+    /// - Parameter keepsFolder: whether the state folder stays, empty.
+    func remove(keepsFolder: Bool) throws {
         for folder in [run, data] where folder != state { try Self.remove(folder) }
         // Last what tells the next attempt that this is an instance's, then the lock: whoever gets it starts anew.
         let last = ["instance.json", "lock"]
@@ -133,7 +136,7 @@ extension Placement {
         for name in last { unlink("\(state)/\(name)") }
         // rmdir(2) leaves a folder that is not empty: the first when a start has begun anew, the second, which all placed
         // instances share, until the last goes.
-        rmdir(state)
+        if !keepsFolder { rmdir(state) }
         if data != state { rmdir((data as NSString).deletingLastPathComponent) }
     }
 

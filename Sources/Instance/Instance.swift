@@ -7,7 +7,7 @@ public struct Instance: Sendable {
     public let record: InstanceRecord
     public let manifest: Manifest
 
-    public var placement: Placement { record.placement }
+    var placement: Placement { record.placement }
     var supervisor: Supervisor { Supervisor(placement: placement) }
 
     /// The instance that was started with the project's state folder.
@@ -32,11 +32,33 @@ public struct Instance: Sendable {
         return instance
     }
 
+    /// The same, and its gateway must be up: else what answers at that port is another's.
+    /// - Throws: `InstanceError` when it is not.
+    public static func serving(_ project: Project) throws -> Instance {
+        let instance = try running(project)
+        let record = instance.record
+        guard instance.supervisor.hasGateway(at: record.gatewayPort) else {
+            throw InstanceError(
+                "nginx of the instance in \(project.state) does not listen at \(record.gateway): run "
+                    + "\(project.upCommand(scope: record.scope)) first")
+        }
+        return instance
+    }
+
     /// Whether its supervisord runs.
     public var isRunning: Bool { supervisor.process != nil }
 
     /// Its processes; empty when it is down.
     public func processes() throws -> [SupervisedProcess] { isRunning ? try supervisor.status() : [] }
+
+    /// - Throws: `InstanceError` that lists the names when this is none of them.
+    func function(named name: String) throws -> FunctionEntry {
+        guard let function = manifest.functions.first(where: { $0.name == name }) else {
+            let names = manifest.functions.map(\.name).joined(separator: ", ")
+            throw InstanceError("there is no function \(name); there are: \(names)")
+        }
+        return function
+    }
 
     func cluster(_ accounts: Accounts) -> Cluster? {
         record.databasePort.map { Cluster(placement: placement, accounts: accounts, port: $0) }

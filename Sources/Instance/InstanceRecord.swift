@@ -1,16 +1,17 @@
 import Foundation
+internal import Runtime
 
 /// What is remembered of a started instance, in `instance.json` of its state folder, mode 0600: it holds passwords.
 /// With it every other command finds the instance, whatever the environment it runs in.
 public struct InstanceRecord: Codable, Sendable, Equatable {
     public let state: String
-    public let data: String
-    public let run: String
+    let data: String
+    let run: String
     public let scope: String
-    public let configurationFile: String
-    public let gatewayPort: Int
+    let configurationFile: String
+    let gatewayPort: Int
     /// Port of the embedded PostgreSQL on 127.0.0.1; `nil` when nothing is embedded.
-    public let databasePort: Int?
+    let databasePort: Int?
     /// Port of the embedded RabbitMQ on 127.0.0.1; `nil` when it is not embedded, or from before there was one.
     public let brokerPort: Int?
     /// AMQP URI of the broker; `nil` in a record from before there was one.
@@ -82,9 +83,7 @@ public struct InstanceRecord: Codable, Sendable, Equatable {
     }
 
     func save() throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try writeFile(Self.file(state), try encoder.encode(self), mode: 0o600)
+        try writeFile(Self.file(state), Data(try JSON.encode(self, isPretty: true)), mode: 0o600)
     }
 }
 

@@ -27,10 +27,7 @@ extension Instance {
     /// The invocation of a function as this instance would run it: same executable, environment and user.
     /// - Throws: `InstanceError` for a name that is not in the manifest; `ManifestError`.
     public func invocation(of name: String) throws -> Invocation {
-        guard let function = manifest.functions.first(where: { $0.name == name }) else {
-            let names = manifest.functions.map(\.name).joined(separator: ", ")
-            throw InstanceError("there is no function \(name); there are: \(names)")
-        }
+        let function = try function(named: name)
         let accounts = try Accounts.current()
         let own = try manifest.environment(of: function, in: deployment(accounts))
         let command = try Subprocess.command(

@@ -42,13 +42,12 @@ struct Orphans {
             let kept = Set(found.map(\.pid) + [supervisor.pid])
             found = found.filter { !kept.contains($0.parent) }
         }
-        let servers = found.filter { ["postgres", "beam.smp"].contains($0.program) }
-        try stop(found.filter { !servers.contains($0) }, within: seconds)
-        try stop(servers, within: 20)
+        try stop(found.filter { !$0.isServer }, within: seconds)
+        try stop(found.filter(\.isServer), within: 20)
     }
 
     private func stop(_ processes: [RunningProcess], within seconds: Double) throws {
-        for process in processes { kill(process.pid, process.program == "postgres" ? SIGINT : SIGTERM) }
+        for process in processes { kill(process.pid, process.stopSignal) }
         let areGone = { !processes.contains(where: \.isAlive) }
         if waitUntil(seconds: seconds, condition: areGone) { return }
         for process in processes where process.isAlive && process.program != "postgres" {
@@ -56,7 +55,7 @@ struct Orphans {
         }
         guard waitUntil(seconds: 40, condition: areGone) else {
             let pids = processes.filter(\.isAlive).map { "\($0.pid)" }.joined(separator: ", ")
-            throw InstanceError("processes of an earlier start do not stop: \(pids)")
+            throw InstanceError("processes of an earlier start do not stop: \(pids); stop them, then this again")
         }
     }
 }

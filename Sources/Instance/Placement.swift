@@ -7,31 +7,33 @@ internal import Runtime
 /// reach it or its path is too long for a socket; what lies elsewhere is linked from there.
 public struct Placement: Sendable, Equatable {
     /// The folder that names the instance: configuration of the parts, what is remembered.
-    public let state: String
+    let state: String
     /// Database cluster, broker, executables, logs, temporary files: what other users must reach.
-    public let data: String
+    let data: String
     /// Sockets and pid files.
-    public let run: String
+    let run: String
 
     public var logs: String { data + "/log" }
-    public var executables: String { data + "/bin" }
+    var executables: String { data + "/bin" }
     /// Of the executables.
-    public var libraries: String { "\(executables)/\(Binaries.libraries)" }
+    var libraries: String { "\(executables)/\(Binaries.libraries)" }
+    /// What the gateway serves as files; its workers read it.
+    var documents: String { data + "/documents" }
     /// The page that shows the API's description; absent until Swagger UI was fetched.
     public var documentPage: String { documents + "/docs" }
-    public var temporary: String { data + "/tmp" }
-    public var cluster: String { data + "/postgres" }
-    public var broker: String { data + "/rabbitmq" }
+    var temporary: String { data + "/tmp" }
+    var cluster: String { data + "/postgres" }
+    var broker: String { data + "/rabbitmq" }
     /// What the broker itself writes; the folder around it is the instance's.
-    public var brokerHome: String { broker + "/node" }
-    public var functionSockets: String { run + "/functions" }
+    var brokerHome: String { broker + "/node" }
+    var functionSockets: String { run + "/functions" }
     /// The named pipe that wakes the relay of a service's outbox.
-    public func signal(of service: String) -> String { "\(functionSockets)/\(service).signal" }
-    public var databaseSocket: String { run + "/postgres" }
+    func signal(of service: String) -> String { "\(functionSockets)/\(service).signal" }
+    var databaseSocket: String { run + "/postgres" }
     /// See ``DeclaredQueues``.
     var declaredQueues: String { state + "/queues.json" }
-    public var nginxConfiguration: String { state + "/nginx.conf" }
-    public var supervisorConfiguration: String { state + "/supervisord.conf" }
+    var nginxConfiguration: String { state + "/nginx.conf" }
+    var supervisorConfiguration: String { state + "/supervisord.conf" }
 
     init(state: String, data: String, run: String) {
         self.state = state

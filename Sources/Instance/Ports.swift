@@ -34,7 +34,10 @@ enum Ports {
         let first = gateway + distance <= 65_000 ? gateway + distance : gateway - 20_000 + distance
         guard
             let port = (first..<first + 500).first(where: { $0 != gateway && !taken.contains($0) && isFree($0) })
-        else { throw InstanceError("no free port from \(first) to \(first + 499) for \(program)") }
+        else {
+            throw InstanceError(
+                "no free port from \(first) to \(first + 499) for \(program); free one, or choose another TAPROOM_PORT")
+        }
         return port
     }
 

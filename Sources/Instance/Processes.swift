@@ -1,3 +1,4 @@
+internal import CLinux
 import Foundation
 import Glibc
 
@@ -9,7 +10,8 @@ struct RunningProcess: Equatable {
     let parent: pid_t
     /// Program and arguments.
     let command: [String]
-    /// Path of the executable, `nil` when it is not ours to see; " (deleted)" at its end once the file was replaced.
+    /// Path of the executable; " (deleted)" at its end once the file was replaced. Where it is not ours to see, what the
+    /// arguments begin with, when that is a path.
     let executable: String?
 
     init?(pid: pid_t) {
@@ -25,7 +27,26 @@ struct RunningProcess: Equatable {
         self.started = started
         let line = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
         command = line.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
-        executable = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe")
+        let path = Self.look(into: pid) {
+            try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe")
+        }
+        executable = path ?? command.first.flatMap { $0.hasPrefix("/") ? $0 : nil }
+    }
+
+    /// Reads what the kernel shows to a process's own user and to who may trace it: root in a container may not, as a
+    /// rule (CAP_SYS_PTRACE), and looks as that user then.
+    private static func look<Found>(into pid: pid_t, _ read: () -> Found?) -> Found? {
+        if let found = read() { return found }
+        var status = stat()
+        guard geteuid() == 0, stat("/proc/\(pid)", &status) == 0, status.st_uid != 0 else { return nil }
+        // Of this thread alone, and for nothing but files.
+        setfsgid(status.st_gid)
+        setfsuid(status.st_uid)
+        defer {
+            setfsuid(geteuid())
+            setfsgid(getegid())
+        }
+        return read()
     }
 
     static func all() -> [RunningProcess] {
@@ -35,28 +56,70 @@ struct RunningProcess: Equatable {
 
     var isAlive: Bool { RunningProcess(pid: pid)?.started == started }
 
-    /// Whether it still runs a file that has been replaced since.
-    var runsReplacedExecutable: Bool { executable?.hasSuffix(" (deleted)") ?? false }
+    /// Whether it still runs a file that has been replaced since: the kernel's " (deleted)" tells it on local disks only.
+    var runsReplacedExecutable: Bool {
+        guard let path = command.first, path.hasPrefix("/"),
+            let file = Self.look(into: pid, { FileIdentity("/proc/\(pid)/exe") })
+        else { return false }
+        return FileIdentity(path) != file
+    }
 
     /// A variable of the environment it was started with; `nil` also when that is not ours to see.
     func environment(_ name: String) -> String? {
-        let data = FileManager.default.contents(atPath: "/proc/\(pid)/environ") ?? Data()
-        let entry = data.split(separator: 0).first { $0.starts(with: "\(name)=".utf8) }
+        let data = Self.look(into: pid) { FileManager.default.contents(atPath: "/proc/\(pid)/environ") }
+        let entry = (data ?? Data()).split(separator: 0).first { $0.starts(with: "\(name)=".utf8) }
         return entry.map { String(decoding: $0.dropFirst(name.utf8.count + 1), as: UTF8.self) }
     }
 
     /// Whether it has this file open, or one that was there; false also when that is not ours to see.
-    func hasOpen(_ path: String) -> Bool {
-        let folder = "/proc/\(pid)/fd"
-        let files = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-        return files.contains {
-            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")
-            return target == path || target == path + " (deleted)"
+    func hasOpen(_ path: String) -> Bool { openFiles.contains { [path, path + " (deleted)"].contains($0) } }
+
+    /// Whether it takes connections at this port of the loopback address; false also when that is not ours to see.
+    func listens(at port: Int) -> Bool {
+        let table = (try? String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)) ?? ""
+        let address = "0100007F:" + String(format: "%04X", port)
+        let sockets = table.split(separator: "\n").compactMap { line -> String? in
+            let fields = line.split(separator: " ")
+            return fields.count > 9 && fields[1] == address && fields[3] == "0A" ? "socket:[\(fields[9])]" : nil
         }
+        return !sockets.isEmpty && openFiles.contains { sockets.contains($0) }
     }
+
+    /// What its descriptors stand for, as the kernel writes it.
+    private var openFiles: [String] {
+        let folder = "/proc/\(pid)/fd"
+        let found = Self.look(into: pid) {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+            let files = names.compactMap {
+                try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)")
+            }
+            return files.isEmpty ? nil : files
+        }
+        return found ?? []
+    }
+
+    /// Whether it is PostgreSQL or RabbitMQ, without which a function loses what it has in hand.
+    var isServer: Bool { ["postgres", "beam.smp"].contains(program) }
+
+    /// What it is asked to stop by. INT is PostgreSQL's fast shutdown; TERM would wait for every client to leave by
+    /// itself.
+    var stopSignal: Int32 { program == "postgres" ? SIGINT : SIGTERM }
 
     /// File name of the executable, also of one that has been replaced since.
     var program: String {
         executable.map { ($0 as NSString).lastPathComponent.replacingOccurrences(of: " (deleted)", with: "") } ?? ""
+    }
+}
+
+/// Tells files apart whatever they are called.
+private struct FileIdentity: Equatable {
+    let device: dev_t
+    let inode: ino_t
+
+    /// `nil` where none is, or none that is ours to see.
+    init?(_ path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        (device, inode) = (status.st_dev, status.st_ino)
     }
 }

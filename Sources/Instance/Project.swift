@@ -6,15 +6,15 @@ internal import Migrations
 public struct Project: Sendable {
     public let root: String
     /// The folder of the executables that were built together with this one.
-    public let executables: String
-    public let environment: [String: String]
+    let executables: String
+    let environment: [String: String]
 
     /// Services that have a database: the folders under `migrations/`, in order.
-    public let services: [String]
+    let services: [String]
 
-    public var functionsFile: String { root + "/functions.yml" }
-    public var migrations: String { root + "/migrations" }
-    public var modelConfiguration: String { root + "/model_config.json" }
+    var functionsFile: String { root + "/functions.yml" }
+    var migrations: String { root + "/migrations" }
+    var modelConfiguration: String { root + "/model_config.json" }
 
     /// Looks for functions.yml in the working folder and above it, then above the executable.
     /// - Throws: `InstanceError` when there is none.
@@ -36,7 +36,7 @@ public struct Project: Sendable {
     }
 
     /// - Throws: `MigrationError` when the folder of the migrations is there and cannot be read.
-    public init(root: String, executables: String, environment: [String: String]) throws {
+    init(root: String, executables: String, environment: [String: String]) throws {
         self.root = root
         self.executables = executables
         self.environment = environment
@@ -75,17 +75,25 @@ public struct Project: Sendable {
     }
 
     /// The state folder: TAPROOM_STATE, else `var` in the project. It need not exist.
-    public var state: String {
-        let named = environment["TAPROOM_STATE"].flatMap { $0.isEmpty ? nil : $0 }
-        return Placement.resolve(named ?? root + "/var")
+    public var state: String { Placement.resolve(namedState) }
+
+    /// Whether somebody has put the state folder elsewhere and a link in its place.
+    var isStateLinked: Bool {
+        let path = URL(fileURLWithPath: namedState).standardizedFileURL.path
+        return (try? FileManager.default.destinationOfSymbolicLink(atPath: path)) != nil
     }
+
+    private var namedState: String { environment["TAPROOM_STATE"].flatMap { $0.isEmpty ? nil : $0 } ?? root + "/var" }
 
     /// The scope to run: what was asked for, else TAPROOM_SCOPE, else `standard`.
     /// - Throws: `InstanceError` for a name that cannot be part of a file name.
     public func scope(_ asked: String?, else standard: String = "local") throws -> String {
         let scope = asked ?? environment["TAPROOM_SCOPE"].flatMap { $0.isEmpty ? nil : $0 } ?? standard
         guard !scope.isEmpty, scope.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "_-".contains($0)) })
-        else { throw InstanceError("the scope “\(scope)” must consist of letters, digits, _ and -") }
+        else {
+            throw InstanceError(
+                "the scope “\(scope)” (--scope, -x scope= or TAPROOM_SCOPE) must consist of letters, digits, _ and -")
+        }
         return scope
     }
 
@@ -99,7 +107,7 @@ public struct Project: Sendable {
     }
 
     /// The scope's file: TAPROOM_CONFIG, else `<scope>_config.json` in the project.
-    public func configurationFile(scope: String) -> String {
+    func configurationFile(scope: String) -> String {
         let named = environment["TAPROOM_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
         return named.map { URL(fileURLWithPath: $0).standardizedFileURL.path } ?? "\(root)/\(scope)_config.json"
     }
@@ -109,7 +117,7 @@ public struct Project: Sendable {
     /// - Parameters:
     ///   - file: instead of the scope's own.
     ///   - needsBroker: whether RabbitMQ must be configured.
-    public func configuration(
+    func configuration(
         scope: String, file: String? = nil, needsBroker: Bool = true
     ) throws -> Configuration {
         try Configuration(
@@ -122,7 +130,9 @@ public struct Project: Sendable {
     public func databaseOverride(service: String) throws -> String? {
         let key = ConfigurationKey.all(services: [service]).first { $0.path == "databases.\(service)" }
         guard let key, let url = environment[key.variable], !url.isEmpty else { return nil }
-        guard key.accepts(url) else { throw InstanceError("\(key.variable) has no usable value: \(key.fix)") }
+        guard key.accepts(url) else {
+            throw InstanceError("\(key.variable) has no usable value: \(key.remedy(for: url))")
+        }
         return url
     }
 
@@ -140,7 +150,7 @@ public struct Project: Sendable {
                         + "run \(upCommand(scope: scope)) first")
             }
             return Cluster.tcpURL(service: service, password: password, port: port)
-        case nil: throw InstanceError("\(service) has no folder under migrations")
+        case nil: throw InstanceError("\(service) has no folder under migrations; make migrations/\(service)")
         }
     }
 }

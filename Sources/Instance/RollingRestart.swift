@@ -21,10 +21,7 @@ public struct RollingRestart {
     /// Restarts every worker of one function, or of all.
     /// - Throws: `InstanceError` for a function that is not in the manifest, or workers that do not come back.
     public func run(function: String?) throws {
-        if let function, !instance.manifest.functions.contains(where: { $0.name == function }) {
-            let names = instance.manifest.functions.map(\.name).joined(separator: ", ")
-            throw InstanceError("there is no function \(function); there are: \(names)")
-        }
+        if let function { _ = try instance.function(named: function) }
         try restart(try workers().filter { function == nil || $0.group == function })
     }
 
@@ -35,7 +32,7 @@ public struct RollingRestart {
 
     /// One worker of each function at a time; functions do not wait for each other.
     private func restart(_ workers: [SupervisedProcess]) throws {
-        var waiting = Dictionary(grouping: workers, by: \.group).mapValues { Array($0[...]) }
+        var waiting = Dictionary(grouping: workers, by: \.group)
         while !waiting.isEmpty {
             let round = waiting.values.compactMap(\.first)
             waiting = waiting.compactMapValues { $0.count > 1 ? Array($0.dropFirst()) : nil }

@@ -73,19 +73,17 @@ public struct Shutdown {
         // comes first, it starts nothing again, and the rest may as well stop at once; PostgreSQL and RabbitMQ when
         // nobody needs them.
         let gateway = children.filter { $0.program == "nginx" }
-        let database = children.filter { $0.program == "postgres" }
-        let broker = children.filter { $0.program == "beam.smp" }
-        let functions = children.filter { !(gateway + database + broker).contains($0) }
-        func end(_ programs: [RunningProcess], _ signal: Int32) {
-            for process in programs where process.isAlive { kill(process.pid, signal) }
+        let servers = children.filter(\.isServer)
+        let functions = children.filter { !(gateway + servers).contains($0) }
+        func end(_ programs: [RunningProcess]) {
+            for process in programs where process.isAlive { kill(process.pid, process.stopSignal) }
         }
         _ = waitUntil(seconds: 40) { !gateway.contains(where: \.isAlive) }
-        end(functions, SIGTERM)
+        end(functions)
         // What they have in hand is lost without a database. One that does not end by itself is supervisord's to kill,
         // which then stops the rest.
         if waitUntil(seconds: project.secondsToFinish, condition: { !functions.contains(where: \.isAlive) }) {
-            end(broker, SIGTERM)
-            end(database, SIGINT)
+            end(servers)
         }
         // The longest is PostgreSQL's last checkpoint.
         guard waitUntil(seconds: 360, condition: { !([supervisor] + children).contains(where: \.isAlive) }) else {
@@ -105,7 +103,7 @@ public struct Shutdown {
         try refuseMoved()
         let placement = self.placement
         _ = try stop(placement)
-        try placement.remove()
+        try placement.remove(keepsFolder: project.isStateLinked)
         return true
     }
 }

@@ -48,7 +48,6 @@ public struct Startup {
         let isDeclared = try !configuration.hasEmbeddedBroker || queues.isReachable()
         if isDeclared { try progress.step("Declaring queues") { try queues.declare() } }
         try schema.upgradeEarly(progress)
-        try instance.record.save()
         let embedded = Embedded(instance, configuration, accounts)
         try progress.step("Installing the executables") { try install(binaries, executables, accounts) }
         try Documents(project: project.root, target: instance.placement.documents).install(progress)
@@ -83,11 +82,12 @@ public struct Startup {
         }
     }
 
-    /// Decides on folders and ports; its caller saves the record before anything starts.
+    /// Decides on folders and ports. What it decides is remembered once that is what runs.
     private func prepare(
         _ manifest: Manifest, _ configuration: Configuration, _ accounts: Accounts
     ) throws -> Instance {
         let state = project.state
+        try Placement.refuseOtherUser(state)
         let known = try InstanceRecord.read(state: state)
         let isMoved = known.map { $0.state != state && $0.dataElsewhere == nil } ?? false
         if let known, !isMoved, !known.isMade(in: state) { throw known.refusal(in: state) }
@@ -99,7 +99,6 @@ public struct Startup {
         if let known, isMoved {
             try Relocation(record: known, state: state).run()
         } else if let known, known.placement != placement, Supervisor(placement: known.placement).process != nil {
-            try placement.refuseOtherUser()
             throw InstanceError(
                 "the folders above \(state) changed since the start: run make down, then \(known.upCommand)")
         }
@@ -113,7 +112,7 @@ public struct Startup {
         }
         let supervisor = Supervisor(placement: placement).process
         try Orphans(placement: placement).stop(under: supervisor, finishingWithin: project.secondsToFinish)
-        let ports = try choosePorts(configuration, known, isRunning: supervisor != nil)
+        let ports = try choosePorts(configuration, known, placement)
         let record = try InstanceRecord(
             placement: placement, scope: scope, configuration: configuration, databasePort: ports.database,
             brokerPort: ports.broker, migrationHeads: Schema.heads(project))
@@ -123,14 +122,17 @@ public struct Startup {
     /// Those of the servers that are embedded; what an earlier start chose stays.
     /// - Throws: `InstanceError` when the gateway's port is taken, or none is free.
     private func choosePorts(
-        _ configuration: Configuration, _ known: InstanceRecord?, isRunning: Bool
+        _ configuration: Configuration, _ known: InstanceRecord?, _ placement: Placement
     ) throws -> (database: Int?, broker: Int?) {
-        let isOurs = isRunning && known?.gatewayPort == configuration.gatewayPort
-        if !isOurs, let obstacle = Ports.obstacle(configuration.gatewayPort) {
+        let supervisor = Supervisor(placement: placement)
+        if let obstacle = Ports.obstacle(configuration.gatewayPort),
+            !supervisor.hasGateway(at: configuration.gatewayPort)
+        {
             throw InstanceError(
                 "\(obstacle), for example TAPROOM_PORT=\(max(configuration.gatewayPort + 1, 8081)) "
                     + project.upCommand(scope: scope))
         }
+        let isRunning = supervisor.process != nil
         func port(_ known: Int?, _ program: String, above distance: Int, taken: [Int]) throws -> Int {
             if let known, isRunning || Ports.isFree(known) && known != configuration.gatewayPort { return known }
             return try Ports.pick(for: program, above: distance, gateway: configuration.gatewayPort, taken: taken)
@@ -173,6 +175,8 @@ public struct Startup {
         _ = try Subprocess.check([
             try Subprocess.find("nginx"), "-t", "-q", "-e", placement.logs + "/nginx.log", "-c", candidate,
         ])
+        // Not before all is there that a start needs: other commands work with what it names.
+        try instance.record.save()
         try writeFile(placement.supervisorConfiguration, Data(supervision.utf8), mode: 0o600)
         guard instance.isRunning else {
             try writeFile(placement.nginxConfiguration, gateway, mode: 0o600)

@@ -50,6 +50,17 @@ struct Supervisor {
         return process
     }
 
+    /// Whether the nginx that it keeps takes connections at this port.
+    func hasGateway(at port: Int) -> Bool {
+        guard let process else { return false }
+        // The kernel may leave rows out of a table that changes while it is read.
+        return waitUntil(seconds: 2) {
+            RunningProcess.all().contains {
+                $0.parent == process.pid && $0.program == "nginx" && $0.listens(at: port)
+            }
+        }
+    }
+
     /// Starts it in the background, free of the terminal and of the caller's environment.
     func start() throws {
         unlink(placement.run + "/supervisord.pid")

@@ -2,8 +2,8 @@ public import Messaging
 
 /// What the broker must have for the functions of a manifest: all of it durable.
 public struct BrokerTopology: Sendable, Equatable {
-    /// Which events of a topic exchange come into a queue.
-    public struct Binding: Sendable, Equatable {
+    /// Which events of a topic exchange come into a queue. An instance remembers it under these names.
+    public struct Binding: Codable, Sendable, Equatable {
         public let exchange: String
         public let queue: String
         public let routingKey: String

@@ -1,5 +1,5 @@
-internal import FoundationEssentials
 public import Messaging
+internal import Runtime
 
 extension BrokerTopology {
     /// RabbitMQ's format of definitions, for `rabbitmqctl import_definitions` or the management plugin; ends with a
@@ -11,11 +11,8 @@ extension BrokerTopology {
             bindings: bindings.map {
                 .init(source: $0.exchange, destination: $0.queue, routing_key: $0.routingKey)
             })
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         // Texts and whole numbers always encode.
-        let data = (try? encoder.encode(file)) ?? Data()
-        return String(decoding: data, as: UTF8.self) + "\n"
+        return ((try? JSON.text(file, isPretty: true)) ?? "") + "\n"
     }
 }
 

@@ -21,16 +21,13 @@ extension Manifest {
         deployment.parameters = Dictionary(checkout.parameters.map { ($0, "") }) { first, _ in first }
         var problems: [ManifestError.Problem] = []
         for function in functions {
-            func report(_ message: String, _ key: String) {
-                problems.append(
-                    .init(file: file, line: function.line, key: "functions.\(function.name).\(key)", message: message))
-            }
+            func report(_ message: String, _ key: String) { problems.append(problem(message, of: function, at: key)) }
             if let handlers = checkout.handlers, !handlers.contains(function.handler) {
-                let hint = Self.hint(function.handler, handlers)
+                let hint = nearestHint(to: function.handler, in: handlers)
                 report("there is no folder Sources/Functions/\(function.handler)\(hint)", "handler")
             }
             if let service = function.outbox?.service, !checkout.services.contains(service) {
-                let hint = Self.hint(service, checkout.services)
+                let hint = nearestHint(to: service, in: checkout.services)
                 report("there is no service \(service), no folder migrations/\(service)\(hint)", "events")
             }
             do {
@@ -40,9 +37,5 @@ extension Manifest {
             }
         }
         guard problems.isEmpty else { throw ManifestError(problems: problems, warnings: warnings) }
-    }
-
-    private static func hint(_ name: String, _ known: [String]) -> String {
-        nearest(to: name, in: known).map { "; the nearest is \"\($0)\"" } ?? ""
     }
 }

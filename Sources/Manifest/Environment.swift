@@ -6,11 +6,14 @@ extension Manifest {
     ///
     /// Throws a ``ManifestError`` that names every parameter `deployment` does not have.
     public func environment(of function: FunctionEntry, in deployment: Deployment) throws -> [(String, String)] {
-        var resolution = ParameterResolution(parameters: deployment.parameters)
+        var problems: [ManifestError.Problem] = []
         let own = function.environment.map { name, value in
-            (name, resolution.resolve(value, of: name, in: function, file: file))
+            let text = resolve(value, deployment.parameters) { message in
+                problems.append(problem(message, of: function, at: "environment.\(name)"))
+            }
+            return (name, text)
         }
-        guard resolution.problems.isEmpty else { throw ManifestError(problems: resolution.problems) }
+        guard problems.isEmpty else { throw ManifestError(problems: problems) }
         let libraries = deployment.libraryFolder.map { [("LD_LIBRARY_PATH", $0)] } ?? []
         return [
             ("TAPROOM_FUNCTION", function.name),
@@ -20,12 +23,33 @@ extension Manifest {
         ] + (function.source?.variables ?? []) + libraries.filter { name, _ in !own.contains { $0.0 == name } } + own
     }
 
-    static let reservedVariables = [
-        "TAPROOM_FUNCTION", "TAPROOM_ROUTES", "TAPROOM_TIMEOUT", "TAPROOM_CONCURRENCY", "TAPROOM_SCHEDULE",
-        "TAPROOM_QUEUE", "TAPROOM_ROUTING_KEYS", "TAPROOM_PREFETCH", "TAPROOM_BATCH", "TAPROOM_RETRY",
-        "TAPROOM_DEAD_LETTER", "TAPROOM_OUTBOX",
-        "TAPROOM_EXCHANGE",
-    ]
+    /// How the variables begin that tell a function who it is; no entry of its own may.
+    static let reservedPrefix = "TAPROOM_"
+
+    /// The value with its parameters filled in; without those that cannot be, each of which is reported.
+    private func resolve(_ value: String, _ parameters: [String: String], report: (String) -> Void) -> String {
+        var result = ""
+        for piece in VariableText(value).pieces {
+            switch piece {
+            case .text(let text):
+                result += text
+            case .unsupported(let reference):
+                report("\(reference) cannot be resolved; only ${param:NAME} can")
+            case .parameter(let parameter):
+                guard let text = parameters[parameter] else {
+                    let hint = nearestHint(to: parameter, in: parameters.keys.sorted())
+                    report("unknown parameter \"\(parameter)\"\(hint)")
+                    continue
+                }
+                guard !text.utf8.contains(0) else {
+                    report("parameter \"\(parameter)\" contains a NUL, which no environment can hold")
+                    continue
+                }
+                result += text
+            }
+        }
+        return result
+    }
 }
 
 extension EventSource {
@@ -52,45 +76,5 @@ extension EventSource {
                 ("TAPROOM_BATCH", "\(outbox.batchSize)"),
             ]
         }
-    }
-}
-
-private struct ParameterResolution {
-    let parameters: [String: String]
-    var problems: [ManifestError.Problem] = []
-
-    mutating func resolve(_ value: String, of name: String, in function: FunctionEntry, file: String) -> String {
-        var result = ""
-        for piece in VariableText(value).pieces {
-            switch piece {
-            case .text(let text):
-                result += text
-            case .unsupported(let reference):
-                report("\(reference) cannot be resolved; only ${param:NAME} can", name, function, file)
-            case .parameter(let parameter):
-                guard let text = parameters[parameter] else {
-                    let known = nearest(to: parameter, in: parameters.keys.sorted()).map {
-                        "; the nearest is \"\($0)\""
-                    }
-                    report("unknown parameter \"\(parameter)\"\(known ?? "")", name, function, file)
-                    continue
-                }
-                guard !text.utf8.contains(0) else {
-                    report(
-                        "parameter \"\(parameter)\" contains a NUL, which no environment can hold", name, function, file
-                    )
-                    continue
-                }
-                result += text
-            }
-        }
-        return result
-    }
-
-    private mutating func report(_ message: String, _ variable: String, _ function: FunctionEntry, _ file: String) {
-        problems.append(
-            .init(
-                file: file, line: function.line, key: "functions.\(function.name).environment.\(variable)",
-                message: message))
     }
 }

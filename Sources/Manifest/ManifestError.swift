@@ -30,3 +30,21 @@ public struct ManifestError: Error, Sendable, CustomStringConvertible {
         (problems.map(\.description) + warnings.map { "warning: \($0)" }).joined(separator: "\n")
     }
 }
+
+extension FunctionEntry {
+    /// Dotted path of its entry in the file.
+    var key: String { "functions.\(name)" }
+}
+
+extension Manifest {
+    /// - Parameters:
+    ///   - function: whose entry it is about; `nil` for the file itself.
+    ///   - key: dotted path below that entry, such as `environment.A`; `nil` for the entry itself.
+    func problem(
+        _ message: String, of function: FunctionEntry? = nil, at key: String? = nil
+    ) -> ManifestError.Problem {
+        ManifestError.Problem(
+            file: file, line: function?.line,
+            key: [function?.key, key].compactMap(\.self).joined(separator: "."), message: message)
+    }
+}

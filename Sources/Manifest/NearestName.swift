@@ -5,6 +5,11 @@ func nearest(to name: String, in candidates: [String]) -> String? {
     return candidates.min { editDistance(wanted, $0.lowercased()) < editDistance(wanted, $1.lowercased()) }
 }
 
+/// The end of a message about an unknown name: the nearest one, or nothing when there are none.
+func nearestHint(to name: String, in candidates: [String]) -> String {
+    nearest(to: name, in: candidates).map { "; the nearest is \"\($0)\"" } ?? ""
+}
+
 /// How many characters must be inserted, deleted or replaced to make one text the other (Levenshtein).
 package func editDistance(_ left: String, _ right: String) -> Int {
     let right = Array(right)

@@ -2,10 +2,15 @@ internal import Messaging
 internal import Runtime
 
 extension Manifest {
-    /// Every path once per function that answers it, as a table of aligned columns with a heading; `base` is the
-    /// gateway's URL without a trailing slash. Ends with a newline.
-    public func routesTable(base: String) -> String {
-        var rows = [["METHODS", "URL", "FUNCTION", "DESCRIPTION"]]
+    /// What makes functions run: routes, schedules, queues and outboxes, each kind that there is as a table of aligned
+    /// columns with a heading, which ends with a newline; `base` is the gateway's URL without a trailing slash.
+    public func tables(base: String) -> [String] {
+        [routesTable(base: base), schedulesTable(), queuesTable(), outboxesTable()].filter { !$0.isEmpty }
+    }
+
+    /// Every path once per function that answers it; empty when there is none.
+    func routesTable(base: String) -> String {
+        var rows: [[String]] = []
         for function in functions {
             var paths: [String] = []
             for route in function.routes where !paths.contains(route.path) { paths.append(route.path) }
@@ -14,24 +19,21 @@ extension Manifest {
                 rows.append([methods, base + path, function.name, Self.summary(function)])
             }
         }
-        return Self.table(rows)
+        return Self.table(["METHODS", "URL", "FUNCTION", "DESCRIPTION"], rows)
     }
 
-    /// Every function that runs by itself, in the form of ``routesTable(base:)``; empty when there is none.
-    public func schedulesTable() -> String {
+    /// Every function that runs by itself; empty when there is none.
+    func schedulesTable() -> String {
         let rows = functions.compactMap { function in
             function.schedule.map { schedule in
-                [
-                    schedule.isEnabled ? schedule.rate : "off", function.name, Self.summary(function),
-                ]
+                [schedule.isEnabled ? schedule.rate : "off", function.name, Self.summary(function)]
             }
         }
-        return rows.isEmpty ? "" : Self.table([["SCHEDULE", "FUNCTION", "DESCRIPTION"]] + rows)
+        return Self.table(["SCHEDULE", "FUNCTION", "DESCRIPTION"], rows)
     }
 
-    /// Every queue with its consumer and what comes into it, in the form of ``routesTable(base:)``; empty when there is
-    /// none.
-    public func queuesTable() -> String {
+    /// Every queue with its consumer and what comes into it; empty when there is none.
+    func queuesTable() -> String {
         let rows = functions.compactMap { function in
             function.queue.map { queue in
                 [
@@ -41,22 +43,22 @@ extension Manifest {
                 ]
             }
         }
-        return rows.isEmpty ? "" : Self.table([["QUEUE", "EVENTS", "FUNCTION", "DESCRIPTION"]] + rows)
+        return Self.table(["QUEUE", "EVENTS", "FUNCTION", "DESCRIPTION"], rows)
     }
 
-    /// Every outbox with its relay, in the form of ``routesTable(base:)``; empty when there is none.
-    public func outboxesTable() -> String {
+    /// Every outbox with its relay; empty when there is none.
+    func outboxesTable() -> String {
         let rows = functions.compactMap { function in
             function.outbox.map { [$0.service, $0.exchange, function.name, Self.summary(function)] }
         }
-        return rows.isEmpty ? "" : Self.table([["OUTBOX", "EXCHANGE", "FUNCTION", "DESCRIPTION"]] + rows)
+        return Self.table(["OUTBOX", "EXCHANGE", "FUNCTION", "DESCRIPTION"], rows)
     }
 
     private static func summary(_ function: FunctionEntry) -> String {
         function.description?.split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
     }
 
-    private static func table(_ rows: [[String]]) -> String {
-        TextTable.lines(rows).map { $0 + "\n" }.joined()
+    private static func table(_ heading: [String], _ rows: [[String]]) -> String {
+        rows.isEmpty ? "" : TextTable.lines([heading] + rows).map { $0 + "\n" }.joined()
     }
 }

@@ -133,7 +133,7 @@ final class Consumer<F: EventFunction> {
                 envelope: Envelope(delivery.message, routingKey: delivery.routingKey), body: delivery.message.body,
                 attempt: delivery.message.attempt)
         }
-        if batch.count > 1, let last = batch.last, handling.handleTogether(events) != nil {
+        if batch.count > 1, let last = batch.last, handling.handleTogether(events) {
             // All before it are settled: messages are settled in the order in which they came.
             return try publisher.session.acknowledge(last.tag, multiple: true)
         }

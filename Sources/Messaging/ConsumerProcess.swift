@@ -42,7 +42,7 @@ enum ConsumerProcess {
             (try type.init(settings), Database(settings), isForOneEvent ? nil : ConsumerConfiguration(settings))
         }
         let handling = EventHandling(function: function, database: database, process: process)
-        if isForOneEvent { exit(OneEvent(handling).run(StandardInput.read(limit: OneEvent<F>.limit + 1))) }
+        if isForOneEvent { exit(OneEvent(handling).run()) }
         // Without an address there was a fault, and the process has ended.
         guard let configuration else { exit(EX_CONFIG) }
         let signals = SignalSet.blockAll()

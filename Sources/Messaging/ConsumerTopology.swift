@@ -91,6 +91,15 @@ public struct ConsumerTopology: Sendable, Equatable {
         }
     }
 
+    /// Lets no more events of a routing key come into the queue from an exchange. What is in the queue stays; a binding
+    /// that is not there is no error.
+    public func unbind(
+        exchange: String, routingKey: String, at address: BrokerAddress, deadline: Deadline
+    ) throws(BrokerError) {
+        try Session(address, name: "taproom", deadline: deadline)
+            .unbind(queue, from: exchange, routingKey: routingKey, deadline: deadline)
+    }
+
     /// By the default exchange, which knows every queue by its name. The strategy needs the overflow rule: without it the
     /// broker falls back to passing on at most once, and says so nowhere.
     private func passing(to target: String, _ more: [String: Argument]) -> [String: Argument] {

@@ -115,8 +115,7 @@ public struct DeadLetters: Sendable {
     ) throws(BrokerError) -> [Delivery] {
         let all = try fetch(session, deadline: deadline)
         guard case .event(let id) = selection else { return all }
-        // Canonically equivalent ids are those of two events.
-        return all.filter { envelope($0).id.utf8.elementsEqual(id.utf8) }
+        return all.filter { envelope($0).id.hasSameBytes(as: id) }
     }
 
     /// Takes all. The broker's count of a quorum queue would miss those that have just come back.

@@ -30,27 +30,41 @@ struct EventHandling<F: EventFunction>: Sendable {
     /// That of the worker; `nil` for one event by hand.
     var watch: Watch?
 
+    /// An event in hand. It has one context for its handler and for its own log lines, by which they are joined.
+    private struct Invocation {
+        let received: ReceivedEvent
+        let event: CloudEvent<F.Payload>
+        let context: Context
+    }
+
     /// Handles several in one transaction.
-    /// - Returns: whether each is done; if not, nothing has happened and each must be handled by itself.
-    func handleTogether(_ events: [ReceivedEvent]) -> [Fate]? {
-        guard let decoded = try? events.map({ ($0, try decode($0)) }) else { return nil }
-        return try? run(decoded)
+    /// - Returns: whether all are done; if not, nothing has happened and each must be handled by itself.
+    func handleTogether(_ events: [ReceivedEvent]) -> Bool {
+        let start = Clock.monotonicNanoseconds()
+        let deadline = Deadline.after(milliseconds: process.timeoutMilliseconds)
+        let fates = try? run(
+            events.map {
+                Invocation(received: $0, event: try decode($0), context: context($0, deadline: deadline))
+            }, since: start, deadline: deadline)
+        return fates != nil
     }
 
     /// - Parameter data: the event's data; default what its body holds.
     func handle(_ event: ReceivedEvent, data: F.Payload? = nil) -> Fate {
         let start = Clock.monotonicNanoseconds()
-        let fate = fate(event, data)
+        let context = context(event, deadline: .after(milliseconds: process.timeoutMilliseconds))
+        let fate = fate(event, data, context, since: start)
         switch fate {
         case .done, .repeated, .databaseAway: break
-        case .failed(let reason), .hopeless(let reason): log(event, context(event), since: start, reason: reason)
+        case .failed(let reason), .hopeless(let reason): log(event, context, since: start, reason: reason)
         }
         return fate
     }
 
-    private func fate(_ event: ReceivedEvent, _ data: F.Payload?) -> Fate {
+    private func fate(_ event: ReceivedEvent, _ data: F.Payload?, _ context: Context, since start: UInt64) -> Fate {
         do {
-            return try run([(event, try decode(event, data))])[0]
+            let invocation = Invocation(received: event, event: try decode(event, data), context: context)
+            return try run([invocation], since: start, deadline: context.deadline)[0]
         } catch let error as PermanentFault {
             return .hopeless(reason: error.reason)
         } catch let error as Inbox.Unusable {
@@ -63,29 +77,27 @@ struct EventHandling<F: EventFunction>: Sendable {
         }
     }
 
-    private func run(_ events: [(ReceivedEvent, CloudEvent<F.Payload>)]) throws -> [Fate] {
-        let start = Clock.monotonicNanoseconds()
-        let deadline = Deadline.after(milliseconds: process.timeoutMilliseconds)
-        let contexts = events.map { context($0.0, deadline: deadline) }
-        let others = events.count > 1 ? " and \(events.count - 1) more" : ""
+    private func run(_ invocations: [Invocation], since start: UInt64, deadline: Deadline) throws -> [Fate] {
+        let (first, others) = (invocations[0], invocations.count - 1)
         watch?.begin(
-            start: start, requestID: contexts[0].requestID, subject: "event_id", events[0].1.id + others)
+            start: start, requestID: first.context.requestID, subject: "event_id",
+            first.event.id + (others > 0 ? " and \(others) more" : ""))
         defer { watch?.end() }
         let fates = try database.transaction(deadline: deadline) { session in
             var unseen = try Inbox.claim(
-                events.map { $0.1.id }, consumer: process.function, in: session, deadline: deadline)
+                invocations.map { $0.event.id }, consumer: process.function, in: session, deadline: deadline)
             var fates: [Fate] = []
-            for ((_, event), context) in zip(events, contexts) {
-                let isNew = unseen.remove(Array(event.id.utf8)) != nil
-                if isNew { try function.handle(event, in: session, context) }
+            for invocation in invocations {
+                let isNew = unseen.remove(Array(invocation.event.id.utf8)) != nil
+                if isNew { try function.handle(invocation.event, in: session, invocation.context) }
                 fates.append(isNew ? .done : .repeated)
             }
             FaultPoint.beforeCommit.reach()
             return fates
         }
         FaultPoint.afterCommit.reach()
-        for (((event, _), context), fate) in zip(zip(events, contexts), fates) {
-            log(event, context, since: start, isRepeated: fate == .repeated)
+        for (invocation, fate) in zip(invocations, fates) {
+            log(invocation.received, invocation.context, since: start, isRepeated: fate == .repeated)
         }
         return fates
     }
@@ -118,7 +130,7 @@ struct EventHandling<F: EventFunction>: Sendable {
         }
     }
 
-    private func context(_ event: ReceivedEvent, deadline: Deadline = .never) -> Context {
+    private func context(_ event: ReceivedEvent, deadline: Deadline) -> Context {
         let cause = event.envelope.cause
         return Context(
             functionName: process.function, requestID: cause.correlationID ?? Identifier.uuid(),

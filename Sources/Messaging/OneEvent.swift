@@ -1,5 +1,4 @@
 internal import Events
-import Glibc
 internal import Runtime
 
 /// One event handled by hand.
@@ -10,32 +9,29 @@ struct OneEvent<F: EventFunction>: Sendable {
 
     /// Longest event, in bytes: the longest body that a broker takes, unless it is configured otherwise, and room for the
     /// attributes.
-    static var limit: Int { 129 << 20 }
+    private static var limit: Int { 129 << 20 }
 
     private struct Report: Encodable {
         let event: String
         let result: String
     }
 
-    /// Handles the event that `text` holds, and prints what came of it.
-    /// - Returns: the exit status: 0, 1 when the handler failed, 64 when the text is no event.
-    func run(_ text: [UInt8]) -> Int32 {
+    /// Handles the event on standard input, and prints what came of it.
+    /// - Returns: the exit status: 0, 1 when the handler failed, 64 when there is no event.
+    func run() -> Int32 {
         let event: ReceivedEvent
         let data: F.Payload
         do {
-            (event, data) = try read(text)
+            (event, data) = try decode(EventFile.read(limit: Self.limit))
+        } catch let fault as EventFile.TooLong {
+            return EventFile.refuse(handling.process, fault.description)
         } catch {
-            var line = LogLine(level: "error")
-            line.add("function", handling.process.function)
-            line.add("message", "bad event")
-            line.add(
-                "error",
+            return EventFile.refuse(
+                handling.process,
                 """
                 The event must be a CloudEvents object such as {"specversion": "1.0", "id": "…", "type": "…", \
                 "source": "…", "data": {…}}: \((error as? PermanentFault)?.reason ?? DecodingFault(error).sentence)
                 """)
-            line.write()
-            return EX_USAGE
         }
         switch handling.handle(event, data: data) {
         case .done: return report(event, "done")
@@ -48,8 +44,8 @@ struct OneEvent<F: EventFunction>: Sendable {
     }
 
     private func report(_ event: ReceivedEvent, _ result: String) -> Int32 {
-        let report = try? JSON.encode(Report(event: event.envelope.id, result: result)) + [UInt8(ascii: "\n")]
-        return (try? report?.withUnsafeBytes(StandardOutput.write)) == nil ? 1 : 0
+        let report = try? JSON.encode(Report(event: event.envelope.id, result: result))
+        return report.map(EventFile.report) ?? 1
     }
 
     /// CloudEvents has a text there; a whole number is taken too. Another text is no number, as in a message.
@@ -81,8 +77,7 @@ struct OneEvent<F: EventFunction>: Sendable {
         let data: F.Payload
     }
 
-    private func read(_ text: [UInt8]) throws -> (ReceivedEvent, F.Payload) {
-        guard text.count <= Self.limit else { throw PermanentFault("it is longer than \(Self.limit) bytes") }
+    private func decode(_ text: [UInt8]) throws -> (ReceivedEvent, F.Payload) {
         if let place = JSONSyntax.fault(in: text) {
             throw PermanentFault("it is no JSON in UTF-8, see byte \(place), counted from 0")
         }

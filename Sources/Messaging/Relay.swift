@@ -23,7 +23,7 @@ final class Relay {
     /// Between two looks for events that nobody signalled: at first, and when nothing happens for long.
     private static let idleMilliseconds = 200...1000
     /// Under a stream of signals, from one sweep to the next: what comes meanwhile goes out together. An event after a
-    /// pause does not wait. In place of 10 it spares 30 % of the processor time of each event.
+    /// pause does not wait. With 10, each event takes 1.4 times the processor time.
     private static let gatherMilliseconds = 50
     private static let databaseMilliseconds = 10_000
     /// Leases are renewed well before they end.

@@ -9,7 +9,6 @@ struct RelayConfiguration: Sendable {
     let batchSize: Int
     let databaseURL: String
     let broker: BrokerAddress
-    let signalPath: String
 }
 
 /// The process that publishes a service's outbox: TAPROOM_OUTBOX names the service, TAPROOM_EXCHANGE the exchange,
@@ -17,20 +16,18 @@ struct RelayConfiguration: Sendable {
 public enum RelayProcess {
     /// Runs until SIGTERM; nothing that breaks outside ends it.
     public static func run() -> Never {
-        let ((configuration, pipe), process) = ProcessStart.make { settings, process in
+        let (relay, process) = ProcessStart.make { settings, process -> (RelayConfiguration, SignalPipe)? in
             let service = settings.text("TAPROOM_OUTBOX")
-            let configuration = settings.broker().map {
-                RelayConfiguration(
-                    function: process.function, service: service,
-                    exchange: settings.text("TAPROOM_EXCHANGE", default: ConsumerTopology.defaultExchange),
-                    batchSize: settings.integer("TAPROOM_BATCH", .relayBatch),
-                    databaseURL: settings.text("DATABASE_URL"), broker: $0,
-                    signalPath: settings.text("OUTBOX_SIGNAL", default: ""))
-            }
-            return (configuration, try SignalPipe(path: configuration?.signalPath ?? ""))
+            guard let broker = settings.broker() else { return nil }
+            let configuration = RelayConfiguration(
+                function: process.function, service: service,
+                exchange: settings.text("TAPROOM_EXCHANGE", default: ConsumerTopology.defaultExchange),
+                batchSize: settings.integer("TAPROOM_BATCH", .relayBatch),
+                databaseURL: settings.text("DATABASE_URL"), broker: broker)
+            return (configuration, try SignalPipe(path: settings.text("OUTBOX_SIGNAL", default: "")))
         }
         // Without an address there was a fault, and the process has ended.
-        guard let configuration else { exit(EX_CONFIG) }
+        guard let (configuration, pipe) = relay else { exit(EX_CONFIG) }
         let signals = SignalSet.blockAll()
         // A late confirm is waited for, and time is left to mark it; whoever stops the process waits longer still.
         let patience = process.timeoutMilliseconds + Publisher.confirmMilliseconds

@@ -144,6 +144,15 @@ extension Session {
         }
     }
 
+    /// Takes a binding away, if it is there.
+    func unbind(_ queue: String, from exchange: String, routingKey: String, deadline: Deadline) throws(BrokerError) {
+        try call("unbinding queue \(queue)", deadline: deadline) {
+            amqp_queue_unbind(
+                $0, Self.channel, scratch.bytes(queue), scratch.bytes(exchange), scratch.bytes(routingKey),
+                amqp_empty_table)
+        }
+    }
+
     /// How many messages of a queue wait for a consumer.
     /// - Throws: `refused` with 404 when there is no such queue.
     func messageCount(_ queue: String, deadline: Deadline) throws(BrokerError) -> Int {

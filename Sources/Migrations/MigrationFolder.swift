@@ -23,11 +23,11 @@ public struct MigrationFolder: Sendable {
             if let revision = file.read() { revisions.append(revision) }
             files.append(file)
         }
-        var problems = files.flatMap(\.problems)
         // What follows another file can only be judged when all files say what they are.
-        let line = RevisionLine(revisions, files: problems.isEmpty ? files : [])
-        problems += line.problems
+        let problems = files.flatMap(\.problems)
         guard problems.isEmpty else { throw .invalidFiles(problems) }
+        let line = RevisionLine(revisions, files: files)
+        guard line.problems.isEmpty else { throw .invalidFiles(line.problems) }
         return MigrationFolder(path: path, revisions: line.ordered)
     }
 

@@ -51,7 +51,7 @@ struct RevisionFile {
         for line in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
             number += 1
             let next = min(start + line.count + 1, bytes.count)
-            let text = Self.trimmed(String(decoding: line, as: UTF8.self))
+            let text = String(decoding: line, as: UTF8.self).trimmingWhitespace()
             if let name = Self.comment(text, "migrate") {
                 readMarker(name, line: number, start: start, next: next)
             } else if markers.isEmpty {
@@ -92,16 +92,9 @@ struct RevisionFile {
     /// The value of a comment `-- key: value`; `nil` when the line is something else.
     private static func comment(_ text: String, _ key: String) -> String? {
         guard text.hasPrefix("--") else { return nil }
-        let content = trimmed(text.dropFirst(2))
+        let content = text.dropFirst(2).trimmingWhitespace()
         guard content.hasPrefix(key + ":") else { return nil }
-        return trimmed(content.dropFirst(key.count + 1))
-    }
-
-    private static func trimmed(_ text: some StringProtocol) -> String {
-        var rest = Substring(text)
-        while rest.first?.isWhitespace == true { rest.removeFirst() }
-        while rest.last?.isWhitespace == true { rest.removeLast() }
-        return String(rest)
+        return content.dropFirst(key.count + 1).trimmingWhitespace()
     }
 
     // MARK: Header and parts

@@ -5,10 +5,9 @@ struct RevisionLine {
     private(set) var problems: [FileProblem] = []
     private let files: [String: RevisionFile]
 
-    /// - Parameter files: the files to judge, for their line numbers; empty when they are not worth judging yet.
+    /// - Parameter files: those of the revisions, for their line numbers.
     init(_ revisions: [Revision], files: [RevisionFile]) {
         self.files = Dictionary(files.map { ($0.path, $0) }) { first, _ in first }
-        guard !files.isEmpty else { return }
         var byID: [String: Revision] = [:]
         var followers: [String?: [Revision]] = [:]
         for revision in revisions {

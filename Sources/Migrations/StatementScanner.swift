@@ -1,3 +1,5 @@
+internal import Runtime
+
 /// Cuts SQL into statements at the semicolons that end one: not those in quotes, dollar quotes, comments, parentheses
 /// or the body of a routine between BEGIN ATOMIC and END. The rules are those of psql.
 struct StatementScanner {
@@ -112,14 +114,11 @@ struct StatementScanner {
     }
 
     private static func beginsWord(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"): true
-        default: byte >= 0x80
-        }
+        byte.isASCIILetter || byte == UInt8(ascii: "_") || byte >= 0x80
     }
 
     private static func continuesWord(_ byte: UInt8) -> Bool {
-        beginsWord(byte) || byte == UInt8(ascii: "$") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        beginsWord(byte) || byte == UInt8(ascii: "$") || byte.isASCIIDigit
     }
 
     // MARK: Quotes and comments

@@ -1,5 +1,5 @@
-internal import FoundationEssentials
 public import Outbound
+internal import Runtime
 
 /// What the gateway's answer to one charge, or the lack of one, means to a run.
 public enum ChargeAnswer: Sendable, Equatable {
@@ -30,7 +30,7 @@ public enum ChargeAnswer: Sendable, Equatable {
 
     private init(_ answer: HTTPClient.Answer) {
         if answer.status == 200 {
-            guard let receipt = try? JSONDecoder().decode(Receipt.self, from: Data(answer.body)) else {
+            guard let receipt = try? JSON.decode(Receipt.self, from: answer.body) else {
                 self = .unknown(reason: "status 200 without a receipt")
                 return
             }
@@ -40,7 +40,7 @@ public enum ChargeAnswer: Sendable, Equatable {
             self = isReplay ? .replayed(period: receipt.period) : .charged(period: receipt.period)
             return
         }
-        let problem = try? JSONDecoder().decode(Problem.self, from: Data(answer.body))
+        let problem = try? JSON.decode(Problem.self, from: answer.body)
         let slug = problem?.type.split(separator: "/").last.map(String.init)
         let reason = slug ?? "status \(answer.status)"
         // Whatever this request came to, an earlier order of the charge is in doubt.

@@ -42,6 +42,8 @@ extension ChargeRecords {
         }
     }
 
+    /// Everything that happened to a charge, which must not have been deleted since it was found.
+    /// - Throws: `PostgresError`.
     public func history(of charge: Entry) throws -> History {
         let events = try database.execute(
             """

@@ -68,11 +68,3 @@ public enum ChargeText {
         }
     }
 }
-
-extension String {
-    /// Text from outside, fit for a terminal: no control character reaches it.
-    package var printable: String {
-        String(
-            UnicodeScalarView(unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
-    }
-}

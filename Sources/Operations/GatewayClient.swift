@@ -1,4 +1,4 @@
-internal import Foundation
+import Glibc
 internal import Outbound
 internal import Runtime
 
@@ -12,7 +12,7 @@ public struct GatewayClient: Sendable {
     /// - Throws: `OperationError` when it is no HTTP URL.
     public init(base: String) throws {
         guard base.hasPrefix("http://") || base.hasPrefix("https://") else {
-            throw OperationError("the gateway “\(base)” must begin with http:// or https://")
+            throw OperationError("the gateway “\(base)” (--gateway) must begin with http:// or https://")
         }
         self.base = base.hasSuffix("/") ? String(base.dropLast()) : base
     }
@@ -36,7 +36,7 @@ public struct GatewayClient: Sendable {
         for attempt in 1...3 {
             switch client.get(url, headers: [("Accept", "application/json")], deadline: Self.deadline) {
             case .answered(let answer) where answer.status == 200:
-                if let ids = try? JSONDecoder().decode([String].self, from: Data(answer.body)) { return ids }
+                if let ids = try? JSON.decode([String].self, from: answer.body) { return ids }
                 throw failure(url, "what answers at \(base) is not this shop's gateway")
             case .answered(let answer):
                 reason = "status \(answer.status): \(String(decoding: answer.body.prefix(400), as: UTF8.self))"

@@ -40,6 +40,7 @@ public struct RunSummary: Sendable, Equatable, Encodable {
     public var asked: Int { charged + replayed + otherMonth + declined + refused + rejected + unknown + unreachable }
     public var notAsked: Int { eligible - declinedEarlier - asked }
 
+    /// Counts the answer for one subscription; once for each, or `notAsked` is too low.
     public mutating func add(_ answer: ChargeAnswer, for subscription: String) {
         switch answer {
         case .charged(let month) where month != period, .replayed(let month) where month != period: otherMonth += 1

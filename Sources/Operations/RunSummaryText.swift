@@ -1,3 +1,5 @@
+internal import Runtime
+
 extension RunSummary {
     /// For people: one line per kind, then what to do about what is left.
     /// - Parameter isResent: whether orders in doubt are sent again: not where `ecommerce.resend` is `manual`.

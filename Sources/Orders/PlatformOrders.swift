@@ -37,8 +37,7 @@ public struct PlatformOrders: Sendable {
             ON CONFLICT (request_id) DO UPDATE SET request_id = excluded.request_id
             RETURNING id, customer_id, sku_id, created_at AT TIME ZONE 'UTC'
             """, deadline: deadline)[0].decode(String.self, String.self, Int.self, Timestamp.self)
-        // As PostgreSQL tells texts apart: Swift takes canonically equivalent ones for equal.
-        guard madeFor.utf8.elementsEqual(customer.utf8), madeOf == Int(sku) else {
+        guard madeFor.hasSameBytes(as: customer), madeOf == Int(sku) else {
             throw Problem(
                 "order-conflict", status: 409, title: "Order conflict",
                 detail: "Request id “\(requestID)” made an order for another customer or SKU. Use a new one."

@@ -7,14 +7,10 @@ public import Runtime
 /// A thread holds its session only for the length of one closure, so nothing is held while an outside system is
 /// called.
 public final class Database: Sendable {
-    private struct Idle {
-        var connections: [Connection] = []
-    }
-
     private let url: String
     private let application: String
     private let statementTimeoutMilliseconds: Int
-    private let idle = Lock(Idle())
+    private let idle = Lock<[Connection]>([])
 
     /// Longest wait for a session: an unreachable database must be known within a second.
     static let connectMilliseconds = 900
@@ -82,13 +78,13 @@ public final class Database: Sendable {
 
     private func takeIdle() -> Connection? {
         // The session that was used last is the likeliest to be warm.
-        idle.withLock { idle in UncheckedTransfer(idle.connections.popLast()) }.value
+        idle.withLock { UncheckedTransfer($0.popLast()) }.value
     }
 
     private func checkIn(_ connection: Connection) {
         guard connection.isUsable, connection.isIdle else { return }
         let transfer = UncheckedTransfer(connection)
-        idle.withLock { $0.connections.append(transfer.value) }
+        idle.withLock { $0.append(transfer.value) }
     }
 }
 

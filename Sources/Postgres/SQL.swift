@@ -20,12 +20,6 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
         parameters = stringInterpolation.parameters
     }
 
-    /// A statement whose text is computed. Only for text of our own, such as a migration file; never for input.
-    public init(unsafeText: String) {
-        text = unsafeText
-        parameters = []
-    }
-
     public struct StringInterpolation: StringInterpolationProtocol {
         var text = ""
         var parameters: [String?] = []

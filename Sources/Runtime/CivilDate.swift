@@ -70,7 +70,7 @@ package struct DateScanner {
 
     package var isAtEnd: Bool { rest.isEmpty }
 
-    package var isAtDigit: Bool { rest.first.map(Self.isDigit) ?? false }
+    package var isAtDigit: Bool { rest.first?.isASCIIDigit ?? false }
 
     package mutating func take(_ character: Unicode.Scalar) -> Bool {
         guard rest.first == UInt8(ascii: character) else { return false }
@@ -81,13 +81,13 @@ package struct DateScanner {
     /// Exactly so many digits.
     package mutating func digits(_ count: Int) -> Int? {
         let part = rest.prefix(count)
-        guard part.count == count, part.allSatisfy(Self.isDigit) else { return nil }
+        guard part.count == count, part.allSatisfy({ $0.isASCIIDigit }) else { return nil }
         rest = rest.dropFirst(count)
         return part.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
     }
 
     package mutating func allDigits() -> String {
-        let part = rest.prefix(while: Self.isDigit)
+        let part = rest.prefix { $0.isASCIIDigit }
         rest = rest.dropFirst(part.count)
         return String(Substring(part))
     }
@@ -113,6 +113,4 @@ package struct DateScanner {
         }
         return isWest ? -seconds : seconds
     }
-
-    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 }

@@ -26,6 +26,9 @@ public struct Context: Sendable {
         return logger
     }
 
+    /// - Parameters:
+    ///   - requestID: 1 to 128 of `A–Z a–z 0–9 . _ -`; the caller has checked.
+    ///   - traceparent: W3C trace context, version 00; the caller has checked. `nil` begins a new trace.
     public init(
         functionName: String, requestID: String, traceparent: String? = nil, deadline: Deadline, caller: String = "",
         isStopping: @escaping @Sendable () -> Bool = { false }

@@ -1,5 +1,12 @@
 internal import FoundationEssentials
 
+extension UInt8 {
+    @inlinable package var isASCIIDigit: Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) }
+
+    /// Of either case.
+    @inlinable package var isASCIILetter: Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self | 0x20) }
+}
+
 /// Percent-encoding of RFC 3986, and of HTML forms in the query.
 public enum PercentEncoding {
     /// Decodes once; `nil` for a broken escape or for bytes that are not UTF-8.
@@ -29,10 +36,8 @@ public enum PercentEncoding {
         var result: [UInt8] = []
         for byte in text.utf8 {
             switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                UInt8(ascii: "~"):
-                result.append(byte)
+            case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): result.append(byte)
+            case _ where byte.isASCIILetter || byte.isASCIIDigit: result.append(byte)
             default: result += [UInt8(ascii: "%"), hexDigits[Int(byte >> 4)], hexDigits[Int(byte & 15)]]
             }
         }

@@ -29,6 +29,7 @@ public struct HTTPResponse: Sendable {
         HTTPResponse(status: status, headers: [("Content-Type", "application/json")], body: .bytes(bytes))
     }
 
+    /// A plain text in UTF-8.
     public static func text(_ text: String, status: Int = 200) -> HTTPResponse {
         HTTPResponse(
             status: status, headers: [("Content-Type", "text/plain; charset=utf-8")], body: .bytes(Array(text.utf8)))
@@ -39,6 +40,10 @@ public struct HTTPResponse: Sendable {
         copy.headers.append((name, value))
         return copy
     }
+
+    /// With where the next page of a list is (RFC 8288).
+    /// - Parameter target: path and query, percent-encoded.
+    public func with(next target: String) -> HTTPResponse { with(header: "Link", "<\(target)>; rel=\"next\"") }
 }
 
 /// Where a streamed body goes.

@@ -130,6 +130,15 @@ public struct InputCheck: ~Copyable {
         return value
     }
 
+    /// `limit` of a list, as the query gives it: a whole number in `range`.
+    public mutating func limit(_ text: String, in range: ClosedRange<Int>) -> Int? {
+        guard let limit = Int(text), range.contains(limit) else {
+            fault("/query/limit", "limit must be a whole number from \(range.lowerBound) to \(range.upperBound).")
+            return nil
+        }
+        return limit
+    }
+
     /// A text that must be there, of so many characters, without NUL, which PostgreSQL cannot keep.
     public mutating func text(_ field: Field<String>, _ pointer: String, characters: ClosedRange<Int>) -> String? {
         let expectation = "a text of \(characters.lowerBound) to \(characters.upperBound) characters"

@@ -3,12 +3,27 @@ internal import FoundationEssentials
 /// JSON as the whole product writes and reads it.
 public enum JSON {
     /// Members in alphabetical order, slashes not escaped.
-    public static func encode(_ value: some Encodable) throws -> [UInt8] {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return Array(try encoder.encode(value))
+    /// - Parameter isPretty: whether each member and element has a line of its own; no newline follows the last.
+    /// - Throws: what `value` throws when it is encoded.
+    public static func encode(_ value: some Encodable, isPretty: Bool = false) throws -> [UInt8] {
+        Array(try encoder(isPretty: isPretty).encode(value))
     }
 
+    /// As `encode`, for where a text is needed.
+    public static func text(_ value: some Encodable, isPretty: Bool = false) throws -> String {
+        String(decoding: try encoder(isPretty: isPretty).encode(value), as: UTF8.self)
+    }
+
+    private static func encoder(isPretty: Bool) -> JSONEncoder {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        if isPretty { encoder.outputFormatting.insert(.prettyPrinted) }
+        return encoder
+    }
+
+    /// It takes more than JSON, such as a comma before a closing bracket: check input from outside with ``JSONSyntax``
+    /// first.
+    /// - Throws: a `DecodingError` for what is no value of that type; ``DecodingFault`` puts it into words.
     public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
         try JSONDecoder().decode(type, from: Data(bytes))
     }

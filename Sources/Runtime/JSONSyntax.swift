@@ -6,7 +6,7 @@ package struct JSONSyntax {
     private var depth = 0
 
     /// Deeper than any body of ours, and little on a thread's stack.
-    package static let depthLimit = 64
+    static let depthLimit = 64
 
     /// Where the text stops being JSON, in bytes from 0; `nil` when it is a JSON value as a whole.
     package static func fault(in bytes: [UInt8]) -> Int? {
@@ -88,7 +88,7 @@ package struct JSONSyntax {
             rest = rest.dropFirst(4)
             return digits.count == 4
                 && digits.allSatisfy { byte in
-                    Self.isDigit(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte | 0x20)
+                    byte.isASCIIDigit || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte | 0x20)
                 }
         default: return false
         }
@@ -105,7 +105,7 @@ package struct JSONSyntax {
 
     /// At least one.
     private mutating func digits() -> Bool {
-        let count = rest.prefix(while: Self.isDigit).count
+        let count = rest.prefix { $0.isASCIIDigit }.count
         rest = rest.dropFirst(count)
         return count > 0
     }
@@ -127,6 +127,4 @@ package struct JSONSyntax {
     private mutating func skipSpace() {
         rest = rest.drop { $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }
     }
-
-    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 }

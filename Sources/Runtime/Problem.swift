@@ -20,7 +20,7 @@ public struct Problem: Error, Sendable {
     public var errors: [Fault] = []
     /// Members beyond those of the RFC, such as `subscription_id`. Values are strings.
     public var extensions: [String: String] = [:]
-    /// `platform` of the charge refusals: JSON text that goes into the answer as it is, keyed by member name.
+    /// Further members whose values are JSON text, which goes into the answer as it is.
     public var embedded: [String: String] = [:]
     public var headers: [(name: String, value: String)] = []
     /// What the log line says beside the public text; never sent to the client.
@@ -67,7 +67,7 @@ extension Problem {
     }
 
     /// 404 for a path that the function does not serve.
-    public static let noRoute = Problem(
+    static let noRoute = Problem(
         "not-found", status: 404, title: "Not found", detail: "Nothing is served at this path.")
 
     /// 500; the detail says nothing but where to look.

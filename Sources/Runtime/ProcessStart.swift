@@ -26,7 +26,7 @@ package enum ProcessStart {
     package static var isForOneEvent: Bool { CommandLine.arguments.dropFirst().first == "--event" }
 
     /// Ends the process, saying how it is to be started.
-    package static func refuse(usage: String) -> Never {
+    static func refuse(usage: String) -> Never {
         _ = write(STDERR_FILENO, usage, usage.utf8.count)
         exit(EX_USAGE)
     }

@@ -1,17 +1,17 @@
 /// A route as functions.yml writes it, such as `POST /club/{id}/subscribe/`.
-public struct RouteTemplate: Sendable, Equatable {
+struct RouteTemplate: Sendable, Equatable {
     enum Segment: Sendable, Equatable {
         case literal(String)
         case parameter(String)
     }
 
-    public let method: String
+    let method: String
     let segments: [Segment]
     /// The route key of API Gateway's payload 2.0: the template as written.
-    public let key: String
+    let key: String
 
     /// `nil` when the text is not a method, a space and a path that begins with `/`.
-    public init?(_ key: String) {
+    init?(_ key: String) {
         let parts = key.split(separator: " ", omittingEmptySubsequences: true)
         guard parts.count == 2, parts[1].hasPrefix("/") else { return nil }
         method = parts[0].uppercased()

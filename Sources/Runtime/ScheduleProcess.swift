@@ -5,7 +5,7 @@ enum ScheduleProcess {
     static func run<F: ScheduledFunction>(_ type: F.Type) -> Never {
         let (function, process) = ProcessStart.make(type)
         let runner = ScheduleRunner(function: function, process: process)
-        if ProcessStart.isForOneEvent { exit(runner.runOnce(StandardInput.read(limit: 1 << 20))) }
+        if ProcessStart.isForOneEvent { exit(runner.runOnce()) }
         guard let interval = process.scheduleSeconds else {
             ProcessStart.refuse(
                 usage: """
@@ -40,21 +40,19 @@ struct ScheduleRunner<F: ScheduledFunction>: Sendable {
         }
     }
 
-    /// Runs the event that `text` holds, and prints the result.
-    /// - Returns: the exit status: 0, 1 when the function failed, 64 when the text is no event.
-    func runOnce(_ text: [UInt8]) -> Int32 {
+    /// Runs the event on standard input, and prints the result.
+    /// - Returns: the exit status: 0, 1 when the function failed, 64 when there is no event.
+    func runOnce() -> Int32 {
         do {
+            let text = try EventFile.read(limit: Self.eventLimit)
             guard let result = run(try JSON.decode(ScheduledEvent.self, from: text)) else { return 1 }
-            return (try? (result + [UInt8(ascii: "\n")]).withUnsafeBytes(StandardOutput.write)) == nil ? 1 : 0
+            return EventFile.report(result)
+        } catch let fault as EventFile.TooLong {
+            return EventFile.refuse(process, fault.description)
         } catch {
-            var line = LogLine(level: "error")
-            line.add("function", process.function)
-            line.add("message", "bad event")
-            line.add(
-                "error",
+            return EventFile.refuse(
+                process,
                 "The event must be {} or {\"time\": milliseconds since 1970}: \(DecodingFault(error).sentence)")
-            line.write()
-            return EX_USAGE
         }
     }
 
@@ -88,6 +86,9 @@ struct ScheduleRunner<F: ScheduledFunction>: Sendable {
 
     /// The first whole multiple of the interval after an instant; both in milliseconds.
     static func tick(after instant: Int, interval: Int) -> Int { (instant / interval + 1) * interval }
+
+    /// Bytes.
+    private static var eventLimit: Int { 1 << 20 }
 
     /// The wall clock may be set while we wait.
     private static var longestWaitMilliseconds: Int { 10_000 }

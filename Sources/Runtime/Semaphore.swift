@@ -6,11 +6,11 @@ import Glibc
 public final class Semaphore: @unchecked Sendable {
     private let semaphore: UnsafeMutablePointer<sem_t>
 
-    /// - Parameter count: how many may pass before the first has to wait.
-    public init(_ count: UInt32 = 0) {
+    /// With a count of zero.
+    public init() {
         semaphore = .allocate(capacity: 1)
         semaphore.initialize(to: sem_t())
-        sem_init(semaphore, 0, count)
+        sem_init(semaphore, 0, 0)
     }
 
     deinit {

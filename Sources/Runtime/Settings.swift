@@ -12,7 +12,7 @@ public final class Settings {
     public init(_ environment: [String: String]) { self.environment = environment }
 
     /// The settings in the environment of this process.
-    public static func fromProcess() -> Settings {
+    static func fromProcess() -> Settings {
         var environment: [String: String] = [:]
         var entry = environ
         while let text = entry.pointee {

@@ -2,7 +2,7 @@ internal import CFastCGI
 import Glibc
 
 /// A thread that runs one closure to its end.
-package final class WorkerThread {
+final class WorkerThread {
     private var thread = pthread_t()
 
     private final class Start {
@@ -11,7 +11,7 @@ package final class WorkerThread {
     }
 
     /// Ends the process when the system has no thread to give.
-    package init(_ body: @escaping @Sendable () -> Void) {
+    init(_ body: @escaping @Sendable () -> Void) {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         pthread_attr_setstacksize(&attributes, Self.stackBytes)
@@ -33,7 +33,7 @@ package final class WorkerThread {
     }
 
     /// Waits for its end; false when it has not come by the deadline.
-    package func join(deadline: Deadline) -> Bool {
+    func join(deadline: Deadline) -> Bool {
         var until = timespec()
         clock_gettime(CLOCK_MONOTONIC, &until)
         let remaining = deadline.remainingMilliseconds

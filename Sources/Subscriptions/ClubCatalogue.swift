@@ -46,7 +46,7 @@ public struct ClubCatalogue: Sendable {
 }
 
 /// A status by id and the approved model's name for it.
-public struct Status: Encodable, Sendable {
+struct Status: Encodable, Sendable {
     let id: Int
     let name: String?
 
@@ -59,7 +59,7 @@ public struct Status: Encodable, Sendable {
 }
 
 /// A status that will take effect by itself.
-public struct ScheduledStatus: Encodable, Sendable {
+struct ScheduledStatus: Encodable, Sendable {
     let id: Int
     let name: String?
     let effectDate: Timestamp

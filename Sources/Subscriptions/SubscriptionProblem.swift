@@ -2,16 +2,21 @@ public import Runtime
 
 /// The refusals of the subscription service, as the contract names them.
 public enum SubscriptionProblem {
+    /// 404.
+    /// - Parameter club: the id as it was asked for; perhaps no number.
     public static func clubNotFound(_ club: String) -> Problem {
         Problem("club-not-found", status: 404, title: "Club not found", detail: "There is no club “\(club)”.")
     }
 
+    /// 409: the club is there, and takes no new subscriptions.
     public static func clubNotActive(_ club: Int32) -> Problem {
         Problem(
             "club-not-active", status: 409, title: "Club not active",
             detail: "Club \(club) takes no new subscriptions: it is not active now.")
     }
 
+    /// 409, whatever the status of the one there is.
+    /// - Parameter existing: its id, which goes into the answer.
     public static func alreadySubscribed(existing: String) -> Problem {
         Problem(
             "already-subscribed", status: 409, title: "Already subscribed",
@@ -19,6 +24,8 @@ public enum SubscriptionProblem {
         ).with("subscription_id", existing)
     }
 
+    /// 404.
+    /// - Parameter subscription: the id as it was asked for.
     public static func subscriptionNotFound(_ subscription: String) -> Problem {
         Problem(
             "subscription-not-found", status: 404, title: "Subscription not found",

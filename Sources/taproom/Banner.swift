@@ -5,15 +5,6 @@ import Manifest
 /// What to know about an instance that has just come up.
 struct Banner {
     let instance: Instance
-    let project: Project
-
-    private var tables: [String] {
-        let manifest = instance.manifest
-        return [
-            manifest.routesTable(base: instance.record.gateway), manifest.schedulesTable(), manifest.queuesTable(),
-            manifest.outboxesTable(),
-        ].filter { !$0.isEmpty }
-    }
 
     var text: String {
         let record = instance.record
@@ -23,7 +14,7 @@ struct Banner {
             .map { "  \($0.key.padding(toLength: 16, withPad: " ", startingAt: 0))\(withoutPassword($0.value))" }
         return """
 
-            \(tables.joined(separator: "\n"))
+            \(instance.manifest.tables(base: record.gateway).joined(separator: "\n"))
             Gateway    \(record.gateway), described at \(record.gateway)\(hasPage ? "/docs/ and " : "")/openapi.yml
             Databases  (with passwords: \(tool) status --json)
             \(databases.joined(separator: "\n"))

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Instance
 import Operations
 import Postgres
@@ -25,13 +24,6 @@ extension Instance {
 
     /// Whether an order in doubt is sent again, or waits for an operator.
     var resendsDoubts: Bool { record.parameters["ecommerce.resend"] != "manual" }
-}
-
-/// Prints a value as JSON for programs.
-func printJSON(_ value: some Encodable) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(value), as: UTF8.self))
 }
 
 struct ChargesList: ParsableCommand {
@@ -61,7 +53,7 @@ struct ChargesList: ParsableCommand {
         if let state, ChargeRecords.State(rawValue: state) == nil {
             throw ValidationError("--state \(state): give one of \(Self.states)")
         }
-        if let olderThan, Span(olderThan) == nil {
+        if let olderThan, TimeSpan(olderThan) == nil {
             throw ValidationError("--older-than \(olderThan): give a whole number and s, m, h or d, such as 90s or 1h")
         }
         guard (1...1_000_000).contains(limit) else {
@@ -73,7 +65,7 @@ struct ChargesList: ParsableCommand {
         let records = ChargeRecords(try Instance.started(try Project.find()).subscriptions())
         let found = try records.list(
             period: period, state: state.flatMap { ChargeRecords.State(rawValue: $0) },
-            olderThan: olderThan.flatMap { Span($0)?.seconds }, limit: limit + 1)
+            olderThan: olderThan.flatMap { TimeSpan($0)?.seconds }, limit: limit + 1)
         let entries = Array(found.prefix(limit))
         if json { return try printJSON(entries) }
         print(entries.isEmpty ? "No such charges." : ChargeText.table(entries))

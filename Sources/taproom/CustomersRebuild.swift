@@ -1,6 +1,5 @@
 import ArgumentParser
 import Customers
-import Instance
 import Postgres
 import Runtime
 
@@ -21,8 +20,7 @@ struct CustomersRebuild: ParsableCommand {
     @OptionGroup var options: ScopeOption
 
     func run() throws {
-        let scope = try Project.find().scope(options.scope)
-        let url = try ScopeDatabases(scope: scope, file: nil).url(service: "customers")
+        let url = try ScopeDatabases(scope: options.scope, followsInstance: true).url(service: "customers")
         func session() throws -> Connection {
             try Connection(
                 url: url, application: "taproom customers rebuild",

@@ -3,7 +3,6 @@ import Foundation
 import Instance
 import Manifest
 import Messaging
-import Operations
 import Runtime
 
 struct DLQ: ParsableCommand {
@@ -41,7 +40,9 @@ struct DeadLetterQueues: ParsableArguments {
         do {
             return try BrokerAddress(uri)
         } catch {
-            throw InstanceError("this is no AMQP URI such as amqp://user:password@host:5672/vhost: \(error)")
+            throw InstanceError(
+                "\(url == nil ? "rabbitmq.url" : "--url") is no AMQP URI such as "
+                    + "amqp://user:password@host:5672/vhost: \(error)")
         }
     }
 
@@ -137,7 +138,7 @@ struct DeadLettersShow: ParsableCommand {
 
     func run() throws {
         let letters = try queues.collect { queue in
-            try queue.list(deadline: DeadLetterQueues.limit).filter { $0.id.utf8.elementsEqual(id.utf8) }
+            try queue.list(deadline: DeadLetterQueues.limit).filter { $0.id.hasSameBytes(as: id) }
         }
         guard !letters.isEmpty else { throw InstanceError("no dead letter has the id “\(id)”: see taproom dlq list") }
         if json { return try printJSON(letters) }

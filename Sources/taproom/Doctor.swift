@@ -6,12 +6,11 @@ struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Looks for what is missing or broken and says the command that mends it; exits 1 when it finds any.")
 
-    @Option(help: "Whose <scope>_config.json to read. (default: TAPROOM_SCOPE, else the instance's, else local)")
-    var scope: String?
+    @OptionGroup var options: ScopeOption
 
     func run() throws {
         let project = try Project.find()
-        let scope = try project.scope(scope, else: project.startedScope ?? "local")
+        let scope = try project.scope(options.scope, else: project.startedScope ?? "local")
         let findings = Diagnosis(project: project, scope: scope).run()
         for finding in findings {
             print("\(finding.problem == nil ? "ok   " : "WRONG")  \(finding.subject)")

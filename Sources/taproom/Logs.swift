@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 import Instance
-import Operations
+import Runtime
 
 struct Logs: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -27,13 +27,14 @@ struct Logs: ParsableCommand {
         let instance = try Instance.started(try Project.find())
         let names = try function.map { [try instance.logName($0)] } ?? instance.logNames
         let logs = names.flatMap { name in instance.logFiles(of: name).map { (name, LogFile(path: $0)) } }
-        let line = LogLine(isReadable: isatty(STDOUT_FILENO) == 1, isRaw: json, width: names.map(\.count).max() ?? 0)
+        let format = LogFormat(
+            isReadable: isatty(STDOUT_FILENO) == 1, isRaw: json, width: names.map(\.count).max() ?? 0)
         for (name, log) in logs {
-            for text in log.lastLines(lines) { print(line.render(name, text)) }
+            for text in log.lastLines(lines) { print(format.render(name, text)) }
         }
         while follow, !isStandardOutputUnread() {
             for (name, log) in logs {
-                for text in log.newLines() { print(line.render(name, text)) }
+                for text in log.newLines() { print(format.render(name, text)) }
             }
             try flushStandardOutput()
             usleep(200_000)
@@ -41,8 +42,8 @@ struct Logs: ParsableCommand {
     }
 }
 
-/// How one line of a log is shown.
-struct LogLine {
+/// How the lines of logs are shown.
+struct LogFormat {
     /// For a terminal: time, level, message and the rest as name=value, and no control character.
     let isReadable: Bool
     /// As written, without the name in front.

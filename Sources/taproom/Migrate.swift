@@ -59,7 +59,9 @@ struct Migrate: ParsableCommand {
             }
         }
         guard problems.isEmpty else { throw MigrateFailure(problems.joined(separator: "\n")) }
-        guard !folders.isEmpty else { throw MigrateFailure("migrations: holds no folder of a service") }
+        guard !folders.isEmpty else {
+            throw MigrateFailure("migrations: holds no folder of a service; mkdir migrations/<service>")
+        }
         return folders
     }
 

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Instance
 import Postgres
 import Runtime
 import Subscriptions
@@ -15,8 +14,7 @@ struct RebuildEligibility: ParsableCommand {
     @OptionGroup var options: ScopeOption
 
     func run() throws {
-        let scope = try Project.find().scope(options.scope)
-        let url = try ScopeDatabases(scope: scope, file: nil).url(service: "subscriptions")
+        let url = try ScopeDatabases(scope: options.scope, followsInstance: true).url(service: "subscriptions")
         let connection = try Connection(
             url: url, application: "taproom rebuild-eligibility",
             options: ["statement_timeout": "0"], deadline: .after(milliseconds: 5000))

@@ -10,10 +10,6 @@ struct Routes: ParsableCommand {
         let project = try Project.find()
         let manifest = try project.manifest()
         let record = try InstanceRecord.load(state: project.state)
-        print(manifest.routesTable(base: record?.gateway ?? ""), terminator: "")
-        for table in [manifest.schedulesTable(), manifest.queuesTable(), manifest.outboxesTable()] where !table.isEmpty
-        {
-            print("\n" + table, terminator: "")
-        }
+        print(manifest.tables(base: record?.gateway ?? "").joined(separator: "\n"), terminator: "")
     }
 }

@@ -42,7 +42,8 @@ struct RunCharges: ParsableCommand {
     }
 
     func run() throws {
-        let instance = try Instance.started(try Project.find())
+        let project = try Project.find()
+        let instance = try gateway == nil ? Instance.serving(project) : Instance.started(project)
         let records = ChargeRecords(try instance.subscriptions())
         let zone = instance.billingZone
         let month = try records.currentPeriod(zone: zone)

@@ -3,16 +3,18 @@ import Instance
 
 /// The databases of a scope as the rest of the tool sees them: also the embedded ones.
 struct ScopeDatabases {
-    /// `nil` for the default of `Project.scope`.
+    /// `nil` for TAPROOM_SCOPE, else the default.
     let scope: String?
+    /// Whether the default is the scope of the instance, when there is one; else it is `local`.
+    var followsInstance = false
     /// Instead of `<scope>_config.json`.
-    let file: String?
+    var file: String?
 
     /// - Returns: a libpq connection URI.
     /// - Throws: an error that names the key and the fix.
     func url(service: String) throws -> String {
         let project = try Project.find()
-        let scope = try project.scope(scope)
+        let scope = try project.scope(scope, else: (followsInstance ? project.startedScope : nil) ?? "local")
         // An address in the environment needs no configuration file beside it.
         if let given = try project.databaseOverride(service: service) { return given }
         return try project.databaseURL(service: service, scope: scope, file: file)

@@ -1,6 +1,7 @@
 import ArgumentParser
 @preconcurrency import Glibc
 import Instance
+import Runtime
 
 extension Taproom {
     /// Runs the command. What it printed and could not be written, as to a full disk, makes it fail.
@@ -10,6 +11,9 @@ extension Taproom {
         do { try flushStandardOutput() } catch { exit(withError: error) }
     }
 }
+
+/// Prints a value as JSON for programs.
+func printJSON(_ value: some Encodable) throws { print(try JSON.text(value, isPretty: true)) }
 
 /// Writes out what was printed.
 /// - Throws: `InstanceError` when some of it could not be written, now or before; a bare exit status when its reader

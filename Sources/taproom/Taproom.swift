@@ -19,8 +19,8 @@ struct Taproom: ParsableCommand {
         ])
 }
 
-/// Which scope's configuration a command reads.
+/// Which scope's configuration a command reads that works with an instance.
 struct ScopeOption: ParsableArguments {
-    @Option(help: "Whose <scope>_config.json to read. (default: TAPROOM_SCOPE, else local)")
+    @Option(help: "Whose <scope>_config.json to read. (default: TAPROOM_SCOPE, else the instance's, else local)")
     var scope: String?
 }

@@ -5,13 +5,14 @@ struct Up: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Starts everything in the background and waits until it answers; harmless when it runs already.")
 
-    @OptionGroup var options: ScopeOption
+    @Option(help: "Whose <scope>_config.json to read. (default: TAPROOM_SCOPE, else local)")
+    var scope: String?
 
     func run() throws {
         let project = try Project.find()
-        let scope = try project.scope(options.scope)
+        let scope = try project.scope(scope)
         // Only who names a scope changes it: another one has other databases and another platform.
-        if let known = project.startedScope, try project.scope(options.scope, else: known) != scope {
+        if let known = project.startedScope, try project.scope(self.scope, else: known) != scope {
             throw InstanceError(
                 "the instance in \(project.state) has scope \(known): taproom up --scope \(known) goes on with it, "
                     + "taproom up --scope \(scope) changes it to \(scope)")
@@ -19,6 +20,6 @@ struct Up: ParsableCommand {
         let progress = Progress()
         progress.say("Taproom in \(project.state), scope \(scope)")
         let instance = try Startup(project: project, scope: scope, progress: progress).run()
-        print(Banner(instance: instance, project: project).text)
+        print(Banner(instance: instance).text)
     }
 }

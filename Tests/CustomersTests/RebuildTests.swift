@@ -69,7 +69,7 @@ import Testing
     func rebuildWithoutTimeLimit() throws {
         _ = try register.create()
         let name = register.url.split(separator: "/").last.map(String.init) ?? ""
-        try register.run(SQL(unsafeText: "ALTER DATABASE \(name) SET statement_timeout = '1ms'"))
+        try register.run("ALTER DATABASE \(unsafeText: name) SET statement_timeout = '1ms'")
         let run = try Subprocess.run(
             Subprocess.product("taproom"), ["customers", "rebuild"],
             environment: ["TAPROOM_DATABASES_CUSTOMERS": register.url], folder: Repository.root)

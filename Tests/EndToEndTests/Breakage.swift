@@ -98,21 +98,21 @@ struct Breakage {
 
     /// Lets PostgreSQL confirm commits before they are on disk, in every session from now on.
     func setSynchronousCommit(_ word: String) throws {
-        try sql(SQL(unsafeText: "ALTER DATABASE subscriptions SET synchronous_commit = \(word)"))
+        try sql("ALTER DATABASE subscriptions SET synchronous_commit = \(unsafeText: word)")
         try cutSessions()
     }
 
     /// Sets the ledger's calendar so many months ahead of the clock, perhaps of one time zone's alone.
     func setMonthsAhead(_ count: Int, in zone: String = "%") throws {
         try sql(
-            SQL(
-                unsafeText: """
-                    CREATE OR REPLACE FUNCTION billing_period(p_at timestamptz, p_zone text) RETURNS char(7)
-                    LANGUAGE sql STABLE
-                    RETURN to_char(
-                        (p_at + interval '1 month' * CASE WHEN p_zone LIKE '\(zone)' THEN \(count) ELSE 0 END)
-                            AT TIME ZONE p_zone, 'YYYY-MM')
-                    """))
+            """
+            CREATE OR REPLACE FUNCTION billing_period(p_at timestamptz, p_zone text) RETURNS char(7)
+            LANGUAGE sql STABLE
+            RETURN to_char(
+                (p_at + interval '1 month'
+                    * CASE WHEN p_zone LIKE '\(unsafeText: zone)' THEN \(unsafeText: "\(count)") ELSE 0 END)
+                    AT TIME ZONE p_zone, 'YYYY-MM')
+            """)
     }
 
     @discardableResult

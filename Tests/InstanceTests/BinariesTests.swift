@@ -3,6 +3,7 @@ import Glibc
 import Manifest
 import Testing
 
+import enum TestSupport.Loopback
 import enum TestSupport.Repository
 import class TestSupport.TemporaryFolder
 
@@ -82,6 +83,28 @@ import class TestSupport.TemporaryFolder
             let refused = try instance.run("up").errors
             #expect(refused.contains("not built: ProbeFunction in \(project.folder.path)/bin; \(remedy)"), "\(refused)")
         }
+    }
+
+    @Test func aDiskThatExecutesNothingIsNamed() throws {
+        let project = try EventProject()
+        let state = project.folder.path + "/state"
+        mkdir(state, 0o755)
+        func onSuchADisk(_ command: String...) throws -> Subprocess {
+            try Subprocess.run(
+                [
+                    "/usr/bin/unshare", "--mount", "/bin/sh", "-c",
+                    "mount -t tmpfs -o noexec none \"$0\" && exec \"$@\"", state,
+                ] + command,
+                environment: [
+                    "TAPROOM_STATE": state, "TAPROOM_PORT": "\(Loopback.freePort())",
+                    "TAPROOM_CONFIG": project.folder.path + "/config.json",
+                ])
+        }
+        // Root alone may mount one, and not in every container.
+        guard try onSuchADisk("/bin/true").status == 0 else { return }
+        let refused = try onSuchADisk(project.tool, "up")
+        #expect(refused.errors.contains("\(state)/bin is on a disk that is mounted noexec: set TAPROOM_STATE"))
+        #expect(refused.status == 1)
     }
 
     @Test func whatFailsLeavesNothing() throws {

@@ -100,6 +100,18 @@ extension BrokerCycleTests {
         #expect(try moved.run("clean-state").status == 0)
     }
 
+    @Test(arguments: ["Téléchargements", "#Загрузки"])
+    func `the broker starts in a folder of any name, with what it had there`(name: String) throws {
+        let instance = try TestInstance(folder: project.folder, tool: project.tool, name: name)
+        for publishes in [true, false] {
+            _ = try up(instance)
+            let url = try #require(instance.report().rabbitmq)
+            if publishes { #expect(try publish("order.paid", url: url) == [.confirmed]) }
+            try Eventually.happens("the event is there") { try depths("shop.paid", url: url) == ["shop.paid": 1] }
+            #expect(try instance.run("down").status == 0)
+        }
+    }
+
     @Test func `a database outside may be ahead when it has had this checkout's migration`() throws {
         // So that it goes no further than it must here.
         try project.folder.remove("bin/ProbeFunction")

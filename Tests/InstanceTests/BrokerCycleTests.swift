@@ -46,9 +46,10 @@ struct BrokerCycleTests {
     }
 
     /// What becomes of an event of each type.
-    func publish(_ types: String...) throws -> [Publisher.Outcome] {
+    func publish(_ types: String..., url: String? = nil) throws -> [Publisher.Outcome] {
         let limit = Deadline.after(milliseconds: 20_000)
-        let session = try Session(BrokerAddress(instance.report().rabbitmq ?? ""), name: "test", deadline: limit)
+        let address = try BrokerAddress(url ?? instance.report().rabbitmq ?? "")
+        let session = try Session(address, name: "test", deadline: limit)
         return try types.map { type in
             let message = Message(messageID: type, body: Array("{}".utf8))
             return try Publisher(session, deadline: limit).publish(

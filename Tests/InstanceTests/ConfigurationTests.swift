@@ -181,6 +181,20 @@ struct ConfigurationTests {
         }
     }
 
+    @Test func `an address that cannot be used is told how a password is written in it`() throws {
+        for (name, address, reason) in [
+            ("TAPROOM_DATABASES_ORDERS", "postgresql://shop:50%off@h/x", ""),
+            ("TAPROOM_RABBITMQ_URL", "amqp://shop:50%off@h", "must be percent-encoded UTF-8 without NUL"),
+        ] {
+            let error = #expect(throws: ConfigurationError.self) {
+                try read(Self.complete, environment: [name: address])
+            }
+            let problem = error?.problems.first ?? ""
+            #expect(problem.contains("special characters of the password percent-encoded (% as %25)"), "\(problem)")
+            #expect(problem.hasSuffix(reason) && !problem.contains("50%off"), "\(problem)")
+        }
+    }
+
     @Test func `the first start writes the model with secrets of its own, for the owner only`() throws {
         let (first, second) = (folder.path + "/first.json", folder.path + "/second.json")
         let model = Repository.root + "/model_config.json"

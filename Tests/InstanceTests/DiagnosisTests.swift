@@ -32,7 +32,9 @@ struct DiagnosisTests {
             {"state": "\(state)", "data": "\(state)", "run": "\(state)/run", "scope": "staging", "gatewayPort": 1,
              "configurationFile": "", "databases": {\(urls)}, "rabbitmq": "amqp://me@127.0.0.1:1/", "parameters": \(parameters)}
             """)
-        try instance.folder.write("state/queues.json", #"{"queues": ["former"], "bindings": []}"#)
+        try instance.folder.write(
+            "state/queues.json",
+            #"{"queues": ["former"], "bindings": [{"exchange": "e", "queue": "former", "routingKey": "k"}]}"#)
     }
 
     /// A process that passes for the instance's supervisord.

@@ -28,14 +28,20 @@ final class TestInstance: Sendable {
     let folder: TemporaryFolder
     let port: Int
     let state: String
-    private let tool: String
+    private let tool: [String]
     private let watchdog: Watchdog
 
-    /// - Parameter tool: of another project than this one.
-    init(folder: TemporaryFolder, tool: String = TestProject.tool) throws {
+    /// - Parameters:
+    ///   - tool: of another project than this one.
+    ///   - name: of the state folder.
+    ///   - mayTrace: whether root may look into other users' processes, as it may not in a container.
+    init(
+        folder: TemporaryFolder, tool: String = TestProject.tool, name: String = "state", mayTrace: Bool = true
+    ) throws {
         self.folder = folder
-        self.tool = tool
-        state = folder.path + "/state"
+        let drop = ["--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"]
+        self.tool = try mayTrace || geteuid() != 0 ? [tool] : [Subprocess.find("setpriv")] + drop + [tool]
+        state = "\(folder.path)/\(name)"
         port = try Loopback.freePort()
         watchdog = try Watchdog(
             folder: folder.path, stop: "TAPROOM_STATE='\(state)' '\(TestProject.tool)' clean-state >/dev/null 2>&1")
@@ -45,12 +51,12 @@ final class TestInstance: Sendable {
 
     /// - Parameter variables: of the environment, beside those that make the instance private.
     func run(_ arguments: String..., port: Int? = nil, variables: [String: String] = [:]) throws -> Subprocess {
-        try Subprocess.run([tool] + arguments, environment: environment(port: port).merging(variables) { $1 })
+        try Subprocess.run(tool + arguments, environment: environment(port: port).merging(variables) { $1 })
     }
 
     /// Starts the tool and lets it run, outside of this project, which it would take for its own.
     func start(_ arguments: String...) throws -> ChildProcess {
-        try ChildProcess("/usr/bin/env", arguments: ["--chdir=/", tool] + arguments, environment: environment())
+        try ChildProcess("/usr/bin/env", arguments: ["--chdir=/"] + tool + arguments, environment: environment())
     }
 
     private func environment(port: Int? = nil) -> [String: String] {

@@ -7,7 +7,7 @@ import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
-/// A state folder that was moved, and one that another user finds.
+/// A state folder that was moved, one behind a link, and one that another user finds.
 struct MovedFolderTests {
     private let instance: TestInstance
 
@@ -45,11 +45,29 @@ struct MovedFolderTests {
         try instance.folder.write("state/lock", "")
         try instance.folder.write("state/log/x", "")
         let placement = Placement(state: state, data: instance.folder.path + "/data", run: state + "/run")
-        chown(state + "/lock", 65534, 65534)
-        let error = #expect(throws: InstanceError.self) { try placement.makeFolders(.current()) }
-        #expect(error?.description.contains("\(state) belongs to nobody: run this as that user") == true, "\(error)")
+        for path in ["/lock", "/log", ""] { chown(state + path, 65534, 65534) }
+        let refused = try instance.run("up")
+        #expect(refused.errors.contains("\(state) belongs to nobody: run this as that user"), "\(refused)")
         chown(state + "/lock", 0, 0)
         let own = #expect(throws: InstanceError.self) { try placement.makeFolders(.current()) }
         #expect(own?.description.contains("give the folders above it mode 0755 again") == true)
+    }
+
+    @Test func `the folder behind a link stays when it is forgotten, and is not made where its disk is away`() throws {
+        let project = try EventProject()
+        let instance = try TestInstance(folder: project.folder, tool: project.tool)
+        // So that it goes no further than it must here.
+        try project.folder.remove("bin/ProbeFunction")
+        let target = project.folder.path + "/elsewhere"
+        symlink("elsewhere", instance.state)
+        let absent = try instance.run("up").errors
+        #expect(absent.contains("\(instance.state) is a link to elsewhere, which is not there"), "\(absent)")
+        #expect(!FileManager.default.fileExists(atPath: target))
+        mkdir(target, 0o755)
+        for _ in 1...2 {
+            #expect(try instance.run("up").errors.contains("not built: ProbeFunction"))
+            #expect(try instance.run("clean-state").status == 0)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: target) == [])
+        }
     }
 }

@@ -168,6 +168,33 @@ struct ReadingTests {
         #expect(instance.circuits([function]).map(\.host) == ["late"])
     }
 
+    @Test func `scripts/install-packages disables what came with the packages, and nothing else`() throws {
+        let folder = try TemporaryFolder()
+        for (name, text) in [
+            ("id", "echo 0"), ("apt-get", "touch \(folder.path)/installed"),
+            (
+                "systemctl",
+                """
+                [ $1 = disable ] && echo "$@" >>\(folder.path)/done
+                case $2 in
+                    postgresql.service) echo enabled ;;
+                    nginx.service) [ -e \(folder.path)/installed ] && echo enabled || echo not-found ;;
+                esac
+                """
+            ),
+        ] {
+            try folder.write(name, "#!/bin/sh\n\(text)\n")
+            chmod("\(folder.path)/\(name)", 0o755)
+        }
+        let policy = FileManager.default.contents(atPath: "/usr/sbin/policy-rc.d")
+        let run = try Subprocess.run(
+            [Repository.root + "/scripts/install-packages", "no-such-package"],
+            environment: ["PATH": "\(folder.path):\(Subprocess.searchPath)"])
+        #expect(run.output == "installing no-such-package\n", "\(run.errors)")
+        #expect(try folder.read("done") == "disable --quiet nginx.service\n")
+        #expect(FileManager.default.contents(atPath: "/usr/sbin/policy-rc.d") == policy)
+    }
+
     @Test func `scripts/install-packages takes no option for a package`() throws {
         let folder = try TemporaryFolder()
         // Whatever it thinks of its arguments, it must install nothing here.

@@ -123,7 +123,8 @@ struct StateFolderTests {
         }
         first.terminate()
         _ = try first.waitForEnd()
-        let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
+        #expect(try InstanceRecord.load(state: instance.state) == nil)
+        let placement = Placement.found(in: instance.state)
         let cluster = Cluster(placement: placement, accounts: try .current(), port: 1)
         try cluster.initialise()
         try Eventually.happens("nothing is left of the first") {
@@ -216,6 +217,14 @@ struct StateFolderTests {
         ] {
             #expect(named.status != 0 && named.errors.contains("config.json"), "\(named.errors)")
         }
+    }
+
+    @Test(arguments: [["customers", "rebuild"], ["rebuild-eligibility"]])
+    func `what works on the instance's database takes the instance's scope`(command: [String]) throws {
+        try record(scope: "absent")
+        let run = try Subprocess.run(
+            [TestProject.tool] + command, environment: ["TAPROOM_STATE": instance.state])
+        #expect(run.status == 1 && run.errors.contains("absent_config.json is not usable"), "\(run)")
     }
 
     @Test func `nothing in a log steers the terminal that shows it`() throws {

@@ -12,7 +12,10 @@ struct LedgerConsumer: EventFunction {
         let mode: String?
     }
 
-    struct Refusal: Error {}
+    struct Refusal: Error {
+        let requestID: String
+        let traceparent: String
+    }
 
     init(_ settings: Settings) {}
 
@@ -27,7 +30,7 @@ struct LedgerConsumer: EventFunction {
             "SELECT EXISTS (SELECT FROM broken WHERE mode = \(mode))", deadline: context.deadline)[0]
         guard try isBroken.decode(Bool.self) else { return }
         switch mode {
-        case "throw": throw Refusal()
+        case "throw": throw Refusal(requestID: context.requestID, traceparent: context.traceparent)
         case "give-up": throw PermanentFault("the ledger takes no such entry")
         case "trap": fatalError("trapped by event \(event.id)")
         default: return

@@ -10,7 +10,7 @@ import Testing
                 timeout: 0
                 reservedConcurrency: many
                 description: [1]
-                environment: {1X: a, TAPROOM_ROUTES: b, C: null, D: {}, E: "${env:HOME}"}
+                environment: {1X: a, TAPROOM_ROUTE: b, C: null, D: {}, E: "${env:HOME}"}
                 events: []
               b:
                 handler: charge.handler
@@ -30,8 +30,8 @@ import Testing
                 "functions.yml:5: functions.a.description: must be text, not a list",
                 "functions.yml:6: functions.a.environment.1X: a variable's name is letters, digits and _, "
                     + "no digit first",
-                "functions.yml:6: functions.a.environment.TAPROOM_ROUTES: is set for every function by the rendered "
-                    + "configuration; use another name",
+                "functions.yml:6: functions.a.environment.TAPROOM_ROUTE: begins with TAPROOM_, which is kept for what "
+                    + "the rendered configuration sets; use another name",
                 "functions.yml:6: functions.a.environment.C: must be text or a number, not nothing",
                 "functions.yml:6: functions.a.environment.D: must be text or a number, not a mapping",
                 "functions.yml:6: functions.a.environment.E: ${env:HOME} cannot be resolved; only ${param:NAME} can",

@@ -100,6 +100,7 @@ import Testing
                 rate(5 minutes)  f         Tidies
 
                 """)
+        #expect(tidy.tables(base: "") == [tidy.schedulesTable()])
         let off = try manifest(events: "- schedule: {rate: rate(1 day), enabled: false}")
         #expect(off.schedulesTable().split(separator: "\n").last == "off       f")
         let rates = [1, 60, 90, 3600, 7200, 86_400].map { Schedule(seconds: $0, isEnabled: true).rate }

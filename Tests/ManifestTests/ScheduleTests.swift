@@ -77,7 +77,7 @@ import Testing
         #expect(!variables.contains("TAPROOM_SCHEDULE"))
         #expect(
             problems("environment: {TAPROOM_SCHEDULE: 1}", events: "- schedule: rate(1 day)").first?.contains(
-                "is set for every function") == true)
+                "begins with TAPROOM_") == true)
     }
 
     @Test func aSwitchedOffScheduleHasNoProcess() throws {

@@ -37,6 +37,24 @@ extension MessagingTests {
             #expect(try lab.deadLetters.list(deadline: Lab.soon).isEmpty)
         }
 
+        @Test("the line about an event that failed has the request id and the trace that its handler saw")
+        func oneContext() throws {
+            let lab = try Lab()
+            try lab.breakMode("throw")
+            // Neither correlation id nor trace: both are made.
+            let run = try lab.consumer.run(
+                event: """
+                    {"specversion": "1.0", "id": "x", "type": "ledger.entry", "source": "x", "data": {"mode": "throw"}}
+                    """)
+            #expect(run.end == .exited(1) && run.lines.count == 1, "\(run)")
+            let line = try JSONValue(parsing: try #require(run.lines.first))
+            let error = try #require(line["error"]?.string)
+            for name in ["request_id", "trace"] {
+                let made = try #require(line[name]?.string)
+                #expect(!made.isEmpty && error.contains(made), "\(name): \(line)")
+            }
+        }
+
         @Test func whatCanNeverSucceedIsADeadLetterAtOnce() throws {
             let lab = try Lab(retry: [3600])
             try lab.breakMode("give-up")

@@ -123,7 +123,7 @@ import Testing
         }
         #expect(try other(scope: "stage").output == "\(Fixture.first)\n")
         #expect(try other("-x", "scope=stage", scope: "prod").output == "\(Fixture.first)\n")
-        #expect(try other(scope: "../stage").errors.contains("must consist of letters"))
+        #expect(try other(scope: "../stage").errors.contains("TAPROOM_SCOPE) must consist of letters"))
         try fixture.configure("prod_config.json", subscriptions: "")
         #expect(try other(scope: "prod").errors.contains("run taproom up --scope prod first"))
         try fixture.project.remove("prod_config.json")

@@ -69,11 +69,11 @@ import Testing
         "spans of time",
         arguments: [("90s", 90), ("15m", 900), ("1h", 3600), ("7d", 604_800), ("36500d", 3_153_600_000)])
     func spans(text: String, seconds: Int) {
-        #expect(Span(text)?.seconds == seconds)
+        #expect(TimeSpan(text)?.seconds == seconds)
     }
 
     @Test("no spans of time", arguments: ["", "h", "1", "-1h", "1.5h", "1w", "99999999999999999999h", "36501d", "١h"])
     func noSpans(text: String) {
-        #expect(Span(text) == nil)
+        #expect(TimeSpan(text) == nil)
     }
 }

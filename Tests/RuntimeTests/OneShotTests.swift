@@ -114,6 +114,17 @@ import Testing
         #expect(try JSONValue(parsing: run.lines[0])["level"]?.string == "info")
     }
 
+    @Test func saysThatAnEventIsTooLong() throws {
+        func answer(padding: Int) throws -> JSONValue {
+            let event = #"{"requestContext": {"http": {"method": "GET"}}}"#
+            return try self.event(event + String(repeating: " ", count: padding - event.utf8.count)).0
+        }
+        #expect(try answer(padding: 16 << 20)["statusCode"]?.integer == 404)
+        let tooLong = try answer(padding: 16 << 20 + 1)
+        #expect(tooLong["statusCode"]?.integer == 400)
+        #expect(tooLong["body"]?.string?.contains("The event is longer than 16777216 bytes.") == true, "\(tooLong)")
+    }
+
     @Test func doesNotStartWithoutItsSettingsAndListsThemAll() throws {
         let run = try FunctionRun(
             "EcommerceOrderFunction", environment: ["TAPROOM_FUNCTION": "order", "TAPROOM_TIMEOUT": "soon"])

@@ -111,12 +111,16 @@ import Testing
     }
 
     @Test func saysByItsExitStatusThatItFailed() throws {
-        let failed = try run("{}", database: "postgresql://nobody@127.0.0.1:1/none")
+        let nowhere = "postgresql://nobody@127.0.0.1:1/none"
+        let failed = try run("{}", database: nowhere)
         #expect(failed.end == .exited(1) && failed.output.isEmpty)
         #expect(try JSONValue(parsing: failed.lines[0])["error"]?.string?.contains("database unavailable") == true)
-        let bad = try run("[]", database: "postgresql://nobody@127.0.0.1:1/none")
+        let bad = try run("[]", database: nowhere)
         #expect(bad.end == .exited(64) && bad.output.isEmpty)
         #expect(bad.lines.joined().contains("{}"))
+        let tooLong = try run(String(repeating: " ", count: 1 << 20) + "{}", database: nowhere)
+        #expect(tooLong.end == .exited(64) && tooLong.output.isEmpty)
+        #expect(tooLong.lines.joined().contains("The event is longer than 1048576 bytes."))
     }
 
     @Test func refusesToStartWithoutAnIntervalOrWithAWrongSetting() throws {

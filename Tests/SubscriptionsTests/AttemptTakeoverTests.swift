@@ -1,9 +1,10 @@
-import Charging
 import Postgres
 import Runtime
 import Subscriptions
 import TestSupport
 import Testing
+
+@testable import Charging
 
 /// Attempts that run or died, and who comes after them.
 @Suite struct AttemptTakeoverTests: DoubtSuite {

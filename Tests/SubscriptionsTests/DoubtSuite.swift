@@ -1,9 +1,10 @@
-import Charging
 import Postgres
 import Runtime
 import Subscriptions
 import TestSupport
 import Testing
+
+@testable import Charging
 
 /// A subscription whose charge can be brought into doubt.
 struct DoubtfulCharge {

@@ -182,7 +182,7 @@ import Testing
         for table in [
             "subscription_status_history", "subscription", "club_status_history", "club", "status", "club_status",
         ] {
-            try shop.run(SQL(unsafeText: "TRUNCATE \(table) CASCADE"))
+            try shop.run("TRUNCATE \(unsafeText: table) CASCADE")
             #expect(try shop.eligible() == [])
         }
         try shop.run("INSERT INTO status (id, name) VALUES (1, 'ATIVO')")

@@ -1,10 +1,11 @@
-import Charging
 import Events
 import Postgres
 import Runtime
 import Subscriptions
 import TestSupport
 import Testing
+
+@testable import Charging
 
 /// What subscriptions publish stands in the outbox when, and only when, the change it is about is committed.
 @Suite struct EventTests {

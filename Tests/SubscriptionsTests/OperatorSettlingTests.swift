@@ -1,8 +1,9 @@
-import Charging
 import Postgres
 import Runtime
 import TestSupport
 import Testing
+
+@testable import Charging
 
 /// How an operator takes a charge out of doubt.
 @Suite struct OperatorSettlingTests: DoubtSuite {

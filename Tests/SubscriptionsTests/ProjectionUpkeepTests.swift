@@ -91,7 +91,7 @@ import Testing
     func rebuildWithAnotherIsolation() throws {
         let shop = try Shop()
         let name = shop.url.split(separator: "/").last.map(String.init) ?? ""
-        try shop.run(SQL(unsafeText: "ALTER DATABASE \(name) SET default_transaction_isolation = 'repeatable read'"))
+        try shop.run("ALTER DATABASE \(unsafeText: name) SET default_transaction_isolation = 'repeatable read'")
         let run = try Subprocess.run(
             Subprocess.product("taproom"), ["rebuild-eligibility"],
             environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": shop.url], folder: Repository.root)

@@ -1,4 +1,3 @@
-import Charging
 import Foundation
 import Migrations
 import Postgres
@@ -6,6 +5,8 @@ import Runtime
 import Subscriptions
 import TestSupport
 import Testing
+
+@testable import Charging
 
 /// How a charge comes out of doubt by the settling function.
 @Suite struct SettlingTests: DoubtSuite {

@@ -18,7 +18,7 @@ def measure(workspace):
     allowed = SUBSCRIPTIONS * MILLISECONDS / 1000 / CONCURRENCY
 
     def seconds():
-        instance.sql("TRUNCATE charge, charge_request, charge_event, charge_settlement")
+        instance.empty_ledger()
         start = time.perf_counter()
         summary = json.loads(instance.run("charge-run", "--json", "--concurrency", str(CONCURRENCY)))
         took = time.perf_counter() - start

@@ -43,11 +43,8 @@ def measure(workspace, instance, platform):
 
         workspace.table.add(replay_rows)
 
-    def empty_ledger():
-        instance.sql("TRUNCATE charge, charge_request, charge_event, charge_settlement")
-
     def first_charges():
-        empty_ledger()
+        instance.empty_ledger()
         load = wrk(instance.gateway, workspace.seconds, "charge", first=first)
         charged = int(instance.sql("SELECT count(*) FROM charge WHERE state = 'charged'"))
         if load.refused or charged < load.requests:
@@ -56,7 +53,7 @@ def measure(workspace, instance, platform):
         return load.rate
 
     def two_commits():
-        empty_ledger()
+        instance.empty_ledger()
         return beside("charge")
 
     def first_rows():

@@ -21,15 +21,15 @@ COUNTRIES = "Portugal,Brazil,Germany,Italy,France,Spain,United Kingdom,Brazil,Be
 LOAD = """
 INSERT INTO customer (id, number, email, street, city, country, created_at, is_archived, version)
 SELECT gen_random_uuid()::text, n,
-    lower((string_to_array('{first}', ' '))[1 + n * 7 %% 10] || '.' || (string_to_array('{last}', ' '))[1 + n / 3 %% 10])
+    lower((string_to_array('{first}', ' '))[1 + n * 7 % 10] || '.' || (string_to_array('{last}', ' '))[1 + n / 3 % 10])
         || n || '@example.com',
-    (string_to_array('{streets}', ','))[1 + n / 5 %% 8] || ' ' || n %% 250,
-    CASE WHEN n %% 5000 = 77 THEN 'Quixadá' WHEN n < 400000 AND n %% 5 = 0 THEN 'Oldenburg'
-         ELSE (string_to_array('{cities}', ','))[1 + n / 7 %% 10] END,
-    (string_to_array('{countries}', ','))[1 + n / 7 %% 10], timestamptz '2020-01-01' + n * interval '1 minute',
-    n %% 10 = 3, 1
+    (string_to_array('{streets}', ','))[1 + n / 5 % 8] || ' ' || n % 250,
+    CASE WHEN n % 5000 = 77 THEN 'Quixadá' WHEN n < 400000 AND n % 5 = 0 THEN 'Oldenburg'
+         ELSE (string_to_array('{cities}', ','))[1 + n / 7 % 10] END,
+    (string_to_array('{countries}', ','))[1 + n / 7 % 10], timestamptz '2020-01-01' + n * interval '1 minute',
+    n % 10 = 3, 1
 FROM generate_series(1, {count}) n
-""".replace("%%", "%")
+"""
 
 # What is searched for, and how common it is.
 TERMS = {

@@ -14,8 +14,8 @@ import time
 from urllib.parse import unquote, urlsplit
 
 from families.data import EXISTING
+from measuring.environment import ROOT
 from measuring.load import mixed
-from measuring.statements import ROOT
 from measuring.table import Row, at_least, at_most, in_turns
 from measuring.workspace import BUILT, end, wait_until
 
@@ -38,12 +38,8 @@ class Service:
 
     def __init__(self, workspace, instance):
         self.broker = instance.record["rabbitmq"]
-        address = urlsplit(instance.database)
-        with open(os.path.join(instance.record["data"], "postgres.password")) as file:
-            password = file.read().strip()
-        server = "postgresql://postgres:%s@/%%s?host=%s&port=%d" % (password, unquote(address.hostname), address.port)
-        self.url = server % "bench_events"
-        psql(server % "postgres", "CREATE DATABASE bench_events")
+        self.url = instance.superuser_url("bench_events")
+        psql(instance.superuser_url("postgres"), "CREATE DATABASE bench_events")
         psql(self.url, tables_for_events() + SCHEMA)
         self.signal = workspace.path("events.signal")
         common = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": os.path.join(BUILT, "libraries"),
@@ -123,17 +119,15 @@ def tables_for_events():
 @contextlib.contextmanager
 def without_events(instance):
     """The function `subscribe` of the database writes no events as long as the block runs."""
-    query = "SELECT pg_get_functiondef('subscribe'::regproc)"
-    whole = subprocess.run(["psql", "-qAtX", "-c", query, instance.database], check=True, capture_output=True,
-                           text=True).stdout
+    whole = instance.sql("SELECT pg_get_functiondef('subscribe'::regproc)")
     part, count = re.subn(r",\n    published AS \(\n.*?FROM fresh f\)\n", "\n", whole, flags=re.DOTALL)
     if count != 1:
         sys.exit("bench: what `subscribe` publishes is not where it was: correct without_events")
-    psql(instance.database, part)
+    instance.sql(part)
     try:
         yield
     finally:
-        psql(instance.database, whole)
+        instance.sql(whole)
 
 
 @contextlib.contextmanager

@@ -1,13 +1,11 @@
 """A running instance of this project, its database, and the data that the rows need."""
 import json
 import os
-import socket
 import subprocess
 import sys
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-from measuring.environment import surroundings
-from measuring.statements import ROOT
+from measuring.environment import ROOT, free_port, surroundings
 
 # Subscription n has this id, and the customer cN.
 ID = "'00000000-0000-4000-%s-' || 100000000000 + n"
@@ -21,9 +19,7 @@ class Instance:
         self.state = os.path.join(folder, "state")
         os.makedirs(self.state)
         os.chmod(folder, 0o755)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.environment = surroundings(
             TAPROOM_STATE=self.state, TAPROOM_PORT=str(self.port), TAPROOM_CONFIG=os.path.join(folder, "config.json"),
             **environment)
@@ -101,6 +97,9 @@ class Instance:
                 "INSERT INTO charge_request SELECT request_id, id FROM made" % (ID % "8000", charged))
         self.settle()
 
+    def empty_ledger(self):
+        self.sql("TRUNCATE charge, charge_request, charge_event, charge_settlement")
+
     def settle(self):
         """Takes what loading left to do out of the measurements."""
         self.as_superuser("VACUUM ANALYZE", "CHECKPOINT")
@@ -111,12 +110,14 @@ class Instance:
                           "SELECT sum(pg_prewarm(oid, 'read')) FROM pg_class WHERE relkind IN ('r', 'i') "
                           "AND relnamespace = 'public'::regnamespace")
 
-    def as_superuser(self, *statements):
+    def superuser_url(self, database):
+        """The superuser's URI of a database of the embedded server."""
         address = urlsplit(self.database)
         with open(os.path.join(self.record["data"], "postgres.password")) as file:
-            environment = {**os.environ, "PGPASSWORD": file.read().strip()}
+            password = file.read().strip()
+        return "postgresql://postgres:%s@%s:%d/%s" % (password, address.hostname, address.port, database)
+
+    def as_superuser(self, *statements):
         subprocess.run(
-            ["psql", "-qX", "-o", os.devnull, "-v", "ON_ERROR_STOP=1", "-h", unquote(address.hostname), "-p",
-             str(address.port), "-U", "postgres", "-d", address.path[1:],
-             *(word for statement in statements for word in ("-c", statement))],
-            check=True, env=environment)
+            ["psql", "-qX", "-o", os.devnull, "-v", "ON_ERROR_STOP=1", self.superuser_url("subscriptions"),
+             *(word for statement in statements for word in ("-c", statement))], check=True)

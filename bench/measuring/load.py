@@ -7,7 +7,8 @@ import sys
 import time
 from dataclasses import dataclass
 
-BENCH = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from measuring.environment import ROOT
+
 CONNECTIONS = 16
 # No two loads of a run, nor two runs, may make the same "new" customers.
 seeds = itertools.count(int(time.time()))
@@ -26,7 +27,7 @@ def wrk(url, seconds, script=None, **environment):
     # By itself wrk counts an answer after more than 2 s as none; a busy host can hold one back for that long.
     command = ["wrk", "-t2", "-c%d" % CONNECTIONS, "-d%ds" % seconds, "--timeout", "10s"]
     if script:
-        command += ["-s", os.path.join(BENCH, "wrk", script + ".lua")]
+        command += ["-s", os.path.join(ROOT, "bench", "wrk", script + ".lua")]
     environment = {"BENCH_" + name.upper(): str(value) for name, value in environment.items()}
     text = run(command + [url], {**os.environ, "BENCH_SEED": str(next(seeds)), **environment})
     if "Socket errors" in text:

@@ -11,8 +11,9 @@ import subprocess
 import sys
 from urllib.parse import unquote, urlsplit
 
-from measuring.statements import BARE_IN_C, IN_C, ROOT
-from measuring.workspace import answers_http, compiler, free_port, listening, wait_until
+from measuring.environment import ROOT, free_port
+from measuring.statements import BARE_IN_C, IN_C
+from measuring.workspace import answers_http, compiler, listening, wait_until
 
 WORKERS = 4
 # Connections to a program that a worker of nginx keeps, where it keeps any: more than the load has.

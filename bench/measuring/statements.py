@@ -7,7 +7,7 @@ import os
 import re
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from measuring.environment import ROOT
 
 
 class Statement:

@@ -9,8 +9,8 @@ import sys
 import tempfile
 import time
 
+from measuring.environment import ROOT
 from measuring.instance import Instance
-from measuring.statements import ROOT
 from measuring.table import Table
 
 BUILT = os.path.join(ROOT, ".build", "release")
@@ -97,12 +97,6 @@ def end(process):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def listening(path):

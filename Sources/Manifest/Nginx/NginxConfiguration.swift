@@ -99,6 +99,29 @@ extension Manifest {
             """
     }
 
+    /// Every header that the gateway adds, in one place: an `add_header` in a location drops those above it. One
+    /// whose value is empty is not sent.
+    private func headers(hasCors: Bool) -> String {
+        let cors = """
+            add_header Access-Control-Allow-Origin $cors always;
+            add_header Access-Control-Expose-Headers $exposed_headers always;
+            add_header Access-Control-Allow-Methods $preflight always;
+            add_header Access-Control-Allow-Headers $preflight_headers always;
+            add_header Access-Control-Max-Age $preflight_age always;
+
+            """
+        return """
+            add_header X-Request-Id $rid always;
+            add_header traceparent $trace always;
+            add_header X-Content-Type-Options nosniff always;
+            add_header Content-Security-Policy $content_security_policy always;
+            add_header Cache-Control $cache_control always;
+            add_header Allow $allow_header always;
+            add_header Retry-After $retry_after always;
+            \(hasCors ? cors : "")
+            """
+    }
+
     private func client(_ deployment: Deployment) -> String {
         let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map { kind in
             "\(kind)_temp_path \(nginxWord("\(deployment.temporaryFolder)/\(kind)"));"

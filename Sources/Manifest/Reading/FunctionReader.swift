@@ -112,8 +112,10 @@ struct FunctionReader {
         return variables.entries.compactMap { name, _, value in
             if name.wholeMatch(of: /[A-Za-z_][A-Za-z0-9_]*/) == nil {
                 variables.report("a variable's name is letters, digits and _, no digit first", name)
-            } else if Manifest.reservedVariables.contains(name) {
-                variables.report("is set for every function by the rendered configuration; use another name", name)
+            } else if name.hasPrefix(Manifest.reservedPrefix) {
+                variables.report(
+                    "begins with \(Manifest.reservedPrefix), which is kept for what the rendered configuration sets; "
+                        + "use another name", name)
             }
             guard case .scalar(let scalar) = value, Resolver.default.resolveTag(of: value) != .null else {
                 variables.report("must be text or a number, not \(value.kind)", name)

@@ -9,7 +9,7 @@ func reportSharedExecutables(among functions: [FunctionEntry], _ diagnostics: Di
             diagnostics.report(
                 "\(function.handler) would be the same executable as \(owner.handler) of function "
                     + "\"\(owner.name)\"; rename one of them",
-                key: "functions.\(function.name).handler", line: function.line)
+                key: "\(function.key).handler", line: function.line)
         }
     }
 }

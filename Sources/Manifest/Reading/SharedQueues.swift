@@ -20,7 +20,7 @@ func reportSharedQueues(among functions: [FunctionEntry], _ diagnostics: Diagnos
             diagnostics.report(
                 "\"\(name)\" is a \(purpose) here and a \(other.purpose) of function "
                     + "\"\(other.function.name)\"\(line); a queue serves one purpose of one function",
-                key: "functions.\(function.name).events", line: function.line)
+                key: "\(function.key).events", line: function.line)
         }
     }
     var outboxes: [String: (exchange: String, function: String)] = [:]
@@ -32,7 +32,7 @@ func reportSharedQueues(among functions: [FunctionEntry], _ diagnostics: Diagnos
             diagnostics.report(
                 "publishes the outbox of \(outbox.service) to \(outbox.exchange), and function \"\(first.function)\" "
                     + "to \(first.exchange); use one exchange",
-                key: "functions.\(function.name).events", line: function.line)
+                key: "\(function.key).events", line: function.line)
         }
     }
 }

@@ -9,7 +9,7 @@ func reportUnreadSignals(among functions: [FunctionEntry], _ diagnostics: Diagno
                 diagnostics.report(
                     "\(parameter) wakes nobody: no function publishes the outbox of \(service); add one with "
                         + "the event outbox: {service: \(service)}",
-                    key: "functions.\(function.name).environment.\(name)", line: function.line)
+                    key: "\(function.key).environment.\(name)", line: function.line)
             }
         }
     }

@@ -1,5 +1,3 @@
-import Glibc
-
 /// One event as JSON on standard input, its answer as JSON on standard output: the function by hand, without a server.
 struct EventTransport: Transport, ~Copyable {
     private var isDone = false
@@ -10,18 +8,18 @@ struct EventTransport: Transport, ~Copyable {
         guard !isDone else { return nil }
         isDone = true
         var request = Request()
-        let text = StandardInput.read(limit: 16 << 20)
         do {
-            let event = try JSON.decode(HTTPEvent.self, from: text)
+            let event = try JSON.decode(HTTPEvent.self, from: EventFile.read(limit: Self.eventLimit))
             request.event = event
             request.method = event.method
             request.rawPath = event.rawPath
             request.headers = event.headers
             request.sourceIP = event.requestContext.sourceIP
+        } catch let fault as EventFile.TooLong {
+            request.fault = Self.badEvent(fault.description)
         } catch {
-            request.fault = Problem(
-                "bad-event", status: 400, title: "Bad event",
-                detail: "The event is not API Gateway payload 2.0 as JSON: \(DecodingFault(error).sentence)")
+            request.fault = Self.badEvent(
+                "The event is not API Gateway payload 2.0 as JSON: \(DecodingFault(error).sentence)")
         }
         return request
     }
@@ -42,11 +40,18 @@ struct EventTransport: Transport, ~Copyable {
             statusCode: response.status,
             headers: Dictionary(response.headers.map { ($0.name.lowercased(), $0.value) }) { "\($0),\($1)" },
             body: text ?? Base64.encode(body), isBase64Encoded: text == nil)
-        let line = try JSON.encode(answer) + [UInt8(ascii: "\n")]
+        let line = try JSON.encode(answer)
         isAnswerLost = true
-        try line.withUnsafeBytes(StandardOutput.write)
+        try StandardOutput.write(line: line)
         isAnswerLost = false
     }
+
+    private static func badEvent(_ reason: String) -> Problem {
+        Problem("bad-event", status: 400, title: "Bad event", detail: reason)
+    }
+
+    /// Bytes: room for the longest body, however it is written, and the headers.
+    private static var eventLimit: Int { 16 << 20 }
 
     private struct Answer: Encodable {
         let statusCode: Int

@@ -132,15 +132,7 @@ struct FastCGITransport: Transport, ~Copyable {
 
     private func read() -> Request {
         var result = Request()
-        var entry = request.pointee.envp
-        while let pointer = entry, let text = pointer.pointee {
-            let bytes = UnsafeRawPointer(text).assumingMemoryBound(to: UInt8.self)
-            if let equals = strchr(text, Int32(UInt8(ascii: "="))) {
-                let length = text.distance(to: equals)
-                result.take(variable: UnsafeBufferPointer(start: bytes, count: length), value: bytes + length + 1)
-            }
-            entry = pointer + 1
-        }
+        if let variables = request.pointee.envp { result.take(variables: variables) }
         if let fault = readBody(into: &result.body, announced: result.headers["content-length"]) {
             result.fault = fault
         }

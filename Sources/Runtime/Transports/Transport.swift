@@ -1,3 +1,5 @@
+import Glibc
+
 /// How requests reach a worker and answers leave it: the one seam between the invocation loop and FastCGI, CGI or a
 /// file. A worker has one transport of its own and uses it from its own thread only.
 protocol Transport: ~Copyable {
@@ -55,7 +57,21 @@ struct Request {
         rawQuery = String(uri[uri.utf8.index(after: mark)...])
     }
 
-    /// Takes one CGI variable (RFC 3875), or the gateway's own REQUEST_START in seconds with a fraction.
+    /// Takes CGI variables (RFC 3875), and the gateway's own REQUEST_START in seconds with a fraction.
+    /// - Parameter variables: texts `NAME=value`; a null pointer ends them.
+    mutating func take(variables: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) {
+        var entry = variables
+        while let text = entry.pointee {
+            if let equals = strchr(text, Int32(UInt8(ascii: "="))) {
+                let bytes = UnsafeRawPointer(text).assumingMemoryBound(to: UInt8.self)
+                let length = text.distance(to: equals)
+                take(variable: UnsafeBufferPointer(start: bytes, count: length), value: bytes + length + 1)
+            }
+            entry += 1
+        }
+    }
+
+    /// Takes one of them; a NUL ends its value.
     mutating func take(variable name: UnsafeBufferPointer<UInt8>, value: UnsafePointer<UInt8>) {
         func text() -> String { String(decodingCString: value, as: UTF8.self) }
         switch name {

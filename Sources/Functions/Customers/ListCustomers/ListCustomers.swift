@@ -20,7 +20,7 @@ struct ListCustomers: HTTPFunction {
             ("archived", list.selection.isArchived.map { String($0) }), ("after", after),
         ]
         let query = parameters.compactMap { name, value in value.map { "\(name)=\(PercentEncoding.encode($0))" } }
-        return response.with(header: "Link", "<\(event.rawPath)?\(query.joined(separator: "&"))>; rel=\"next\"")
+        return response.with(next: "\(event.rawPath)?\(query.joined(separator: "&"))")
     }
 }
 
@@ -39,8 +39,7 @@ extension HTTPEvent {
         if let archived, !["true", "false"].contains(archived) {
             check.fault("/query/archived", "archived must be true or false.")
         }
-        let limit = Int(query("limit") ?? "20").flatMap { (1...100).contains($0) ? $0 : nil }
-        if limit == nil { check.fault("/query/limit", "limit must be a whole number from 1 to 100.") }
+        let limit = check.limit(query("limit") ?? "20", in: 1...100)
         let after = query("after")
         if let after, after.utf8.count > 36 || after.utf8.contains(0) {
             check.fault("/query/after", CustomerDirectory.noPlace)

@@ -21,8 +21,7 @@ struct Eligible: HTTPFunction {
         let page = try HTTPResponse.json(Array(ids.prefix(limit)))
         guard ids.count > limit else { return page }
         let last = ids[limit - 1]
-        let next = "\(event.rawPath)?limit=\(limit)&after=\(PercentEncoding.encode(last))"
-        return page.with(header: "Link", "<\(next)>; rel=\"next\"")
+        return page.with(next: "\(event.rawPath)?limit=\(limit)&after=\(PercentEncoding.encode(last))")
     }
 
     /// `nil` for the bare call, which wants everything.
@@ -36,8 +35,6 @@ struct Eligible: HTTPFunction {
             try check.finish()
             return nil
         }
-        let limit = Int(text).flatMap { (1...10_000).contains($0) ? $0 : nil }
-        if limit == nil { check.fault("/query/limit", "limit must be a whole number from 1 to 10000.") }
-        return try check.finish(limit)
+        return try check.finish(check.limit(text, in: 1...10_000))
     }
 }

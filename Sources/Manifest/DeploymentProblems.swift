@@ -64,9 +64,4 @@ extension Manifest {
         }
         return problems
     }
-
-    private func problem(_ message: String, of function: FunctionEntry? = nil) -> ManifestError.Problem {
-        ManifestError.Problem(
-            file: file, line: function?.line, key: function.map { "functions.\($0.name)" } ?? "", message: message)
-    }
 }

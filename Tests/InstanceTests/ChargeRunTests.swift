@@ -9,10 +9,16 @@ import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
-/// The month of `taproom charge-run`.
-struct BillingMonthTests {
-    @Test func `it is that of the time zone the instance was started with`() throws {
-        let instance = try TestInstance(folder: TemporaryFolder())
+/// What `taproom charge-run` takes from the instance: its month and its gateway.
+struct ChargeRunTests {
+    private let instance: TestInstance
+    /// Has an empty list of the eligible.
+    private let gateway: ScriptedPlatform
+
+    init() throws {
+        instance = try TestInstance(folder: TemporaryFolder())
+        gateway = try ScriptedPlatform()
+        gateway.behave { _ in .answer(200, "[]") }
         let url = try PostgresServer.shared.freshDatabase()
         // The last day of November in UTC, at noon.
         try PostgresServer.shared.connect(to: url).run(
@@ -26,14 +32,24 @@ struct BillingMonthTests {
         try instance.folder.write(
             "state/instance.json",
             """
-            {"state": "\(state)", "data": "\(state)", "run": "\(state)/run", "scope": "local", "gatewayPort": 1,
-             "configurationFile": "", "databases": {"subscriptions": "\(url)"},
+            {"state": "\(state)", "data": "\(state)", "run": "\(state)/run", "scope": "local",
+             "gatewayPort": \(gateway.port), "configurationFile": "", "databases": {"subscriptions": "\(url)"},
              "parameters": {"billing.time_zone": "Pacific/Kiritimati"}}
             """)
-        let gateway = try ScriptedPlatform()
-        gateway.behave { _ in .answer(200, "[]") }
+    }
+
+    @Test func `the month is that of the time zone the instance was started with`() throws {
         let run = try instance.run(
             "charge-run", "--json", "--retry-declined", "--gateway", "http://127.0.0.1:\(gateway.port)")
         #expect(try JSONValue(parsing: run.output)["period"]?.string == "2026-12", "\(run)")
+    }
+
+    @Test func `whoever else has the instance's port is not asked to charge`() throws {
+        let down = try instance.run("charge-run", "--json", "--retry-declined")
+        #expect(down.status == 1 && down.errors.contains("is down: run make up first"), "\(down)")
+        try instance.supervise(["nginx": "/bin/sleep 600"])
+        let other = try instance.run("charge-run", "--json", "--retry-declined")
+        #expect(other.status == 1 && other.errors.contains("does not listen at http://127.0.0.1:\(gateway.port)"))
+        #expect(gateway.requests.isEmpty)
     }
 }

@@ -1,5 +1,7 @@
+internal import Runtime
+
 /// A length of time as people write it: a whole number and one of s, m, h and d.
-public struct Span: Sendable, Equatable {
+public struct TimeSpan: Sendable, Equatable {
     public let seconds: Int
 
     /// `90s`, `15m`, `1h`, `7d`, at most a hundred years; `nil` for anything else.
@@ -7,8 +9,7 @@ public struct Span: Sendable, Equatable {
         let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
         let digits = text.dropLast()
         guard let unit = text.last.flatMap({ units[$0] }), !digits.isEmpty,
-            digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-            let number = Int(digits), number <= 36_500 * 86_400 / unit
+            digits.utf8.allSatisfy({ $0.isASCIIDigit }), let number = Int(digits), number <= 36_500 * 86_400 / unit
         else { return nil }
         seconds = number * unit
     }

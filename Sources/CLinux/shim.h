@@ -1,0 +1,3 @@
+#pragma once
+// What Swift's view of glibc leaves out.
+#include <sys/fsuid.h>
