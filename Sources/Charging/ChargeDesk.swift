@@ -61,7 +61,7 @@ public struct ChargeDesk: Sendable {
 
     /// Sends the attempt's order once and records what came of it; sends nothing when waiting has left too little time.
     /// - Parameter timeLimitMilliseconds: what there is until the deadline when nothing waits.
-    /// - Throws: 504 when the outcome could not be recorded by the deadline.
+    /// - Throws: 504 when the outcome could not be recorded by the deadline, or at once when the charge is gone.
     func send(
         _ attempt: ChargeLedger.Attempt, _ context: Context, deadline: Deadline, timeLimitMilliseconds: Int
     ) throws -> (verdict: Verdict, standing: ChargeLedger.Standing) {
@@ -88,6 +88,9 @@ public struct ChargeDesk: Sendable {
                 FaultPoint.afterFinish.reach()
                 if case .charged = verdict { standing.reportSecondOrder(of: attempt, context) }
                 return (verdict, standing)
+            } catch let error as PostgresError where error.constraint == "charge_event_charge_id_fkey" {
+                verdict.reportUnrecorded(of: attempt, context)
+                throw ChargeProblem.recordRemoved
             } catch let error as PostgresError {
                 // Whatever the database says: what is known now is lost with this process, so try until time is up;
                 // after that the lease ends and the same request id is sent again.
@@ -115,6 +118,17 @@ public struct ChargeDesk: Sendable {
     static let beginMilliseconds = 1000
     /// What recording gets when nothing is left of it: less than the gateway waits beyond the time limit, 2 s.
     static let leastRecordMilliseconds = 1500
+}
+
+extension Verdict {
+    /// Says in the log what stands nowhere else, because somebody has removed the charge.
+    fileprivate func reportUnrecorded(of attempt: ChargeLedger.Attempt, _ context: Context) {
+        context.logger.critical(
+            """
+            the record of a charge of \(attempt.subscription) in \(attempt.period) was removed while its order \
+            \(attempt.requestID) was out; what came of it: \(outcome)
+            """, metadata: ["charge": "\(attempt.charge)", "platform": "\(excerpt)"])
+    }
 }
 
 extension ChargeLedger.Standing {

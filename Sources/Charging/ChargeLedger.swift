@@ -74,8 +74,9 @@ public struct ChargeLedger: Sendable {
             onlyWatch: onlyWatch)
         do {
             return try beginning.answer(request, deadline: deadline).get()
-        } catch let error as PostgresError where error.isRetryable {
-            // The subscription was deleted at this moment, and perhaps inserted again: nothing has been sent yet.
+        } catch let error as PostgresError where error.isRetryable || error.constraint == "charge_decides" {
+            // At this moment the subscription was deleted and perhaps inserted again, or its id was handed on, and perhaps
+            // a charge with it: nothing has been sent yet.
             return try beginning.answer(request, deadline: deadline).get()
         }
     }

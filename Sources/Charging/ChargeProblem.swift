@@ -39,6 +39,13 @@ enum ChargeProblem {
         outcomeUnknown("What came of the order could not be recorded. \(next(resend))").retryAfter(seconds: 30)
     }
 
+    /// Somebody has removed the charge while its order was out, and its request id with it.
+    static var recordRemoved: Problem {
+        outcomeUnknown(
+            "The record of this charge was removed while its order was being sent. What came of it stands in the log only, "
+                + "and another request would order anew.")
+    }
+
     private static func outcomeUnknown(_ detail: String) -> Problem {
         Problem("charge-outcome-unknown", status: 504, title: "Charge outcome unknown", detail: detail)
     }

@@ -57,8 +57,23 @@ extension Diagnosis {
                 options: ["statement_timeout": "\(Self.eligibilityMilliseconds)"],
                 deadline: .after(milliseconds: 5000))
         }
-        let (count, example) = try EligibilityUpkeep(connection).wrong(
-            deadline: .after(milliseconds: Self.eligibilityMilliseconds))
+        do {
+            try eligibility(EligibilityUpkeep(connection), deadline: .after(milliseconds: Self.eligibilityMilliseconds))
+        } catch let error as PostgresError where error.sqlState?.hasPrefix("42") != true {
+            // Nothing is known of the intervals, and to make them anew would slow the list down.
+            throw Obstacle(
+                description: "they could not be compared with the histories within "
+                    + "\(Self.eligibilityMilliseconds / 1000) s: \(error)",
+                remedy: Self.patience)
+        }
+    }
+
+    private func eligibility(_ upkeep: EligibilityUpkeep, deadline: Deadline) throws {
+        if let count = try upkeep.manyUnsettled(deadline: deadline) {
+            throw InstanceError(
+                "\(count) subscriptions are unsettled: their histories decide, and the list of the eligible is slow")
+        }
+        let (count, example) = try upkeep.wrong(deadline: deadline)
         guard count == 0 else {
             throw InstanceError(
                 "the intervals kept for \(count) subscriptions are not those of their history, such as \(example ?? "")"
@@ -68,6 +83,8 @@ extension Diagnosis {
 
     /// How long the comparison of all intervals may take.
     private static let eligibilityMilliseconds = 300_000
+
+    static let patience = "taproom doctor again when the database has less to do"
 
     /// Runs `body`, which opens a session on the database of a service.
     func asking<Answer>(_ service: String, _ instance: Instance, _ body: () throws -> Answer) throws -> Answer {

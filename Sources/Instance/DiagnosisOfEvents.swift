@@ -44,7 +44,9 @@ extension Diagnosis {
         let outboxes = instance.outboxes()
         for outbox in outboxes where outbox.waiting == nil {
             try readOutbox(of: outbox.service, instance)
-            throw InstanceError("the events in the outbox of \(outbox.service) could not be counted in time")
+            throw Obstacle(
+                description: "the events in the outbox of \(outbox.service) could not be counted in time",
+                remedy: Self.patience)
         }
         let late = outboxes.filter { $0.oldestSeconds ?? 0 > Self.secondsToPublish }
         guard !late.isEmpty else { return }

@@ -64,8 +64,8 @@ extension Instance {
     }
 }
 
-/// What is in one outbox now.
-private struct OutboxCounts {
+/// What is in one outbox now. The events that were sent are not looked at.
+struct OutboxCounts {
     let waiting: Int
     let oldestSeconds: Double?
     let unroutable: Int

@@ -10,7 +10,9 @@ extension BrokerAddress {
         let parcel = Parcel(message: Message(body: []), exchange: "", routingKey: "")
         do throws(BrokerError) {
             for _ in 1...2 where session.blockedReason == nil {
-                _ = try publisher.publish([parcel], deadline: deadline)
+                guard try publisher.publish([parcel], deadline: deadline) != [.unconfirmed] else {
+                    throw publisher.unanswered
+                }
             }
         } catch {
             guard session.blockedReason != nil else { throw error }

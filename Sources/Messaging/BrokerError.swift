@@ -4,7 +4,8 @@ public enum BrokerError: Error, Sendable, Equatable {
     case badAddress(String)
     /// No session could be had: nothing was sent.
     case unavailable(place: String, reason: String)
-    /// The broker takes nothing at the moment, such as without disk or memory: nothing was sent, the session stays.
+    /// The broker takes nothing at the moment, such as without disk or memory. The session stays; what was sent over it
+    /// and not confirmed arrives when the broker takes messages again.
     case blocked(place: String, reason: String)
     /// The session broke: what was sent and not confirmed may or may not have arrived.
     case lost(place: String, reason: String)

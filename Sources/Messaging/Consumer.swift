@@ -184,13 +184,18 @@ final class Consumer<F: EventFunction> {
         }
     }
 
-    /// Moves a message to where it waits for its next attempt, or for an operator.
+    /// Moves a message to where it waits for its next attempt, or for an operator. It is held while the broker takes
+    /// nothing.
     private func setAside(
         _ delivery: Delivery, _ event: ReceivedEvent, _ publisher: Publisher, in queue: String, reason: String
     ) throws {
         var copy = event.envelope.stamped(delivery.message)
         copy.note(attempt: delivery.message.attempt + 1, error: reason)
-        try publisher.send(copy, to: queue)
+        try publisher.send(copy, to: queue) { blocked in
+            journal.failed("\(blocked)")
+            return !stop.isRaised
+        }
+        journal.recovered()
         FaultPoint.beforeRetryAcknowledge.reach()
         try publisher.session.acknowledge(delivery.tag)
         journal.setAside(event.envelope, queue: queue, reason: reason)

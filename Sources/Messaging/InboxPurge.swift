@@ -15,10 +15,11 @@ struct InboxPurge {
         guard due.hasPassed else { return }
         // A failure does not bring it back at once.
         due = .after(milliseconds: OutboxPurge.intervalMilliseconds)
+        // clock_timestamp() would keep it from the index.
         let removed = try database.execute(
             """
             DELETE FROM inbox WHERE ctid = ANY(ARRAY(
-                SELECT ctid FROM inbox WHERE received_at < clock_timestamp() - \(Self.days) * interval '1 day'
+                SELECT ctid FROM inbox WHERE received_at < now() - \(Self.days) * interval '1 day'
                 LIMIT \(Self.batchSize)))
             """, deadline: deadline
         ).affected

@@ -5,11 +5,11 @@ internal import Runtime
 final class Journal {
     private let function: String
     private var trouble: String?
-    /// Type of event to how many were unroutable since the last line about it, and when there may be another.
-    private var unroutable: [String: (count: Int, next: Deadline)] = [:]
+    /// What is said of a type of event, to how many it befell since the last line about it, and when there may be another.
+    private var events: [String: (count: Int, next: Deadline)] = [:]
 
     /// Where nobody consumes a type, every event of it is unroutable, thousands a second under load.
-    private static let unroutableMilliseconds = 60_000
+    private static let eventMilliseconds = 60_000
 
     init(function: String) { self.function = function }
 
@@ -26,23 +26,35 @@ final class Journal {
         write(level: "info", "working again")
     }
 
-    /// Logs the first of a type at once, and after that at most one line a minute with how many there were.
     func unroutable(_ envelopes: [Envelope], exchange: String) {
-        for envelope in envelopes {
-            var (count, next) = unroutable[envelope.type] ?? (0, .after(milliseconds: 0))
-            count += 1
+        note("no queue is bound for these events: they are marked and not sent again", envelopes, exchange)
+    }
+
+    func refused(_ envelopes: [Envelope], exchange: String) {
+        note(
+            "a queue did not take these events, or the broker did not confirm them: they are sent again later",
+            envelopes, exchange)
+    }
+
+    /// Logs those of a type in one line, and after that at most one line a minute with how many there were.
+    private func note(_ message: String, _ envelopes: [Envelope], _ exchange: String) {
+        for (type, envelopes) in Dictionary(grouping: envelopes, by: \.type) {
+            let key = "\(type) \(message)"
+            var (count, next) = events[key] ?? (0, .after(milliseconds: 0))
+            count += envelopes.count
             if next.hasPassed {
-                var line = line(
-                    level: "warning", "no queue is bound for these events: they are marked and not sent again")
-                line.add("event_type", envelope.type)
-                line.add("event_id", envelope.id)
+                var line = line(level: "warning", message)
+                line.add("event_type", type)
+                line.add("event_id", envelopes[0].id)
                 line.add("count", count)
                 line.add("exchange", exchange)
-                if !envelope.fitsRoutingKey { line.add("error", "the type is longer than a routing key, 255 bytes") }
+                if !envelopes[0].fitsRoutingKey {
+                    line.add("error", "the type is longer than a routing key, 255 bytes")
+                }
                 line.write()
-                (count, next) = (0, .after(milliseconds: Self.unroutableMilliseconds))
+                (count, next) = (0, .after(milliseconds: Self.eventMilliseconds))
             }
-            unroutable[envelope.type] = (count, next)
+            events[key] = (count, next)
         }
     }
 

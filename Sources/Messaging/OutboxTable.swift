@@ -13,6 +13,8 @@ struct OutboxTable {
         let position: Int
         let envelope: Envelope
         let data: String
+
+        var subject: String { envelope.subject ?? "" }
     }
 
     let service: String
@@ -52,7 +54,10 @@ struct OutboxTable {
 
     /// The first waiting events of some lanes. Each lane is read by itself, by the index: a long outbox would be sorted as
     /// a whole otherwise.
-    func waiting(lanes: [Int], in session: Connection, deadline: Deadline) throws -> [Row] {
+    /// - Parameter excluded: subjects whose events are left out. A subquery, and not ANY: a server of any release hashes it.
+    func waiting(
+        lanes: [Int], excluded: [String], in session: Connection, deadline: Deadline
+    ) throws -> [Row] {
         try session.execute(
             """
             SELECT e.position, e.id, e.type, e.subject, e.sequence,
@@ -60,6 +65,8 @@ struct OutboxTable {
                    e.data, e.traceparent, e.correlation_id, e.causation_id
             FROM unnest(\(lanes)::smallint[]) AS held (lane)
             CROSS JOIN LATERAL (SELECT * FROM outbox WHERE state = 'waiting' AND outbox.lane = held.lane
+                                AND (\(excluded.isEmpty)::boolean
+                                     OR subject NOT IN (SELECT unnest(\(excluded)::text[])))
                                 ORDER BY position LIMIT \(batchSize)) AS e
             ORDER BY e.position LIMIT \(batchSize)
             """, deadline: deadline
@@ -79,13 +86,17 @@ struct OutboxTable {
         }
     }
 
-    /// Records what the broker said.
-    func settle(sent: [Int], unroutable: [Int], in session: Connection, deadline: Deadline) throws {
+    /// Records what the broker said. Of events that are gone nothing is recorded: where somebody has truncated the table
+    /// and let positions begin again, another event may have the position of one.
+    func settle(sent: [Row], unroutable: [Row], in session: Connection, deadline: Deadline) throws {
+        let settled = sent + unroutable
         try session.execute(
             """
-            UPDATE outbox SET state = CASE WHEN position = ANY(\(unroutable)::bigint[]) THEN 'unroutable' ELSE 'sent' END,
+            UPDATE outbox SET state = CASE WHEN position = ANY(\(unroutable.map(\.position))::bigint[]) THEN 'unroutable'
+                                           ELSE 'sent' END,
                               settled_at = clock_timestamp()
-            WHERE position = ANY(\(sent + unroutable)::bigint[]) AND state = 'waiting'
+            WHERE position = ANY(\(settled.map(\.position))::bigint[]) AND id = ANY(\(settled.map(\.envelope.id))::uuid[])
+                AND state = 'waiting'
             """, deadline: deadline)
     }
 }

@@ -17,8 +17,7 @@ final class Relay {
     private var lanes: [Int] = []
     private var lanesUntil = Deadline.after(milliseconds: 0)
     private var purge = OutboxPurge()
-    /// Subjects of which the broker refused an event: what follows it is not sent until it was taken.
-    private var held: Set<String?> = []
+    private var held = HeldSubjects()
 
     /// Between two looks for events that nobody signalled: at first, and when nothing happens for long.
     private static let idleMilliseconds = 200...1000
@@ -45,10 +44,10 @@ final class Relay {
         while !stop.isRaised {
             let next = Deadline.after(milliseconds: Self.gatherMilliseconds)
             do {
-                let count = try sweep()
+                let (count, isMore) = try sweep()
                 journal.recovered()
                 trouble.reset()
-                if count == configuration.batchSize { continue }
+                if isMore { continue }
                 idle = count > 0 ? Self.idleMilliseconds.lowerBound : min(2 * idle, Self.idleMilliseconds.upperBound)
                 waitForSignal(milliseconds: idle)
                 usleep(UInt32(1000 * next.remainingMilliseconds))
@@ -63,29 +62,39 @@ final class Relay {
     }
 
     /// One look at the outbox.
-    /// - Returns: how many events were taken.
-    private func sweep() throws -> Int {
+    /// - Returns: how many events were sent, and whether the next look may come at once.
+    private func sweep() throws -> (count: Int, isMore: Bool) {
         pipe.drain()
         let publisher = try openPublisher()
         let database = try openDatabase()
-        if lanesUntil.hasPassed || lanes.isEmpty {
-            let until = Deadline.after(milliseconds: Self.renewMilliseconds)
-            lanes = try table.claimLanes(in: database, deadline: .after(milliseconds: Self.databaseMilliseconds))
-            lanesUntil = until
-        }
-        guard !lanes.isEmpty else { return 0 }
+        try renewLanes(in: database)
+        guard !lanes.isEmpty else { return (0, false) }
         let deadline = Deadline.after(milliseconds: Self.databaseMilliseconds)
-        let rows = try table.waiting(lanes: lanes, in: database, deadline: deadline)
-        if !rows.isEmpty { try publish(rows, publisher, database) }
+        let waiting = try table.waiting(lanes: lanes, excluded: held.begin(), in: database, deadline: deadline)
+        let isAll = waiting.count < configuration.batchSize
+        let heldBefore = held.count
+        let (free, tried) = held.choose(waiting)
+        if !free.isEmpty { try publish(free, publisher, database) }
+        if publisher.session.isOpen, !stop.isRaised {
+            if !tried.isEmpty { try publish(tried, publisher, database) }
+            held.end(isAll: isAll)
+        }
         if lanes.contains(0) {
             try purge.step(in: database, deadline: .after(milliseconds: Self.databaseMilliseconds))
         }
-        return rows.count
+        let count = free.count + tried.count
+        let isProgress = count > 0 || held.count != heldBefore
+        return (count, isProgress && (!isAll || held.isDue))
     }
 
-    private func publish(_ waiting: [OutboxTable.Row], _ publisher: Publisher, _ database: Connection) throws {
-        var begun: Set<String?> = []
-        let rows = waiting.filter { !held.contains($0.envelope.subject) || begun.insert($0.envelope.subject).inserted }
+    private func renewLanes(in database: Connection) throws {
+        guard lanesUntil.hasPassed || lanes.isEmpty else { return }
+        let until = Deadline.after(milliseconds: Self.renewMilliseconds)
+        lanes = try table.claimLanes(in: database, deadline: .after(milliseconds: Self.databaseMilliseconds))
+        lanesUntil = until
+    }
+
+    private func publish(_ rows: [OutboxTable.Row], _ publisher: Publisher, _ database: Connection) throws {
         let (sendable, others) = (rows.filter(\.envelope.fitsRoutingKey), rows.filter { !$0.envelope.fitsRoutingKey })
         FaultPoint.beforePublish.reach()
         let outcomes = try publisher.publish(
@@ -93,26 +102,29 @@ final class Relay {
                 Parcel(
                     message: $0.envelope.message(data: $0.data), exchange: configuration.exchange,
                     routingKey: $0.envelope.type)
-            }, deadline: .after(milliseconds: Publisher.confirmMilliseconds))
+            }, deadline: .after(milliseconds: Publisher.confirmMilliseconds)
+        ) { blocked in
+            journal.failed("\(blocked)")
+            // Another relay would send the same to a broker that takes it all in the end.
+            try? renewLanes(in: database)
+            return !stop.isRaised
+        }
         FaultPoint.beforeMark.reach()
         try record(sendable + others, outcomes + others.map { _ in .unroutable }, database)
     }
 
-    /// What follows a refused event of its subject is not marked: it goes out again after that one.
     private func record(_ rows: [OutboxTable.Row], _ outcomes: [Publisher.Outcome], _ database: Connection) throws {
-        for row in rows { held.remove(row.envelope.subject) }
-        let settled = zip(rows, outcomes).filter { row, outcome in
-            if outcome == .refused { held.insert(row.envelope.subject) }
-            return !held.contains(row.envelope.subject)
-        }
+        let isRefused = outcomes.map { $0 == .refused || $0 == .unconfirmed }
+        let counting = held.learn(rows, refused: isRefused)
+        let settled = zip(zip(rows, outcomes), counting).filter(\.1).map(\.0)
+        let sent = settled.filter { $0.1 == .confirmed }.map(\.0)
         let lost = settled.filter { $0.1 == .unroutable }.map(\.0)
-        try table.settle(
-            sent: settled.filter { $0.1 == .confirmed }.map(\.0.position), unroutable: lost.map(\.position),
-            in: database, deadline: .after(milliseconds: Self.databaseMilliseconds))
-        journal.unroutable(lost.map(\.envelope), exchange: configuration.exchange)
-        if outcomes.contains(.refused), let session = publisher?.session {
-            throw session.fail(.notTaken(place: session.place, queue: "of \(configuration.exchange)"))
+        if !settled.isEmpty {
+            try table.settle(
+                sent: sent, unroutable: lost, in: database, deadline: .after(milliseconds: Self.databaseMilliseconds))
         }
+        journal.refused(zip(rows, isRefused).filter(\.1).map(\.0.envelope), exchange: configuration.exchange)
+        journal.unroutable(lost.map(\.envelope), exchange: configuration.exchange)
     }
 
     // MARK: Sessions
@@ -124,12 +136,17 @@ final class Relay {
             guard let reason = publisher.session.blockedReason else { return publisher }
             throw BrokerError.blocked(place: publisher.session.place, reason: reason)
         }
-        let deadline = Deadline.after(milliseconds: 5000)
-        let session = try Session(configuration.broker, name: configuration.function, deadline: deadline)
-        try session.declareExchange(configuration.exchange, deadline: deadline)
-        let opened = try Publisher(session, deadline: deadline)
-        publisher = opened
-        return opened
+        do {
+            let deadline = Deadline.after(milliseconds: 5000)
+            let session = try Session(configuration.broker, name: configuration.function, deadline: deadline)
+            try session.declareExchange(configuration.exchange, deadline: deadline)
+            let opened = try Publisher(session, deadline: deadline)
+            publisher = opened
+            return opened
+        } catch {
+            held.endPauses()
+            throw error
+        }
     }
 
     /// Its commits do not wait for the disk: a mark that a crash takes back lets an event be published twice, no more.

@@ -14,9 +14,13 @@ final class Session {
     /// Texts and tables that a call hands to librabbitmq live here until the next call.
     let scratch = Scratch()
     /// Why the broker reads nothing that is published; `nil` when it does.
-    var blockedReason: String?
+    var blockedReason: String? {
+        // The kernel would take a broker that does not read for one that has gone.
+        didSet { set(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, blockedReason == nil ? Self.userTimeoutMilliseconds : 0) }
+    }
 
     static let channel: amqp_channel_t = 1
+    private static let userTimeoutMilliseconds: Int32 = 15_000
 
     /// - Parameter name: shown in the broker's list of connections.
     /// - Throws: `unavailable`, and `refused` for a user, password or virtual host that is not known.
@@ -59,7 +63,7 @@ final class Session {
         }
         let status = amqp_socket_open_noblock(socket, address.host, Int32(address.port), &timeout)
         guard status == 0 else { throw .unavailable(place: place, reason: Self.text(status)) }
-        watch(amqp_socket_get_sockfd(socket))
+        watch()
         timeout = timeval(deadline)
         amqp_set_handshake_timeout(connection, &timeout)
         var properties = scratch.table([
@@ -83,17 +87,18 @@ final class Session {
     }
 
     /// Lets the kernel notice within a minute that nobody is there, and within 15 seconds that nobody takes what we send.
-    private func watch(_ descriptor: Int32) {
-        func set(_ level: Int32, _ option: Int32, _ value: Int32) {
-            var value = value
-            setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
-        }
+    private func watch() {
         set(SOL_SOCKET, SO_KEEPALIVE, 1)
         set(Int32(IPPROTO_TCP), TCP_KEEPIDLE, 30)
         set(Int32(IPPROTO_TCP), TCP_KEEPINTVL, 5)
         set(Int32(IPPROTO_TCP), TCP_KEEPCNT, 3)
-        set(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, 15_000)
+        set(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, Self.userTimeoutMilliseconds)
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    }
+
+    private func set(_ level: Int32, _ option: Int32, _ value: Int32) {
+        var value = value
+        setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
     }
 
     /// Ends the connection without a word: what is not acknowledged goes back into its queue. The farewell of AMQP would

@@ -12,13 +12,9 @@ extension Session {
     }
 
     /// Sends a message that is to be written to disk, and returned when no queue takes it. That it was sent means
-    /// nothing yet.
-    func publish(
-        _ message: Message, exchange: String, routingKey: String, deadline: Deadline
-    ) throws(BrokerError) {
+    /// nothing yet. librabbitmq waits without limit for room in the socket: see `mayPublish`.
+    func publish(_ message: Message, exchange: String, routingKey: String) throws(BrokerError) {
         let connection = try opened()
-        // librabbitmq would wait without limit for room in the socket: a broker short of memory does not read.
-        try awaitRoom(deadline: deadline)
         var properties = self.properties(message)
         let status = message.body.withUnsafeBufferPointer { body in
             amqp_basic_publish(
@@ -29,12 +25,17 @@ extension Session {
         guard status == AMQP_STATUS_OK.rawValue else { throw failure(status, during: "publishing") }
     }
 
-    private func awaitRoom(deadline: Deadline) throws(BrokerError) {
-        var socket = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    /// Waits until the socket has room or the broker has said something.
+    /// - Returns: whether a message can be sent; `false` when the broker is to be heard first, or when it neither reads
+    ///   nor says anything until the deadline.
+    func mayPublish(deadline: Deadline) throws(BrokerError) -> Bool {
+        _ = try opened()
+        guard blockedReason == nil, !hasInput else { return false }
+        var socket = pollfd(fd: descriptor, events: Int16(POLLIN | POLLOUT), revents: 0)
         while poll(&socket, 1, Int32(deadline.remainingMilliseconds)) <= 0 {
-            guard deadline.hasPassed else { continue }
-            throw fail(.timedOut(place: place, waitingFor: "room to send" + (blockedReason.map { " (\($0))" } ?? "")))
+            if deadline.hasPassed { return false }
         }
+        return socket.revents & Int16(POLLIN) == 0
     }
 
     private func properties(_ message: Message) -> amqp_basic_properties_t {

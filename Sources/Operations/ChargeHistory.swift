@@ -42,9 +42,9 @@ extension ChargeRecords {
         }
     }
 
-    /// Everything that happened to a charge, which must not have been deleted since it was found.
+    /// Everything that happened to a charge; `nil` when it was deleted since it was found.
     /// - Throws: `PostgresError`.
-    public func history(of charge: Entry) throws -> History {
+    public func history(of charge: Entry) throws -> History? {
         let events = try database.execute(
             """
             SELECT attempt, request_id, at AT TIME ZONE 'UTC', what, platform_status, excerpt
@@ -66,13 +66,15 @@ extension ChargeRecords {
                 String.self, String?.self, String.self, String.self, Timestamp.self)
             return Settlement(outcome: outcome, order: order, who: who, why: why, at: at)
         }
-        let (order, isAnOperatorsWord) = try database.execute(
+        let recorded = try database.execute(
             """
             SELECT c.platform_order, EXISTS (
                 SELECT FROM charge_settlement s WHERE s.charge_id = c.id
                     AND s.at > (SELECT max(e.at) FROM charge_event e WHERE e.charge_id = c.id))
             FROM charge c WHERE c.id = \(charge.id)
-            """, deadline: Self.deadline)[0].decode(String?.self, Bool.self)
+            """, deadline: Self.deadline
+        ).first
+        guard let (order, isAnOperatorsWord) = try recorded?.decode(String?.self, Bool.self) else { return nil }
         return History(
             charge: charge, events: events, settlements: settlements, order: order,
             isAnOperatorsWord: isAnOperatorsWord)

@@ -13,6 +13,9 @@ public struct ChargeRecords: Sendable {
 
         public var postgresText: String { rawValue }
         public init?(postgresText: String) { self.init(rawValue: postgresText) }
+
+        /// The states that charges are recorded in which are seen in this one.
+        var recorded: [State] { self == .unknown ? [.unknown, .sending] : [self] }
     }
 
     /// One charge: the row that decides for a subscription and a month.
@@ -49,41 +52,55 @@ public struct ChargeRecords: Sendable {
     ///   - period: such as `2026-11`; `nil` for all, like every other condition.
     ///   - olderThan: seconds since the charge was begun.
     public func list(period: String?, state: State?, olderThan seconds: Int?, limit: Int) throws -> [Entry] {
-        try entries(period: period, state: state, olderThan: seconds, limit: limit)
+        // The states say which index holds the few that are asked for.
+        try entries(
+            """
+            SELECT \(unsafeText: Self.columns)
+            FROM charge c, LATERAL (\(unsafeText: Self.seen)) s
+            WHERE (\(period)::text IS NULL OR period = \(period)::bpchar)
+                AND state = ANY (\(state?.recorded ?? State.allCases)::text[])
+                AND (\(state)::text IS NULL OR seen = \(state)::text)
+                AND (\(seconds)::bigint IS NULL
+                     OR created_at < clock_timestamp() - \(seconds)::bigint * interval '1 second')
+            ORDER BY id DESC LIMIT \(limit)::bigint
+            """)
     }
 
     /// The charges that an id names: a charge by its number, and those of a subscription, the latest first.
     /// `charge:12` is a charge also where a subscription has the id 12.
     public func find(_ id: String) throws -> [Entry] {
         let number = Int(id.hasPrefix("charge:") ? String(id.dropFirst("charge:".count)) : id)
-        return try entries(id: id, number: number)
+        // Each of the three has an index of its own.
+        return try entries(
+            """
+            SELECT \(unsafeText: Self.columns)
+            FROM (SELECT * FROM charge WHERE subscription_id = \(id) AND retired_at IS NULL
+                  UNION ALL SELECT * FROM charge WHERE subscription_id = \(id) AND retired_at IS NOT NULL
+                  UNION ALL SELECT * FROM charge WHERE id = \(number)::bigint AND subscription_id <> \(id)) c,
+                LATERAL (\(unsafeText: Self.seen)) s
+            ORDER BY id DESC
+            """)
     }
 
-    private func entries(
-        period: String? = nil, state: State? = nil, olderThan seconds: Int? = nil, id: String? = nil,
-        number: Int? = nil, limit: Int? = nil
-    ) throws -> [Entry] {
-        try database.execute(
-            """
-            SELECT id, subscription_id, period, seen, request_id, attempt,
-                   floor(extract(epoch FROM clock_timestamp() - created_at))::bigint,
-                   created_at AT TIME ZONE 'UTC', charged_at AT TIME ZONE 'UTC', retired_at AT TIME ZONE 'UTC',
-                   CASE WHEN seen = 'unknown' THEN coalesce(doubt_since, lease_until) END AT TIME ZONE 'UTC',
-                   CASE WHEN seen = 'unknown' AND NOT EXISTS (
-                       SELECT FROM charge_request r WHERE r.request_id = c.request_id AND r.charge_id <> c.id)
-                   THEN greatest(settle_at, lease_until) END AT TIME ZONE 'UTC',
-                   (SELECT string_agg(DISTINCT e.request_id, ' ') FROM charge_event e
-                    WHERE e.charge_id = c.id AND e.what = 'charged' AND e.request_id <> c.request_id)
-            FROM (SELECT c.*, CASE WHEN c.state = 'sending' AND c.lease_until <= clock_timestamp() THEN 'unknown'
-                              ELSE c.state END AS seen FROM charge c) c
-            WHERE (\(period)::text IS NULL OR period = \(period)::text)
-                AND (\(state)::text IS NULL OR seen = \(state)::text)
-                AND (\(seconds)::bigint IS NULL
-                     OR created_at < clock_timestamp() - \(seconds)::bigint * interval '1 second')
-                AND (\(id)::text IS NULL OR subscription_id = \(id)::text OR id = \(number)::bigint)
-            ORDER BY id DESC LIMIT \(limit)::bigint
-            """, deadline: Self.deadline
-        ).map { row in
+    /// What `entries` reads of a charge c that is `seen` in a state.
+    private static let columns = """
+        id, subscription_id, period, seen, request_id, attempt,
+        floor(extract(epoch FROM clock_timestamp() - created_at))::bigint,
+        created_at AT TIME ZONE 'UTC', charged_at AT TIME ZONE 'UTC', retired_at AT TIME ZONE 'UTC',
+        CASE WHEN seen = 'unknown' THEN coalesce(doubt_since, lease_until) END AT TIME ZONE 'UTC',
+        CASE WHEN seen = 'unknown' AND NOT EXISTS (
+            SELECT FROM charge_request r WHERE r.request_id = c.request_id AND r.charge_id <> c.id)
+        THEN greatest(settle_at, lease_until) END AT TIME ZONE 'UTC',
+        (SELECT string_agg(DISTINCT e.request_id, ' ') FROM charge_event e
+         WHERE e.charge_id = c.id AND e.what = 'charged' AND e.request_id <> c.request_id)
+        """
+
+    private static let seen = """
+        SELECT CASE WHEN c.state = 'sending' AND c.lease_until <= now() THEN 'unknown' ELSE c.state END AS seen
+        """
+
+    private func entries(_ sql: SQL) throws -> [Entry] {
+        try database.execute(sql, deadline: Self.deadline).map { row in
             let (
                 id, subscription, period, state, requestID, attempts, age, created, charged, retired, doubt, settled,
                 others

@@ -15,31 +15,44 @@ public final class Connection {
     /// Opens a session.
     /// - Parameters:
     ///   - url: a libpq connection URI or keyword string. Of its own `options` those hold that `options` does not name.
+    ///     Where it names several servers, each is tried by itself, see `HostList`.
     ///   - application: `application_name`, shown in `pg_stat_activity`.
     ///   - options: server settings for the session, such as `statement_timeout`; no value with a backslash. Transactions
-    ///     are READ COMMITTED and dates ISO 8601 unless it says otherwise. Texts are UTF-8 always.
+    ///     are READ COMMITTED and may idle, and dates are ISO 8601, unless it says otherwise. Texts are UTF-8 always.
     /// - Throws: `PostgresError.unavailable` when there is no session by the deadline.
     public init(
         url: String, application: String, options: [String: String] = [:], deadline: Deadline
     ) throws(PostgresError) {
         // Whatever the defaults of server, database and role: who has waited for a lock must see what was committed
-        // meanwhile, and dates, texts and arrays must be those that are read and written here.
+        // meanwhile, a transaction may idle, and dates, texts and arrays must be those that are read and written here.
         let settings = options.merging([
-            "default_transaction_isolation": "read committed", "datestyle": "ISO",
-            "standard_conforming_strings": "on", "array_nulls": "on",
+            "default_transaction_isolation": "read committed", "idle_in_transaction_session_timeout": "0",
+            "datestyle": "ISO", "standard_conforming_strings": "on", "array_nulls": "on",
+            // A host that vanishes leaves its locks within a minute. Sockets of one host know none of these.
+            "tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3",
         ]) { asked, _ in asked }
         // The server splits them at spaces that have no backslash before them.
         let flags = settings.sorted { $0.key < $1.key }.map { key, value in
             "-c \(key)=" + value.split(separator: " ", omittingEmptySubsequences: false).joined(separator: "\\ ")
         }
+        let parameters = connectionParameters(url) ?? [:]
         // The server takes the last of two.
-        let given = connectionParameters(url)?["options"].map { [$0] } ?? []
-        let names = [
-            "dbname", "application_name", "options", "client_encoding", "keepalives_idle", "tcp_user_timeout",
+        let given = parameters["options"].map { [$0] } ?? []
+        let wanted: HostList.Parameters = [
+            ("dbname", url), ("application_name", application), ("options", (given + flags).joined(separator: " ")),
+            ("client_encoding", "UTF8"), ("keepalives_idle", "30"), ("tcp_user_timeout", "15000"),
         ]
-        let values = [url, application, (given + flags).joined(separator: " "), "UTF8", "30", "15000"]
-        handle = withCStrings(names) { names in
-            withCStrings(values) { values in PQconnectStartParams(names, values, 1) }
+        if let hosts = HostList(url, parameters) {
+            try hosts.tryEach(wanted, deadline: deadline, open)
+        } else {
+            try open(wanted, deadline: deadline)
+        }
+    }
+
+    /// - Parameter parameters: libpq's, of two with one name the last.
+    private func open(_ parameters: HostList.Parameters, deadline: Deadline) throws(PostgresError) {
+        handle = withCStrings(parameters.map(\.name)) { names in
+            withCStrings(parameters.map(\.value)) { values in PQconnectStartParams(names, values, 1) }
         }
         guard let handle else { throw .unavailable(reason: "libpq has no memory") }
         taproom_pq_silence_notices(handle)

@@ -115,8 +115,8 @@ extension Connection {
 }
 
 /// `@unchecked Sendable`: carries a session from the thread that gives it up to the one that takes it; between the two
-/// nobody else has it, which is what the lock around the idle list sees to.
-private struct UncheckedTransfer<Value>: @unchecked Sendable {
+/// nobody else has it, which is what the lock around the idle list, or around a snapshot's keeper, sees to.
+struct UncheckedTransfer<Value>: @unchecked Sendable {
     let value: Value
     init(_ value: Value) { self.value = value }
 }

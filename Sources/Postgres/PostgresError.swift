@@ -38,6 +38,12 @@ public enum PostgresError: Error, Sendable {
         return refusal.sqlState
     }
 
+    /// The constraint that a refusal names.
+    public var constraint: String? {
+        guard case .refused(let refusal) = self else { return nil }
+        return refusal.constraint
+    }
+
     /// Serialization failure or deadlock: the whole transaction may be run again.
     public var isRetryable: Bool { sqlState == "40001" || sqlState == "40P01" }
 }

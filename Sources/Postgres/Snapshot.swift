@@ -2,35 +2,69 @@ public import Runtime
 
 /// One state of the database, which several sessions can read at the same time.
 public struct Snapshot: Sendable {
-    /// When its transaction began, by the server's clock.
+    /// When it was taken, by the server's clock.
     public let takenAt: Timestamp
 
     fileprivate static let begin: SQL = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
+    /// How long a transaction lasts is for the deadline to say. A server before 17 has no such limit.
+    fileprivate static let unlimited = """
+        SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL
+        """
+
     fileprivate let database: Database
     fileprivate let name: String
+    /// The statement that locks its tables, if there are any.
+    fileprivate let lock: String?
+    /// The session whose transaction keeps this state and its tables.
+    fileprivate let keeper: Lock<UncheckedTransfer<Connection>>
 
     /// Runs `body` in a transaction of its own that sees this state and cannot write. From any thread, as long as the
-    /// closure of `withSnapshot` runs.
+    /// closure of `withSnapshot` runs. Where somebody waits for one of its tables, it is the transaction that keeps the
+    /// state, one `body` after the other: a session that waits behind them would wait for that one, and that one for it.
     public func read<Result>(deadline: Deadline, _ body: (Connection) throws -> Result) throws -> Result {
-        try database.withConnection(deadline: deadline) { connection in
-            try connection.transaction(begin: Self.begin, deadline: deadline) { connection in
-                try connection.run(script: "SET TRANSACTION SNAPSHOT '\(name)'", deadline: deadline)
-                return try body(connection)
+        var hasBegun = false
+        do {
+            return try database.withConnection(deadline: deadline) { connection in
+                try connection.transaction(begin: Self.begin, deadline: deadline) { connection in
+                    let lock = lock.map { "\($0) NOWAIT;" } ?? ""
+                    try connection.run(
+                        script: "SET TRANSACTION SNAPSHOT '\(name)'; \(lock) \(Self.unlimited)", deadline: deadline)
+                    hasBegun = true
+                    return try body(connection)
+                }
             }
+        } catch let error as PostgresError where error.sqlState == "55P03" && !hasBegun {
+            return try keeper.withLock { try body($0.value) }
         }
     }
 }
 
 extension Database {
     /// Runs `body` with the present state, which a session of its own keeps meanwhile.
-    public func withSnapshot<Result>(deadline: Deadline, _ body: (Snapshot) throws -> Result) throws -> Result {
-        try withConnection(deadline: deadline) { keeper in
-            try keeper.transaction(begin: Snapshot.begin, deadline: deadline) { keeper in
-                let (name, takenAt) = try keeper.execute(
-                    "SELECT pg_export_snapshot(), now() AT TIME ZONE 'UTC'", deadline: deadline)[0]
-                    .decode(String.self, Timestamp.self)
-                return try body(Snapshot(takenAt: takenAt, database: self, name: name))
+    /// - Parameter tables: those that nobody may truncate meanwhile, since that would empty them in this state too. While
+    ///   somebody has one of them locked, this waits, and gives up and asks again before anybody looks for a deadlock.
+    public func withSnapshot<Result>(
+        locking tables: [String] = [], deadline: Deadline, _ body: (Snapshot) throws -> Result
+    ) throws -> Result {
+        let lock = tables.isEmpty ? nil : "LOCK TABLE \(tables.joined(separator: ", ")) IN ACCESS SHARE MODE"
+        // Before any statement that needs a snapshot, so that what the lock is waited for is seen.
+        let script = """
+            \(lock.map { "SET LOCAL lock_timeout = '200ms'; \($0);" } ?? "") \(Snapshot.unlimited);
+            SELECT pg_export_snapshot(), clock_timestamp() AT TIME ZONE 'UTC'
+            """
+        var hasBegun = false
+        return try runWhileHeldUp(until: deadline, unless: hasBegun) {
+            try withConnection(deadline: deadline) { keeper in
+                try keeper.transaction(begin: Snapshot.begin, deadline: deadline) { keeper in
+                    let (name, takenAt) = try keeper.run(script: script, deadline: deadline)[0]
+                        .decode(String.self, Timestamp.self)
+                    hasBegun = true
+                    return try body(
+                        Snapshot(
+                            takenAt: takenAt, database: self, name: name, lock: lock,
+                            keeper: Lock(UncheckedTransfer(keeper))))
+                }
             }
         }
     }

@@ -10,10 +10,11 @@ public struct Eligibility: Sendable {
     /// At most `limit` ids greater than `after`, in order of id.
     public func page(after: String?, limit: Int, deadline: Deadline) throws -> [String] {
         try settle(deadline)
-        return try database.execute(
-            "SELECT id FROM eligible_page(now() AT TIME ZONE 'UTC', \(after)::varchar, \(limit)) e(id)",
-            deadline: deadline
-        ).map { try $0.decode(String.self) }
+        return try runWhileHeldUp(until: deadline) {
+            try database.execute(
+                "SELECT id FROM eligible_page_now(\(after)::varchar, \(limit)) e(id)", deadline: deadline
+            ).map { try $0.decode(String.self) }
+        }
     }
 
     /// Writes all of them as a JSON array while the database delivers them; memory does not grow with their number.
@@ -21,7 +22,7 @@ public struct Eligibility: Sendable {
     public func writeAll(to writer: any BodyWriter, deadline: Deadline) throws {
         try settle(deadline)
         let array = JSONArrayOfPieces(writer)
-        try database.withSnapshot(deadline: deadline) { snapshot in
+        try database.withSnapshot(locking: Self.tables, deadline: deadline) { snapshot in
             try (0..<Self.readers).inParallel { part in
                 try array.append { receive in
                     try snapshot.read(deadline: deadline) { connection in
@@ -39,8 +40,17 @@ public struct Eligibility: Sendable {
 
     /// The answer is right without it; but what others left unsettled costs every reader its time.
     private func settle(_ deadline: Deadline) throws {
-        try database.execute("SELECT settle_subscriptions(10000)", deadline: deadline)
+        try database.execute("SELECT settle_subscriptions(\(Self.settledAtOnce)::int)", deadline: deadline)
     }
+
+    /// What is read: as `eligible_page_now` has it.
+    private static let tables = [
+        "club", "club_status_history", "subscription", "subscription_status_history", "active_interval",
+        "unsettled_subscription",
+    ]
+
+    /// How many unsettled subscriptions a reader settles at most.
+    static let settledAtOnce = 10_000
 
     /// Sessions that read the list at the same time: one alone takes longer to find the ids than a client to receive
     /// them.

@@ -17,6 +17,18 @@ public struct EligibilityUpkeep {
             .decode(Int.self, String?.self)
     }
 
+    /// The number of unsettled subscriptions when they are more than the next reader settles, which makes the list slow.
+    public func manyUnsettled(deadline: Deadline) throws -> Int? {
+        // The row without an id stands for all subscriptions.
+        let count = try count(
+            """
+            SELECT CASE WHEN EXISTS (SELECT FROM unsettled_subscription WHERE subscription_id IS NULL)
+                   THEN (SELECT count(*) FROM subscription)
+                   ELSE (SELECT count(DISTINCT subscription_id) FROM unsettled_subscription) END
+            """, deadline: deadline)
+        return count > Eligibility.settledAtOnce ? count : nil
+    }
+
     /// Makes all intervals anew, without keeping anybody from reading or writing meanwhile.
     /// - Returns: how many subscriptions are left to do because somebody is writing them. The definition decides for
     ///   these, and whoever lists the eligible next settles them.

@@ -42,12 +42,9 @@ public struct SubscriptionStore: Sendable {
     public func subscribe(
         customer: String, toClub club: Int32, cause: EventCause, deadline: Deadline
     ) throws -> Subscribed {
-        do {
-            let asked = NewSubscription(club: club, customer: customer, cause: cause)
-            return try subscribing.answer(asked, deadline: deadline).get()
-        } catch let error as PostgresError where error.isMissingReference {
-            // The club was deleted between the check and the row.
-            throw SubscriptionProblem.clubNotFound(String(club))
+        let asked = NewSubscription(club: club, customer: customer, cause: cause)
+        return try answer(orThrow: SubscriptionProblem.clubNotFound(String(club))) {
+            try subscribing.answer(asked, deadline: deadline).get()
         }
     }
 
@@ -70,10 +67,22 @@ public struct SubscriptionStore: Sendable {
         let change = NewStatus(
             subscription: subscription, status: status, effectDate: effectDate, returnAfterDays: returnAfterDays,
             details: details, cause: cause)
+        return try answer(orThrow: SubscriptionProblem.subscriptionNotFound(subscription)) {
+            try changing.answer(change, deadline: deadline).get()
+        }
+    }
+
+    /// Asks once more when what a row names was deleted between the check and the row: the same transaction may have
+    /// inserted it again.
+    private func answer<Value>(orThrow missing: Problem, _ ask: () throws -> Value) throws -> Value {
         do {
-            return try changing.answer(change, deadline: deadline).get()
+            return try ask()
         } catch let error as PostgresError where error.isMissingReference {
-            throw SubscriptionProblem.subscriptionNotFound(subscription)
+            do {
+                return try ask()
+            } catch let error as PostgresError where error.isMissingReference {
+                throw missing
+            }
         }
     }
 }
@@ -150,7 +159,6 @@ extension PostgresError {
     /// Whether a row names a club or subscription that is gone. A status that is gone is no fault of the caller's: its
     /// seed row was deleted.
     fileprivate var isMissingReference: Bool {
-        guard case .refused(let refusal) = self, refusal.sqlState == "23503" else { return false }
-        return refusal.constraint != "subscription_status_history_status_id_fkey"
+        sqlState == "23503" && constraint != "subscription_status_history_status_id_fkey"
     }
 }

@@ -94,7 +94,7 @@ struct ChargesShow: ParsableCommand {
     func run() throws {
         let instance = try Instance.started(try Project.find())
         let records = ChargeRecords(try instance.subscriptions())
-        let histories = try records.find(id).map { try records.history(of: $0) }
+        let histories = try records.find(id).compactMap { try records.history(of: $0) }
         guard !histories.isEmpty else { throw OperationError.unknownCharge(id) }
         if json { return try printJSON(histories) }
         print(

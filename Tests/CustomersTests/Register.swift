@@ -16,12 +16,17 @@ final class Register: Sendable {
     let directory: CustomerDirectory
     private let counter = Atomic<Int>(0)
 
-    init() throws {
-        url = try PostgresServer.shared.freshDatabase()
+    convenience init() throws {
+        try self.init(url: PostgresServer.shared.freshDatabase())
+        try migrator().upgrade()
+    }
+
+    /// - Parameter url: a database that is at head.
+    init(url: String) {
+        self.url = url
         database = Database(url: url, application: "test")
         store = CustomerStore(database, RelaySignal(Settings([:])))
         directory = CustomerDirectory(database)
-        try migrator().upgrade()
     }
 
     func migrator() throws -> Migrator {

@@ -146,7 +146,7 @@ extension MessagingTests {
             try lab.write(2, subjects: 2)
             let relay = try lab.relay.start()
             defer { relay.terminate() }
-            try Eventually.happens("the refusal") { relay.lines.contains { $0.contains("did not take a message") } }
+            try Eventually.happens("the refusal") { relay.lines.contains { $0.contains("did not take these events") } }
             let sent = try lab.sql {
                 try $0.execute(
                     "SELECT subject || sequence FROM outbox WHERE state = 'sent' ORDER BY 1", deadline: Lab.soon

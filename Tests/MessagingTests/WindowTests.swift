@@ -160,7 +160,7 @@ extension MessagingTests {
             Lab.broker.freeze()
             try lab.write(5)
             try Eventually.happens("the relay to say so") {
-                relay.lines.contains { $0.contains("did not answer in time: confirms") }
+                relay.lines.contains { $0.contains("did not confirm them") }
             }
             Lab.broker.thaw()
             try lab.audit()

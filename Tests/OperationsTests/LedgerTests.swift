@@ -24,7 +24,9 @@ import Testing
         lease: String = "20 seconds"
     ) throws -> Int {
         let isCharged = state == "charged"
-        try run("INSERT INTO subscription (id) VALUES (\(subscription)) ON CONFLICT DO NOTHING")
+        // What the charge says: one that is sending holds its subscription to it.
+        try run("INSERT INTO club (id, store_sku) VALUES (1, 1) ON CONFLICT DO NOTHING")
+        try run("INSERT INTO subscription VALUES (\(subscription), 1, 'c') ON CONFLICT DO NOTHING")
         let id = try run(
             """
             INSERT INTO charge (subscription_id, period, state, request_id, customer_id, sku_id, in_doubt, lease_until,
@@ -49,6 +51,11 @@ import Testing
 
     @discardableResult
     func run(_ sql: SQL) throws -> Rows { try database.execute(sql, deadline: .after(milliseconds: 20_000)) }
+
+    func history(_ id: String) throws -> ChargeRecords.History {
+        let entry = try #require(try records.find(id).first)
+        return try #require(try records.history(of: entry))
+    }
 
     func list(
         period: String? = nil, state: ChargeRecords.State? = nil, olderThan: Int? = nil, limit: Int = 100
@@ -77,19 +84,21 @@ import Testing
         let entry = try #require(try records.find("\(id)").first)
         #expect(try records.find("broken").map(\.id) == [id])
         #expect(try records.find("nobody").isEmpty)
-        let history = try records.history(of: entry)
+        let history = try #require(try records.history(of: entry))
         #expect(history.events.map(\.what) == ["begun", "unknown"])
         #expect(history.events.last?.platformStatus == 500)
         let text = ChargeText.history(history, isResent: true)
         #expect(text.contains("charge \(id): unknown") && text.contains("platform status 500: out of\u{FFFD}beer"))
+        try run("TRUNCATE charge CASCADE")
+        #expect(try records.history(of: entry) == nil)
     }
 
     @Test func showsSinceWhenItIsInDoubtAndWhatIsNext() throws {
         let died = try charge("died", state: "sending", ago: "2 hours")
-        let text = ChargeText.history(try records.history(of: try records.find("\(died)")[0]), isResent: true)
+        let text = ChargeText.history(try history("\(died)"), isResent: true)
         #expect(text.contains("\n  in doubt      since 20"))
         #expect(text.contains("\n  next          settle-charges sends it again from 20"))
-        let manual = ChargeText.history(try records.history(of: try records.find("\(died)")[0]), isResent: false)
+        let manual = ChargeText.history(try history("\(died)"), isResent: false)
         #expect(manual.contains("\n  next          nothing is sent: taproom charges settle \(died) "))
         // Another charge has taken its request id.
         let heir = try charge("heir", state: "declined")
@@ -111,7 +120,7 @@ import Testing
             """)
         let entry = try records.find("twice")[0]
         #expect(entry.otherOrders == ["twice-2"])
-        #expect(ChargeText.history(try records.history(of: entry), isResent: true).contains("SECOND ORDER  twice-2: "))
+        #expect(ChargeText.history(try history("\(entry.id)"), isResent: true).contains("SECOND ORDER  twice-2: "))
         #expect(ChargeText.table([entry]).contains("charged (ordered twice)"))
     }
 
@@ -122,7 +131,7 @@ import Testing
             INSERT INTO charge_event (charge_id, attempt, request_id, what, platform_status)
             VALUES (\(id), 1, 'steered-1', 'charged', 200), (\(id), 2, E'x\\u001b', 'charged', 200)
             """)
-        let text = ChargeText.history(try records.history(of: try records.find("steered")[0]), isResent: true)
+        let text = ChargeText.history(try history("steered"), isResent: true)
         #expect(text.contains("SECOND ORDER  x\u{FFFD}: ") && !text.contains("\u{1B}"), "\(text)")
     }
 
@@ -174,7 +183,7 @@ import Testing
     func settledAsCharged(given: String, kept: String) throws {
         let id = try charge("broken", state: "unknown")
         #expect(refusal("broken", .charged(order: given)) == nil)
-        let history = try records.history(of: try records.find("\(id)")[0])
+        let history = try history("\(id)")
         #expect(history.charge.state == .charged && history.order == kept)
         #expect(history.settlements.map(\.who) == ["ann"] && history.settlements.map(\.why) == ["called"])
         #expect(ChargeText.history(history, isResent: true).contains("charged, order \(kept), by ann: called"))
@@ -186,7 +195,7 @@ import Testing
         #expect(refusal("\(broken)", .notCharged) == nil)
         #expect(try records.declined(period: "2026-11") == ["declined"])
         func shown(_ id: String) throws -> String {
-            ChargeText.history(try records.history(of: try records.find(id)[0]), isResent: true)
+            ChargeText.history(try history(id), isResent: true)
         }
         #expect(try shown("broken").hasPrefix("charge \(broken): declined, by an operator's word\n"))
         #expect(try shown("declined").contains(": declined\n"))

@@ -79,6 +79,23 @@ import Testing
         #expect(try escapes[0].decode(Int.self, Bool.self) == (2, true))
     }
 
+    @Test("the server finds out itself that a host has vanished; sockets of one host have nothing to find out")
+    func theServerLooksForTheHost() throws {
+        let server = PostgresServer.shared
+        let name = try observer.execute("SELECT current_database()", deadline: soon)[0].decode(String.self)
+        for (address, expected) in [
+            (url, "30 10 3"),
+            ("postgresql:///\(name)?host=\(server.folder)&port=\(server.port)&user=postgres", "0 0 0"),
+        ] {
+            let settings = try server.connect(to: address).execute(
+                """
+                SELECT concat_ws(' ', current_setting('tcp_keepalives_idle'), current_setting('tcp_keepalives_interval'),
+                                 current_setting('tcp_keepalives_count'))
+                """, deadline: soon)
+            #expect(try settings[0].decode(String.self) == expected, "\(address)")
+        }
+    }
+
     @Test func theAddressKeepsItsOwnOptionsBeneathOurs() throws {
         try observer.run(script: "CREATE SCHEMA shop", deadline: soon)
         let server = PostgresServer.shared

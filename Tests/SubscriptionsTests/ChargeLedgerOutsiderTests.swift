@@ -103,7 +103,7 @@ extension ChargeLedgerTests {
     }
 
     /// In one statement with its history, as the foreign key wants it.
-    private func rename(_ old: String, to new: String) -> SQL {
+    func rename(_ old: String, to new: String) -> SQL {
         """
         WITH history AS (
             UPDATE subscription_status_history SET subscription_id = \(new) WHERE subscription_id = \(old))
@@ -122,7 +122,7 @@ extension ChargeLedgerTests {
             try ledger.begin(
                 subscription: id, requestID: "r-1", leaseMilliseconds: 60_000, onlyWatch: false, deadline: soon)
         }
-        try Eventually.happens("the charge to wait") { try isHeldUp("begin_charges") }
+        try Eventually.happens("the charge to wait") { try shop.isHeldUp("begin_charges") }
         try outsider.execute("COMMIT", deadline: soon)
         guard case .begun(let attempt) = try beginning.value() else { throw Unexpected() }
         #expect(attempt.customer == "another")
@@ -138,7 +138,7 @@ extension ChargeLedgerTests {
         let truncation = Background { [self] in
             _ = try impatientSession().execute("TRUNCATE subscription, subscription_status_history", deadline: soon)
         }
-        try Eventually.happens("the truncation to wait") { try isHeldUp("TRUNCATE") }
+        try Eventually.happens("the truncation to wait") { try shop.isHeldUp("TRUNCATE") }
         let record = Background { [self] in
             if byAnOperator {
                 try shop.run("SELECT settle_charge(\(made.charge), 'charged', 'A-1', 'ann', 'asked the platform')")
@@ -147,7 +147,7 @@ extension ChargeLedgerTests {
             }
         }
         try Eventually.happens("the record to wait") {
-            try isHeldUp(byAnOperator ? "settle_charge" : "finish_charges")
+            try shop.isHeldUp(byAnOperator ? "settle_charge" : "finish_charges")
         }
         try reader.execute("COMMIT", deadline: soon)
         #expect(throws: Never.self) { try truncation.value() }
@@ -161,7 +161,7 @@ extension ChargeLedgerTests {
         try outsider.execute("BEGIN", deadline: soon)
         try outsider.execute("TRUNCATE subscription_status_history", deadline: soon)
         let beginning = Background { [self] in problem { _ = try begin("r-1") }?.slug }
-        try Eventually.happens("the charge to wait") { try isHeldUp("begin_charges") }
+        try Eventually.happens("the charge to wait") { try shop.isHeldUp("begin_charges") }
         #expect(throws: Never.self) {
             try outsider.execute("TRUNCATE subscription CASCADE", deadline: soon)
             try outsider.execute("COMMIT", deadline: soon)
@@ -174,16 +174,6 @@ extension ChargeLedgerTests {
         let session = try shop.session()
         try session.execute("SET deadlock_timeout = '500ms'", deadline: soon)
         return session
-    }
-
-    /// Whether such a statement waits for a lock longer than one may for whose end others wait.
-    private func isHeldUp(_ statement: String) throws -> Bool {
-        try shop.count(
-            """
-            SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-            WHERE a.datname = current_database() AND position(\(statement) IN a.query) > 0
-                AND clock_timestamp() - l.waitstart > interval '60 milliseconds'
-            """) > 0
     }
 
     private func isSomebodyWaiting() throws -> Bool {

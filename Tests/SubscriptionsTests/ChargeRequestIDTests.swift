@@ -63,6 +63,25 @@ import Testing
         #expect(charged.receipt.requestID == "new")
     }
 
+    @Test(
+        "where nothing is sent again, a charged month's receipt is everybody's answer, whoever asks at the same moment")
+    func manualReceiptBesideAnother() throws {
+        let manual = shop.desk(platform, resend: .manual)
+        platform.behave { _ in .cutAfterActing }
+        #expect(problem { _ = try manual.charge(subscription: subscription, requestID: "old", .test()) } != nil)
+        try shop.run("UPDATE charge SET period = '2001-01'")
+        platform.behave { _ in .order }
+        _ = try manual.charge(subscription: subscription, requestID: "new", .test())
+        let other = try shop.subscription(club: try shop.club(), history: [])
+        let answers = try shop.run(
+            """
+            SELECT outcome, sent_request
+            FROM begin_charges(\([subscription, other]), '{old,first}', 'UTC', '{1,1}', '{f,f}', true, false)
+            """
+        ).map { try $0.decode(String.self, String?.self) }
+        #expect(answers.map(\.0) == ["charged", "begun"] && answers.map(\.1) == ["new", "first"])
+    }
+
     @Test func afterAnOperatorsWordANewIDIsSentWhateverThePlatformSays() throws {
         try doubt("r-1")
         #expect(try decide("not-charged", nil) == "settled")

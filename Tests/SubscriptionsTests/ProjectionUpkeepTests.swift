@@ -87,6 +87,50 @@ import Testing
         #expect(postponed.map { "\($0)" }?.contains("nothing was rebuilt") == true)
     }
 
+    @Test("those whom somebody writes keep nobody else from being settled")
+    func whoIsWrittenStandsInNobodysWay() throws {
+        let shop = try Shop()
+        let other = try shop.session()
+        try other.run(
+            script: "BEGIN; SELECT pg_advisory_xact_lock(1635018102, lock_share('a'))", deadline: .never)
+        try shop.run("INSERT INTO unsettled_subscription VALUES ('a'), ('b')")
+        #expect(try shop.count("SELECT count(*) WHERE lock_share('a') = lock_share('b')") == 0)
+        #expect(try shop.count("SELECT settle_subscriptions(1)") == 1)
+        #expect(try shop.count("SELECT settle_subscriptions(1)") == 0)
+        try other.run(script: "COMMIT", deadline: .never)
+        #expect(try shop.count("SELECT settle_subscriptions(1)") == 1)
+    }
+
+    @Test("many unsettled subscriptions are no piece of the list that grows with them")
+    func manyUnsettled() throws {
+        let shop = try Shop()
+        let limit = Deadline.after(milliseconds: 60_000)
+        let upkeep = EligibilityUpkeep(try shop.session())
+        let club = Int(try shop.club())
+        try shop.run(
+            """
+            WITH made AS (
+                INSERT INTO subscription SELECT 's' || n, \(club), 'c', utc_now() FROM generate_series(1, 10001) n
+                RETURNING id)
+            INSERT INTO subscription_status_history SELECT id, id, 1, '2021-01-01', utc_now(), '' FROM made
+            """)
+        #expect(try upkeep.manyUnsettled(deadline: limit) == nil)
+        // As a rebuild that was killed leaves it, in its first batch and after it.
+        for unsettled in ["SELECT NULL", "SELECT id FROM subscription"] {
+            try shop.run("DELETE FROM unsettled_subscription")
+            try shop.run("INSERT INTO unsettled_subscription \(unsafeText: unsettled)")
+            #expect(try upkeep.manyUnsettled(deadline: limit) == 10_001)
+            let (longest, all) = try shop.run(
+                """
+                SELECT max(length(piece)), sum(json_array_length(('[' || piece || ']')::json))
+                FROM generate_series(0, 1) part, eligible_in_json(utc_now(), part, 2) piece
+                """)[0].decode(Int.self, Int.self)
+            #expect(longest < 1000 && all == 10_001)
+        }
+        try shop.run("DELETE FROM unsettled_subscription WHERE subscription_id = 's1'")
+        #expect(try upkeep.manyUnsettled(deadline: limit) == nil)
+    }
+
     @Test("taproom rebuild-eligibility works whatever isolation the server has as its default")
     func rebuildWithAnotherIsolation() throws {
         let shop = try Shop()

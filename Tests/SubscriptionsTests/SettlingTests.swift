@@ -175,6 +175,27 @@ import Testing
         #expect(try settle() == [2, 0, 0, 0])
     }
 
+    @Test("what a claim reads does not grow with the number of doubts", arguments: [false, true])
+    func claimsAmongMany(isAnalyzed: Bool) throws {
+        try shop.run(
+            """
+            WITH made AS (
+                INSERT INTO charge (subscription_id, period, state, request_id, customer_id, sku_id, in_doubt,
+                                    lease_until, created_at, settle_at)
+                SELECT n, '2026-11', 'unknown', 'r-' || n, 'c', 1, true, now() - interval '1 day', now(),
+                       now() - n * interval '1 second'
+                FROM generate_series(1, 20000) n RETURNING request_id, id)
+            INSERT INTO charge_request SELECT * FROM made
+            """)
+        if isAnalyzed { try shop.run("ANALYZE charge, charge_request") }
+        let read = try shop.database.rowsRead(of: "charge") {
+            let first = try shop.run("SELECT sent_request FROM claim_unsettled(1, 60000)")[0].decode(String.self)
+            #expect(first == "r-20000")
+            #expect(try shop.run("SELECT FROM claim_unsettled(8, 60000)").count == 8)
+        }
+        #expect(read < 100)
+    }
+
     @Test("several settling processes at once send every doubt once")
     func racing() throws {
         try doubts(30)

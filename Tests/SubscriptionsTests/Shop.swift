@@ -15,11 +15,16 @@ final class Shop: Sendable {
     let store: SubscriptionStore
     private let counter = Atomic<Int>(0)
 
-    init() throws {
-        url = try PostgresServer.shared.freshDatabase()
+    convenience init() throws {
+        try self.init(url: PostgresServer.shared.freshDatabase())
+        try migrator().upgrade()
+    }
+
+    /// - Parameter url: a database that is at head.
+    init(url: String) {
+        self.url = url
         database = Database(url: url, application: "test")
         store = SubscriptionStore(database, RelaySignal(Settings([:])))
-        try migrator().upgrade()
     }
 
     func migrator() throws -> Migrator {

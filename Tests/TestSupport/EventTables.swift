@@ -2,19 +2,27 @@ import Foundation
 
 /// The tables for events, which the migrations of every service that publishes or consumes make alike.
 public enum EventTables {
-    /// The services whose migrations make them, each with the statements.
+    /// The services whose migrations make them, each with the statements, those of later revisions too.
     public static func scripts() throws -> [String: String] {
         let folder = Repository.root + "/migrations"
         var scripts: [String: String] = [:]
         for service in try FileManager.default.contentsOfDirectory(atPath: folder) {
-            for file in try FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(service)") {
-                let text = try String(contentsOfFile: "\(folder)/\(service)/\(file)", encoding: .utf8)
-                guard let first = text.range(of: "CREATE TABLE outbox ("),
-                    let last = text.range(of: "ON inbox USING brin (received_at);")
-                else { continue }
-                scripts[service] = String(text[first.lowerBound..<last.upperBound])
+            let texts = try FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(service)").map {
+                try String(contentsOfFile: "\(folder)/\(service)/\($0)", encoding: .utf8)
             }
+            let parts = [
+                ("CREATE TABLE outbox (", "ON inbox USING brin (received_at);"),
+                ("CREATE INDEX outbox_unroutable", "ON inbox (received_at);"),
+            ].compactMap { first, last in texts.lazy.compactMap { part(of: $0, from: first, through: last) }.first }
+            if !parts.isEmpty { scripts[service] = parts.joined(separator: "\n") }
         }
         return scripts
+    }
+
+    private static func part(of text: String, from first: String, through last: String) -> String? {
+        guard let begin = text.range(of: first),
+            let end = text.range(of: last, range: begin.upperBound..<text.endIndex)
+        else { return nil }
+        return String(text[begin.lowerBound..<end.upperBound])
     }
 }

@@ -68,6 +68,33 @@ public final class PostgresServer: Sendable {
         return url("test_\(number)")
     }
 
+    /// A copy of a database, from a backup that is made and restored as docs/reliability.md says.
+    /// - Returns: its libpq URI.
+    public func restored(_ url: String) throws -> String {
+        let copy = try freshDatabase()
+        let file = "\(folder)/\(copy.split(separator: "/").last ?? "").dump"
+        try tools.run("pg_dump", "-Fc", "--file=\(file)", "--dbname=\(url)")
+        try tools.run("pg_restore", "-1", "--dbname=\(copy)", file)
+        return copy
+    }
+
+    /// All rows of all tables and the state of all sequences, as text.
+    public func contents(of url: String) throws -> [String] {
+        let session = try connect(to: url)
+        func texts(_ sql: SQL) throws -> [String] {
+            try session.execute(sql, deadline: .never).map { try $0.decode(String.self) }
+        }
+        return try texts(
+            """
+            SELECT format('SELECT concat(%1$L, '' '', %2$s) FROM %1$I t ORDER BY 1',
+                          relname, CASE relkind WHEN 'S' THEN 'last_value, is_called' ELSE 't' END)
+            FROM pg_class WHERE relkind IN ('r', 'S') AND relnamespace = 'public'::regnamespace ORDER BY relname
+            """
+        ).flatMap { query in
+            try session.run(script: query, deadline: .never).map { try $0.decode(String.self) }
+        }
+    }
+
     /// A session; it closes when it goes.
     public func connect(to url: String) throws -> Connection {
         try Connection(url: url, application: "test", deadline: .after(milliseconds: 10_000))

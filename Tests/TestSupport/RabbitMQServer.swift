@@ -109,6 +109,24 @@ public final class RabbitMQServer: Sendable {
     public func freeze() { node.withLock { $0?.send(signal: SIGSTOP) } }
     public func thaw() { node.withLock { $0?.send(signal: SIGCONT) } }
 
+    /// Lets the node take no messages, as for want of disk, or take them again.
+    public func setAlarm(_ isOn: Bool) throws {
+        try control("set_disk_free_limit", isOn ? "1000000GB" : "50MB")
+    }
+
+    /// Runs a command of rabbitmqctl.
+    public func control(_ arguments: String...) throws { try tools.control(arguments, environment: environment) }
+
+    /// Connections that the node has not closed, also where the other end has gone.
+    public func connections() throws -> Int {
+        let address = ":" + String(format: "%04X", port)
+        return try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8).split(separator: "\n").filter { line in
+            // Its own end comes first; 01 is ESTABLISHED, 08 CLOSE_WAIT.
+            let fields = line.split(separator: " ")
+            return fields[1].hasSuffix(address) && ["01", "08"].contains(fields[3])
+        }.count
+    }
+
     private func note(_ process: ChildProcess, as name: String) throws {
         try Data("\(process.pid)\n".utf8).write(to: URL(filePath: "\(folder)/\(name).pid"))
     }
@@ -141,6 +159,12 @@ private struct RabbitMQTools: Sendable {
 
     func start(_ command: String..., environment: [String: String]) throws -> ChildProcess {
         try ChildProcess("/usr/bin/env", arguments: asOwner + command, environment: environment)
+    }
+
+    func control(_ arguments: [String], environment: [String: String]) throws {
+        let command = asOwner + ["/usr/lib/rabbitmq/bin/rabbitmqctl"] + arguments
+        let result = try Subprocess.run("/usr/bin/env", command, environment: environment)
+        guard result.status == 0 else { throw Failure(result.errors + result.output) }
     }
 
     /// Gives a folder to the user that the node runs as.
