@@ -74,17 +74,6 @@ struct RunningProcess: Equatable {
     /// Whether it has this file open, or one that was there; false also when that is not ours to see.
     func hasOpen(_ path: String) -> Bool { openFiles.contains { [path, path + " (deleted)"].contains($0) } }
 
-    /// Whether it takes connections at this port of the loopback address; false also when that is not ours to see.
-    func listens(at port: Int) -> Bool {
-        let table = (try? String(contentsOfFile: "/proc/net/tcp", encoding: .utf8)) ?? ""
-        let address = "0100007F:" + String(format: "%04X", port)
-        let sockets = table.split(separator: "\n").compactMap { line -> String? in
-            let fields = line.split(separator: " ")
-            return fields.count > 9 && fields[1] == address && fields[3] == "0A" ? "socket:[\(fields[9])]" : nil
-        }
-        return !sockets.isEmpty && openFiles.contains { sockets.contains($0) }
-    }
-
     /// What its descriptors stand for, as the kernel writes it.
     private var openFiles: [String] {
         let folder = "/proc/\(pid)/fd"

@@ -50,15 +50,13 @@ struct Supervisor {
         return process
     }
 
-    /// Whether the nginx that it keeps takes connections at this port.
+    /// Whether the nginx that it keeps runs, with a configuration that listens at this port.
     func hasGateway(at port: Int) -> Bool {
-        guard let process else { return false }
-        // The kernel may leave rows out of a table that changes while it is read.
-        return waitUntil(seconds: 2) {
-            RunningProcess.all().contains {
-                $0.parent == process.pid && $0.program == "nginx" && $0.listens(at: port)
-            }
-        }
+        guard process != nil, let processes = try? status(),
+            processes.contains(where: { $0.group == "nginx" && ($0.isRunning || $0.isStarting) }),
+            let configuration = try? String(contentsOfFile: placement.nginxConfiguration, encoding: .utf8)
+        else { return false }
+        return configuration.contains("listen 127.0.0.1:\(port) ")
     }
 
     /// Starts it in the background, free of the terminal and of the caller's environment.
