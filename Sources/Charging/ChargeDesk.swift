@@ -1,7 +1,7 @@
-internal import Events
-internal import Glibc
-internal import Logging
-internal import Postgres
+import Events
+import Glibc
+import Logging
+import Postgres
 public import Runtime
 
 /// Charges subscriptions through the platform, each at most once a month.

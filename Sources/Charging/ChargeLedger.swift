@@ -1,6 +1,6 @@
 public import Events
 public import Postgres
-internal import Runtime
+import Runtime
 
 /// The record that decides whether a subscription may be charged in a month, and what came of it.
 ///

@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 /// The refusals and doubts of a charge, as the contract names them.
 enum ChargeProblem {

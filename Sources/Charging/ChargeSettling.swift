@@ -1,4 +1,4 @@
-internal import Postgres
+import Postgres
 public import Runtime
 
 /// What one run of settling came to; each number counts charges.

@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 /// Where tests break a charge.
 extension FaultPoint {

@@ -1,7 +1,7 @@
-internal import Events
-internal import Postgres
-internal import Runtime
-internal import Subscriptions
+import Events
+import Postgres
+import Runtime
+import Subscriptions
 
 /// One request for leave to charge, as it goes to the database with others.
 struct BeginRequest: Sendable {

@@ -1,4 +1,4 @@
-internal import Outbound
+import Outbound
 public import Runtime
 
 /// The e-commerce platform that takes the orders.

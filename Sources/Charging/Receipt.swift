@@ -1,5 +1,5 @@
-internal import Postgres
-internal import Runtime
+import Postgres
+import Runtime
 
 extension ChargeLedger.Receipt {
     /// The answer of the contract, the same bytes every time it is asked for: the platform's own JSON goes in as it

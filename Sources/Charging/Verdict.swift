@@ -1,5 +1,5 @@
-internal import Outbound
-internal import Runtime
+import Outbound
+import Runtime
 
 /// What an answer of the platform, or the lack of one, means for a charge.
 enum Verdict: Sendable {

@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 /// A customer: what follows from the events of one stream, and what may happen next.
 public struct Customer: Sendable, Equatable {

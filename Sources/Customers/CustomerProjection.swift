@@ -1,5 +1,5 @@
-internal import Postgres
-internal import Runtime
+import Postgres
+import Runtime
 
 /// The read model: a row for each customer, as its events make it.
 enum CustomerProjection {

@@ -1,6 +1,6 @@
-internal import Events
-internal import Postgres
-internal import Runtime
+import Events
+import Postgres
+import Runtime
 
 /// The streams of events in the database, read and written in the transaction that `connection` has open.
 struct CustomerStream {

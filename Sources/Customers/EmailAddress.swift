@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 /// An email address that the web's own rule for an email field takes (WHATWG HTML, "valid e-mail address"), kept as it
 /// was given.

@@ -1,5 +1,5 @@
 public import Postgres
-internal import Runtime
+import Runtime
 
 /// An instant in UTC, to the microsecond as PostgreSQL keeps it, of the years 1 to 9999.
 public struct Instant: Sendable, Equatable, Comparable, Encodable {

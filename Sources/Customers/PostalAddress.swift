@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 /// Where a customer lives: three texts of one line, 1 to 200 characters each.
 public struct PostalAddress: Sendable, Equatable, Codable {

@@ -1,4 +1,4 @@
-internal import Events
+import Events
 
 /// What other services hear of customers, in the words of the contract. A purchase is not published: it came from
 /// outside.

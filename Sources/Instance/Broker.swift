@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
-internal import Manifest
-internal import Runtime
+import Manifest
+import Runtime
 
 /// The embedded RabbitMQ: one node in the instance's folders, which takes AMQP on 127.0.0.1 and nothing else.
 ///

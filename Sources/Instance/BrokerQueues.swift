@@ -1,7 +1,7 @@
 import Foundation
 import Manifest
-internal import Messaging
-internal import Runtime
+import Messaging
+import Runtime
 
 /// The broker's side of an instance: the queues that functions.yml names, and those that it once named.
 struct BrokerQueues {

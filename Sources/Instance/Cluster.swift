@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
-internal import Manifest
-internal import Runtime
+import Manifest
+import Runtime
 
 /// The embedded PostgreSQL: one cluster in the instance's folders, on a Unix socket for functions and on 127.0.0.1 for
 /// people and outside suites; one role and one database per service.

@@ -1,6 +1,6 @@
 import Foundation
 import Glibc
-internal import Runtime
+import Runtime
 
 /// The first configuration of an embedded instance: the model with random secrets in it.
 enum ConfigurationFile {

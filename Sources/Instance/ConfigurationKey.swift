@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
-internal import Messaging
-internal import Postgres
+import Messaging
+import Postgres
 
 /// One key of `<scope>_config.json`: its path, the variable that overrides it and what it may hold.
 struct ConfigurationKey: Sendable {

@@ -1,6 +1,6 @@
 import Foundation
-internal import Manifest
-internal import Runtime
+import Manifest
+import Runtime
 
 /// Collects the values of all keys from the file and the environment, and every problem on the way.
 struct ConfigurationReader {

@@ -1,7 +1,7 @@
 import Foundation
-internal import Manifest
-internal import Messaging
-internal import Runtime
+import Manifest
+import Messaging
+import Runtime
 
 /// What an instance has declared at its broker, whichever that was: a broker does not tell whose its queues are.
 struct DeclaredQueues: Codable {

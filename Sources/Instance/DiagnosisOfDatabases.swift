@@ -1,7 +1,7 @@
-internal import Migrations
-internal import Postgres
-internal import Runtime
-internal import Subscriptions
+import Migrations
+import Postgres
+import Runtime
+import Subscriptions
 
 /// What is in the databases.
 extension Diagnosis {

@@ -1,7 +1,7 @@
-internal import Manifest
-internal import Messaging
-internal import Postgres
-internal import Runtime
+import Manifest
+import Messaging
+import Postgres
+import Runtime
 
 /// What carries events from the outboxes to their consumers.
 extension Diagnosis {

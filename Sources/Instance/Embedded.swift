@@ -1,4 +1,4 @@
-internal import Manifest
+import Manifest
 
 /// The servers that an instance starts for itself: PostgreSQL, RabbitMQ, or what of both its configuration leaves to it.
 struct Embedded {

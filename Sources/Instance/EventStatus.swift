@@ -1,7 +1,7 @@
 import Manifest
-internal import Messaging
-internal import Postgres
-internal import Runtime
+import Messaging
+import Postgres
+import Runtime
 
 extension Instance {
     /// One consumed queue as `status` shows it. A number is absent when the broker does not answer or lacks the queue.

@@ -1,6 +1,6 @@
 import Foundation
 public import Manifest
-internal import Messaging
+import Messaging
 
 /// One running or stopped instance: what a state folder, a configuration and functions.yml make together.
 public struct Instance: Sendable {

@@ -1,5 +1,5 @@
 import Foundation
-internal import Runtime
+import Runtime
 
 /// What is remembered of a started instance, in `instance.json` of its state folder, mode 0600: it holds passwords.
 /// With it every other command finds the instance, whatever the environment it runs in.

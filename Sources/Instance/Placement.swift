@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
-internal import Manifest
-internal import Runtime
+import Manifest
+import Runtime
 
 /// Where the parts of one instance lie. Everything is in the state folder, unless the users who run the parts cannot
 /// reach it or its path is too long for a socket; what lies elsewhere is linked from there.

@@ -1,6 +1,6 @@
 import Foundation
 public import Manifest
-internal import Migrations
+import Migrations
 
 /// A checkout: the folder that holds functions.yml, migrations/ and model_config.json.
 public struct Project: Sendable {

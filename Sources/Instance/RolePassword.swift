@@ -1,4 +1,4 @@
-internal import Crypto
+import Crypto
 import Foundation
 
 /// The password of a database role, in the form in which PostgreSQL is told it.

@@ -1,6 +1,6 @@
 import Foundation
 import Glibc
-internal import Manifest
+import Manifest
 
 /// Replaces the workers of functions one by one. The holder of each group keeps the listening socket, so requests wait
 /// in its backlog and none is lost.

@@ -1,6 +1,6 @@
-internal import Migrations
-internal import Postgres
-internal import Runtime
+import Migrations
+import Postgres
+import Runtime
 
 /// The tables of every service, brought to the last of its migrations.
 struct Schema {

@@ -1,5 +1,5 @@
-internal import Postgres
-internal import Runtime
+import Postgres
+import Runtime
 
 /// Gives each service its own role and database in the embedded cluster.
 struct ServiceDatabases {

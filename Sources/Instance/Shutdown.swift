@@ -1,7 +1,7 @@
 import Foundation
 import Glibc
-internal import Manifest
-internal import Runtime
+import Manifest
+import Runtime
 
 /// Stops an instance and keeps its data.
 public struct Shutdown {

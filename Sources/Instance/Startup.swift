@@ -1,6 +1,6 @@
 import Foundation
 import Glibc
-internal import Manifest
+import Manifest
 
 /// Brings an instance up, or brings a running one up to date. Every step finds out by itself what is there already,
 /// so that a start that was cut short is continued by the next.

@@ -1,5 +1,5 @@
 public import Messaging
-internal import Runtime
+import Runtime
 
 extension BrokerTopology {
     /// RabbitMQ's format of definitions, for `rabbitmqctl import_definitions` or the management plugin; ends with a

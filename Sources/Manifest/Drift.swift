@@ -1,4 +1,4 @@
-internal import FoundationEssentials
+import FoundationEssentials
 
 extension Manifest {
     /// Nil when the file at `path` holds exactly `rendered`; else one sentence that names the file, the first line

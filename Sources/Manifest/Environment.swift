@@ -1,4 +1,4 @@
-internal import Messaging
+import Messaging
 
 extension Manifest {
     /// What the process of `function` finds in its environment: the variables that tell it who it is and where its

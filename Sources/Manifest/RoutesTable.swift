@@ -1,5 +1,5 @@
-internal import Messaging
-internal import Runtime
+import Messaging
+import Runtime
 
 extension Manifest {
     /// What makes functions run: routes, schedules, queues and outboxes, each kind that there is as a table of aligned

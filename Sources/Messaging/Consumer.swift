@@ -1,6 +1,6 @@
 import Glibc
-internal import Postgres
-internal import Runtime
+import Postgres
+import Runtime
 
 /// Consumes one queue over one session. Owned by one thread.
 ///

@@ -1,6 +1,6 @@
 import Glibc
-internal import Postgres
-internal import Runtime
+import Postgres
+import Runtime
 
 /// What a consumer is told by its environment.
 struct ConsumerConfiguration: Sendable {

@@ -1,6 +1,6 @@
-internal import Crypto
-internal import Events
-internal import Runtime
+import Crypto
+import Events
+import Runtime
 
 /// The attributes of CloudEvents 1.0, as headers of an AMQP message (binary mode): `cloudEvents_id` and so on. What
 /// others wrote as `cloudEvents:id` is read as well.

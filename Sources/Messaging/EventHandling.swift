@@ -1,6 +1,6 @@
-internal import Events
-internal import Postgres
-internal import Runtime
+import Events
+import Postgres
+import Runtime
 
 /// An event that came, before its data is decoded.
 struct ReceivedEvent: Sendable {

@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 /// Subjects of an outbox whose next event a queue did not take: nothing of theirs is sent until it has.
 ///

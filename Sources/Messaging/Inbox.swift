@@ -1,5 +1,5 @@
-internal import Postgres
-internal import Runtime
+import Postgres
+import Runtime
 
 /// The record of what a consumer has done, in the database that its effects are in.
 enum Inbox {

@@ -1,5 +1,5 @@
-internal import Postgres
-internal import Runtime
+import Postgres
+import Runtime
 
 /// Removes what has been consumed long ago, by whichever consumer of the database, a little at a time.
 struct InboxPurge {

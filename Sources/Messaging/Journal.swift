@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 /// The log of a process that goes on through every outage: a line when something stops working, and one when it works
 /// again. Owned by one thread.

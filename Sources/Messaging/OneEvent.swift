@@ -1,5 +1,5 @@
-internal import Events
-internal import Runtime
+import Events
+import Runtime
 
 /// One event handled by hand.
 struct OneEvent<F: EventFunction>: Sendable {

@@ -1,5 +1,5 @@
-internal import Postgres
-internal import Runtime
+import Postgres
+import Runtime
 
 /// Removes what has been published, or found that nobody wants, a little at a time.
 struct OutboxPurge {

@@ -1,6 +1,6 @@
-internal import Events
-internal import Postgres
-internal import Runtime
+import Events
+import Postgres
+import Runtime
 
 /// The relay's side of a service's outbox: which lanes it may publish, what waits in them, what came of it.
 ///

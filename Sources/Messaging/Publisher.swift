@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 /// A message and where it goes.
 struct Parcel: Sendable {

@@ -1,6 +1,6 @@
 import Glibc
-internal import Postgres
-internal import Runtime
+import Postgres
+import Runtime
 
 /// Publishes the events of one service's outbox, as long as the process runs. Owned by one thread.
 ///

@@ -1,5 +1,5 @@
 import Glibc
-internal import Runtime
+import Runtime
 
 /// What a relay is told by its environment.
 struct RelayConfiguration: Sendable {

@@ -1,4 +1,4 @@
-internal import CRabbitMQ
+import CRabbitMQ
 import Glibc
 
 /// Memory for the texts and tables of one call to librabbitmq: valid until `reset`, freed when it goes.

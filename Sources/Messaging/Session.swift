@@ -1,6 +1,6 @@
-internal import CRabbitMQ
+import CRabbitMQ
 import Glibc
-internal import Runtime
+import Runtime
 
 /// One connection with the broker and one channel on it, owned by one thread; librabbitmq lets no other touch it.
 ///

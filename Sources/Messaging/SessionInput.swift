@@ -1,6 +1,6 @@
-internal import CRabbitMQ
+import CRabbitMQ
 import Glibc
-internal import Runtime
+import Runtime
 
 /// What the broker sends by itself, read frame by frame: the calls of librabbitmq that read whole messages wait without
 /// limit.

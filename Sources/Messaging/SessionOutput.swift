@@ -1,6 +1,6 @@
-internal import CRabbitMQ
+import CRabbitMQ
 import Glibc
-internal import Runtime
+import Runtime
 
 /// What we ask of the broker.
 extension Session {

@@ -1,4 +1,4 @@
-internal import Postgres
+import Postgres
 
 /// Why a migration was not run. In every case the database is as it was after the last revision that succeeded.
 public enum MigrationError: Error, Sendable {

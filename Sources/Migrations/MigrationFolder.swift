@@ -1,4 +1,4 @@
-internal import FoundationEssentials
+import FoundationEssentials
 
 /// The migrations of one service, `migrations/<service>`, read and found to be one line from base to head.
 public struct MigrationFolder: Sendable {

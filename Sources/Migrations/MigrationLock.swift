@@ -1,6 +1,6 @@
 import Glibc
-internal import Postgres
-internal import Runtime
+import Postgres
+import Runtime
 
 /// The session-level advisory lock that lets one run at a time change a database; PostgreSQL releases it when the
 /// session ends, however it ends.

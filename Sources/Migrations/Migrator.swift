@@ -1,6 +1,6 @@
 import Glibc
 public import Postgres
-internal import Runtime
+import Runtime
 
 /// Brings one database along the line of one folder.
 ///

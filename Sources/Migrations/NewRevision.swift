@@ -1,6 +1,6 @@
-internal import FoundationEssentials
+import FoundationEssentials
 import Glibc
-internal import Runtime
+import Runtime
 
 extension MigrationFolder {
     /// Writes an empty revision that follows the head.

@@ -1,5 +1,5 @@
-internal import Crypto
-internal import Runtime
+import Crypto
+import Runtime
 
 /// Reads one migration file; its form is described at `Revision`.
 struct RevisionFile {

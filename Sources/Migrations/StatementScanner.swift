@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 /// Cuts SQL into statements at the semicolons that end one: not those in quotes, dollar quotes, comments, parentheses
 /// or the body of a routine between BEGIN ATOMIC and END. The rules are those of psql.

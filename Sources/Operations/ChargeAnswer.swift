@@ -1,5 +1,5 @@
 public import Outbound
-internal import Runtime
+import Runtime
 
 /// What the gateway's answer to one charge, or the lack of one, means to a run.
 public enum ChargeAnswer: Sendable, Equatable {

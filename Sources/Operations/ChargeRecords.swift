@@ -1,5 +1,5 @@
 public import Postgres
-internal import Runtime
+import Runtime
 
 /// What the charge ledger holds, for operators. It reads the ledger's tables and changes nothing.
 public struct ChargeRecords: Sendable {

@@ -1,5 +1,5 @@
 import Glibc
-internal import Runtime
+import Runtime
 
 /// Charges many subscriptions through the gateway, several at a time. It keeps nothing: the ledger behind the gateway
 /// decides, so a run may be stopped or killed at any moment and started again.

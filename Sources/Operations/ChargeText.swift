@@ -1,5 +1,5 @@
-internal import Postgres
-internal import Runtime
+import Postgres
+import Runtime
 
 /// The ledger for people.
 public enum ChargeText {

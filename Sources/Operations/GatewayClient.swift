@@ -1,6 +1,6 @@
 import Glibc
-internal import Outbound
-internal import Runtime
+import Outbound
+import Runtime
 
 /// The routes that a charge run calls.
 public struct GatewayClient: Sendable {

@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 /// Hears of every charge that ended, from any thread.
 public protocol RunProgress: Sendable {

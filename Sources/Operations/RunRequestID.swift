@@ -1,6 +1,6 @@
-internal import Crypto
-internal import FoundationEssentials
-internal import Runtime
+import Crypto
+import FoundationEssentials
+import Runtime
 
 /// The request ids of a charge run: the same for a month and a subscription however often the run is started, so that
 /// starting again repeats requests and never adds one.

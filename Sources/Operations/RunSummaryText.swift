@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 extension RunSummary {
     /// For people: one line per kind, then what to do about what is left.

@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 /// A length of time as people write it: a whole number and one of s, m, h and d.
 public struct TimeSpan: Sendable, Equatable {

@@ -1,6 +1,6 @@
-internal import Glibc
-internal import Logging
-internal import Runtime
+import Glibc
+import Logging
+import Runtime
 
 /// The circuits of one process, one per host. Every change is logged with the process id, which is what
 /// `taproom status` shows.

@@ -1,5 +1,5 @@
-internal import CCurl
-internal import Runtime
+import CCurl
+import Runtime
 
 /// One request over a connection of its own.
 struct Exchange {

@@ -1,6 +1,6 @@
-internal import CPostgres
+import CPostgres
 import Glibc
-internal import Runtime
+import Runtime
 
 /// Asks the server to stop a statement, without waiting for it.
 ///

@@ -1,4 +1,4 @@
-internal import CPostgres
+import CPostgres
 import Glibc
 public import Runtime
 

@@ -1,4 +1,4 @@
-internal import CPostgres
+import CPostgres
 
 /// What a libpq connection URI or keyword string says itself, by libpq's names such as `host` and `options`.
 /// - Returns: `nil` for one that libpq cannot read.

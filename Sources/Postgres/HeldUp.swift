@@ -1,4 +1,4 @@
-internal import Glibc
+import Glibc
 package import Runtime
 
 /// Runs `body` again, until the deadline, while somebody holds a lock that it needs (SQLSTATE 55P03). Each refusal is an

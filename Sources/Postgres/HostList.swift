@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 /// The servers of an address that names several, each to be tried by itself.
 ///

@@ -1,4 +1,4 @@
-internal import CPostgres
+import CPostgres
 
 /// The rows of one statement. It owns the result of libpq and frees it when it goes.
 public final class Rows: RandomAccessCollection {

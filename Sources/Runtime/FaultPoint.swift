@@ -1,5 +1,5 @@
 #if FAULT_POINTS
-    internal import Glibc
+    import Glibc
 #endif
 
 /// A named place at which a test build dies or stands still, so that tests can break work between any two steps.

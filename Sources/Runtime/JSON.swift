@@ -1,4 +1,4 @@
-internal import FoundationEssentials
+import FoundationEssentials
 
 /// JSON as the whole product writes and reads it.
 public enum JSON {

@@ -1,5 +1,5 @@
 import Glibc
-internal import Logging
+import Logging
 
 /// One line of JSON for standard error, built in one buffer and written with a single write(2): lines of several threads
 /// and processes that share the file do not mix, and no lock is held while writing.

@@ -1,6 +1,6 @@
-internal import CFastCGI
+import CFastCGI
 import Glibc
-internal import Synchronization
+import Synchronization
 
 /// Tells every worker of the process to take no more work, also those that wait.
 package final class StopSignal: Sendable {

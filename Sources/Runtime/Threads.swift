@@ -1,4 +1,4 @@
-internal import CFastCGI
+import CFastCGI
 import Glibc
 
 /// A thread that runs one closure to its end.

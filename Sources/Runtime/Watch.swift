@@ -1,5 +1,5 @@
 import Glibc
-internal import Synchronization
+import Synchronization
 
 /// What one worker has in hand, as the process's watchdog sees it.
 ///

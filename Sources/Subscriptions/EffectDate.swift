@@ -1,5 +1,5 @@
 public import Postgres
-internal import Runtime
+import Runtime
 
 /// Reads an effect date: ISO 8601, a date or a date and time, with or without fraction, with or without offset.
 public enum EffectDate {

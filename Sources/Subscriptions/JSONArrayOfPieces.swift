@@ -1,4 +1,4 @@
-internal import Runtime
+import Runtime
 
 /// A JSON array that several threads write at the same time, each from pieces that come as the one column of COPY's
 /// binary format.

@@ -102,6 +102,26 @@ extension ChargeLedgerTests {
         guard case .inProgress(isRunning: true) = try begin("other", "r-4") else { throw Unexpected() }
     }
 
+    @Test("where nothing is sent again, neither is a doubt that comes with a renamed subscription at this moment")
+    func renamedIntoADoubt() throws {
+        _ = try ledger.finish(try attempt("r-1"), .unusable(status: 500, body: ""), cause: .test, deadline: soon)
+        let holder = try shop.session()
+        try holder.execute("BEGIN", deadline: soon)
+        try holder.execute("SELECT pg_advisory_xact_lock(hashtextextended('request r-2', 0))", deadline: soon)
+        // It has looked, and waits for its request id before it looks again.
+        let beginning = Background { [shop, soon] in
+            try #require(throws: PostgresError.self) {
+                try shop.session().execute(
+                    "SELECT begin_charge_once('renamed', 'r-2', 'UTC', 60000, false)", deadline: soon)
+            }
+        }
+        try Eventually.happens("the charge to wait") { try shop.isHeldUp("begin_charge_once") }
+        try shop.run(rename(subscription, to: "renamed"))
+        try holder.execute("COMMIT", deadline: soon)
+        #expect(try beginning.value().sqlState == "40001")
+        #expect(try shop.run("SELECT state FROM charge")[0].decode(String.self) == "unknown")
+    }
+
     /// In one statement with its history, as the foreign key wants it.
     func rename(_ old: String, to new: String) -> SQL {
         """

@@ -1,6 +1,6 @@
 import Foundation
 import Glibc
-internal import Runtime
+import Runtime
 
 /// A program that a test started. It is killed, if need be, and reaped when its owner goes.
 public final class ChildProcess: Sendable {

@@ -1,5 +1,5 @@
 import Glibc
-internal import Runtime
+import Runtime
 
 /// Runs `body` on so many threads of its own, all let go at the same moment, and returns what they returned in order of
 /// index. The threads may block.

@@ -1,5 +1,5 @@
 import Glibc
-internal import Runtime
+import Runtime
 
 /// A function of this package, running as a FastCGI process on a Unix socket of its own.
 ///

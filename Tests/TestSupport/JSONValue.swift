@@ -1,4 +1,4 @@
-internal import FoundationEssentials
+import FoundationEssentials
 
 /// Any JSON value, to look into answers and log lines.
 public enum JSONValue: Decodable, Sendable, Equatable {

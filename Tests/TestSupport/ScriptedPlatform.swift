@@ -1,5 +1,5 @@
 import Glibc
-internal import Runtime
+import Runtime
 
 /// The e-commerce platform, played by the test: an HTTP server on a free port of the loopback address, one thread per
 /// connection, that makes one order per request id and otherwise does what its script says.

@@ -1,5 +1,5 @@
 import Glibc
-internal import Runtime
+import Runtime
 
 /// A file descriptor with one owner.
 final class OwnedDescriptor: Sendable {

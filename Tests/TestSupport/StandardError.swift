@@ -1,5 +1,5 @@
 import Glibc
-internal import Runtime
+import Runtime
 
 /// What this process writes on standard error.
 public enum StandardError {

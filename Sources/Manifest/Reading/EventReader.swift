@@ -1,4 +1,4 @@
-internal import Yams
+import Yams
 
 /// What makes a function run.
 enum Trigger {

@@ -1,5 +1,5 @@
-internal import Runtime
-internal import Yams
+import Runtime
+import Yams
 
 /// Reads one entry of `functions`. What it reports does not stop it: the rest of the entry is read all the same.
 struct FunctionReader {

@@ -1,5 +1,5 @@
-internal import FoundationEssentials
-internal import Yams
+import FoundationEssentials
+import Yams
 
 extension Manifest {
     /// Reads and checks the file at `path`.

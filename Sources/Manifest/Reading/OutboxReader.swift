@@ -1,6 +1,6 @@
-internal import Messaging
-internal import Runtime
-internal import Yams
+import Messaging
+import Runtime
+import Yams
 
 /// Reads `outbox: {service: NAME, …}`.
 struct OutboxReader {

@@ -1,6 +1,6 @@
-internal import Messaging
-internal import Runtime
-internal import Yams
+import Messaging
+import Runtime
+import Yams
 
 /// Reads `rabbitmq: {queue: NAME, routingKey: TYPE, …}`.
 struct QueueReader {

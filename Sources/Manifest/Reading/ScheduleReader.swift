@@ -1,4 +1,4 @@
-internal import Yams
+import Yams
 
 /// Reads `schedule: rate(1 minute)` and `schedule: {rate: rate(1 minute), enabled: true}`.
 struct ScheduleReader {

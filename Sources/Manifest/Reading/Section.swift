@@ -1,5 +1,5 @@
-internal import Runtime
-internal import Yams
+import Runtime
+import Yams
 
 /// One mapping of the file. Each getter reports a value of the wrong type and then answers nil, as for an absent key.
 struct Section {

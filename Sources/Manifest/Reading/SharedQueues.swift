@@ -1,4 +1,4 @@
-internal import Messaging
+import Messaging
 
 /// Reports every queue that is named for two purposes, and an outbox that two functions publish to different exchanges.
 ///

@@ -1,4 +1,4 @@
-internal import CFastCGI
+import CFastCGI
 import Glibc
 
 /// The process side of FastCGI: workers on threads, and their graceful end.

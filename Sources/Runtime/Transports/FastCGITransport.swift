@@ -1,4 +1,4 @@
-internal import CFastCGI
+import CFastCGI
 import Glibc
 
 /// FastCGI over the listening socket on standard input, by libfcgi.
