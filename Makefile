@@ -9,7 +9,7 @@ SWIFT_SOURCES = Package.swift Sources Tests
 .PHONY: help packages documents build build-tests up down status test soak bench bench-short lint clean-state
 
 help:
-	@echo "make up | down | status | test | soak | bench | bench-short | lint | build | clean-state"
+	@echo "make up | down | status | test | soak | bench | bench-short | lint | build | build-tests | clean-state"
 
 packages:
 	@scripts/install-packages
@@ -36,7 +36,7 @@ down:
 status:
 	@./taproom status
 
-# Forgets databases, logs and everything else in the state folder. The configuration with its secrets stays.
+# Deletes databases, logs and everything else in the state folder. The configuration with its secrets stays.
 clean-state:
 	@$(call if-built,clean-state,nothing was built here: there is no state)
 

@@ -9,7 +9,7 @@ import Runtime
 /// that never finishes holds the row until its lease ends; the next one then sends the same request id.
 public struct ChargeLedger: Sendable {
     let database: Database
-    /// The business time zone, by PostgreSQL's name for it.
+    /// The business time zone: an IANA name that PostgreSQL knows.
     let zone: String
     let resend: ResendPolicy
     private let beginning: StatementBatcher<BeginRequest, BeginRequest.Answer>

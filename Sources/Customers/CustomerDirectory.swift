@@ -58,7 +58,7 @@ public struct CustomerDirectory: Sendable {
     }
 
     /// What is wrong with an `after` that is the id of no customer.
-    package static let noPlace = "after is no place in this list: take it from the Link of the page before."
+    package static let noPlace = "after is not a place in this list: take it from the Link of the page before."
 
     private func number(of id: String, _ connection: Connection, deadline: Deadline) throws -> Int {
         let rows = try connection.execute("SELECT number FROM customer WHERE id = \(id)", deadline: deadline)

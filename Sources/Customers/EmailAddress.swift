@@ -12,7 +12,7 @@ public struct EmailAddress: Sendable, Equatable {
     static let expectation = "an email address such as barley@example.com, of at most \(limit) characters"
 
     /// - Parameter text: ASCII white space around it is left out, as a browser does.
-    /// - Returns: `nil` when the rest is no such address.
+    /// - Returns: `nil` when the rest is not such an address.
     public init?(_ text: String) {
         let bytes = Self.trimmed(text)
         guard bytes.count <= Self.limit, let at = bytes.firstIndex(of: UInt8(ascii: "@")) else { return nil }
@@ -28,7 +28,7 @@ public struct EmailAddress: Sendable, Equatable {
     /// Equal for two addresses that differ in nothing but case.
     public var key: String { Self.key(text) }
 
-    /// The key of any text: it is nobody's when the text is no email address.
+    /// The key of any text: it is nobody's when the text is not an email address.
     static func key(_ text: String) -> String {
         String(decoding: trimmed(text).map { isCapital($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
     }

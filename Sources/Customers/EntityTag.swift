@@ -10,7 +10,7 @@ struct EntityTag {
 public enum Precondition: Sendable, Equatable {
     /// Without If-Match, or with `*`: whichever there is.
     case none
-    /// One of these tags. Comparison is strong, so weak tags are not in it; nor is anything that is no tag at all,
+    /// One of these tags. Comparison is strong, so weak tags are not in it; nor is anything that is not a tag at all,
     /// which leaves a set that nothing matches.
     case oneOf(Set<String>)
 

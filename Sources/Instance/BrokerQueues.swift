@@ -15,7 +15,7 @@ struct BrokerQueues {
         do {
             return try BrokerAddress(url)
         } catch {
-            throw InstanceError("rabbitmq.url is no address of a broker: \(error)")
+            throw InstanceError("rabbitmq.url is not an address of a broker: \(error)")
         }
     }
 

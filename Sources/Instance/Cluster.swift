@@ -53,7 +53,7 @@ struct Cluster {
         _ = try Subprocess.check(
             [
                 "\(try programs())/initdb", "--pgdata=\(new)", "--username=postgres", "--auth-host=scram-sha-256",
-                // The socket's folder is the server's own, so its peer is no stranger; proving to each other what both
+                // The socket's folder is the server's own, so its peer is not a stranger; proving to each other what both
                 // know would cost every function OpenSSL's start, 0.3 MB and some milliseconds.
                 "--auth-local=password", "--pwfile=\(passwordFile)", "--encoding=UTF8", "--locale=C.UTF-8",
                 "--no-instructions",

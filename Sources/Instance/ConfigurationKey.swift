@@ -9,14 +9,14 @@ struct ConfigurationKey: Sendable {
     let path: String
     /// What stands there when the file does not say; `nil` when the key must be in the file.
     let standard: String?
-    /// How to mend an absent or wrong value, the end of every message about this key.
+    /// How to fix an absent or wrong value, the end of every message about this key.
     let fix: String
     /// `true` for a value that this key may have.
     let accepts: @Sendable (String) -> Bool
     /// What is wrong with a value that it may not have, where more can be said; it holds nothing secret.
     var reason: @Sendable (String) -> String? = { _ in nil }
 
-    /// How to mend a value that it may not have.
+    /// How to fix a value that it may not have.
     func remedy(for value: String) -> String { fix + (reason(value).map { ": \($0)" } ?? "") }
 
     /// The environment variable that overrides the key when it is set and not empty.

@@ -31,7 +31,7 @@ struct ConfigurationReader {
     mutating func read(_ data: Data) -> Bool {
         refuseUnknownVariables()
         guard let root = try? JSONDecoder().decode(JSONValue.self, from: data) else {
-            report("", "is no JSON\(Self.faultPlace(in: data))")
+            report("", "is not JSON\(Self.faultPlace(in: data))")
             return false
         }
         guard case .object(let members) = root else {
@@ -71,7 +71,7 @@ struct ConfigurationReader {
         case (.text(let text), _) where path != "gateway.port": check(key, text, source: path)
         case (.text, _): report(path, "is a text: \(key.fix), without quotes")
         case (.other(let what), "gateway.port"): report(path, "is \(what): \(key.fix)")
-        default: report(path, "is no text: \(key.fix)")
+        default: report(path, "must be a string: \(key.fix)")
         }
     }
 
@@ -87,7 +87,7 @@ struct ConfigurationReader {
                 let hint = key(like: name, by: \.regularVariable).map { "did you mean \($0.variable)?" }
                 report(name, "overrides no key: \(hint ?? "unset it; model_config.json has all keys")")
             } else if let meant = known.sorted().first(where: { editDistance($0, name) <= 2 }) {
-                report(name, "is no variable: did you mean \(meant)?")
+                report(name, "is not a known variable: did you mean \(meant)?")
             }
         }
     }

@@ -6,7 +6,7 @@ extension ConfigurationFile {
     /// with random secrets. The file keeps its mode and every value that it has; a service or broker of which it says
     /// anything is left as it is. Two processes that do this at once write one secret.
     /// - Returns: the paths of the added keys, in order.
-    ///   Empty for a file that cannot be read or is no JSON object: whoever reads it says so.
+    ///   Empty for a file that cannot be read or is not a JSON object: whoever reads it says so.
     static func addMissing(_ file: String, services: [String]) throws -> [String] {
         let path = Placement.resolve(file)
         let folder = open((path as NSString).deletingLastPathComponent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

@@ -6,13 +6,13 @@ public struct Finding: Sendable, Equatable {
     public let subject: String
     /// What is wrong; `nil` when it is fine.
     public let problem: String?
-    /// The command that mends it.
+    /// The command that fixes it.
     public let remedy: String?
 }
 
 /// Everything an instance needs, looked at one by one; nothing is changed.
 public struct Diagnosis {
-    /// What keeps a check from being made; it has to be mended first.
+    /// What keeps a check from being made; it has to be fixed first.
     struct Obstacle: Error, CustomStringConvertible {
         let description: String
         let remedy: String
@@ -24,8 +24,8 @@ public struct Diagnosis {
     let startedScope: String
 
     var up: String { project.upCommand(scope: startedScope) }
-    private var mendManifest: String { "mend the lines of functions.yml named above" }
-    var mendBroker: String { "\(up); then taproom logs rabbitmq" }
+    private var fixManifest: String { "fix the lines of functions.yml named above" }
+    var fixBroker: String { "\(up); then taproom logs rabbitmq" }
 
     public init(project: Project, scope: String) {
         self.project = project
@@ -37,19 +37,19 @@ public struct Diagnosis {
         [
             look("packages", remedy: "scripts/install-packages", packages),
             look("Swift toolchain", remedy: "install Swift 6.3 or later from swift.org", toolchain),
-            look("functions.yml", remedy: mendManifest, manifest),
+            look("functions.yml", remedy: fixManifest, manifest),
             look(
                 "configuration of scope \(scope)",
-                remedy: "mend the keys named above" + (scope == "local" ? ", or make up" : ""), configuration),
+                remedy: "fix the keys named above" + (scope == "local" ? ", or make up" : ""), configuration),
             look("state folder \(project.state)", remedy: "\(up), or another TAPROOM_STATE", stateFolder),
             look("gateway", remedy: up, gateway),
             look("functions", remedy: "\(up); then taproom logs", functions),
-            look("RabbitMQ", remedy: mendBroker, broker),
+            look("RabbitMQ", remedy: fixBroker, broker),
             look("consumers", remedy: "\(up); then taproom logs", consumers),
             look("outboxes", remedy: "\(up); then taproom logs", outboxes),
             look("queues of former functions", remedy: "empty and delete them at the broker", formerQueues),
             look("migrations", remedy: "taproom migrate -x scope=\(startedScope) upgrade head", migrations),
-            look("billing time zone", remedy: "mend billing.time_zone, then \(up)", timeZone),
+            look("billing time zone", remedy: "fix billing.time_zone, then \(up)", timeZone),
             look("eligibility", remedy: "taproom rebuild-eligibility --scope \(startedScope)", eligibility),
         ]
     }
@@ -143,7 +143,7 @@ public struct Diagnosis {
         do {
             return try Instance.running(project)
         } catch {
-            throw Obstacle(description: "\(error)", remedy: error is ManifestError ? mendManifest : up)
+            throw Obstacle(description: "\(error)", remedy: error is ManifestError ? fixManifest : up)
         }
     }
 }

@@ -36,7 +36,7 @@ extension Diagnosis {
         do {
             return try Schema.heads(project)
         } catch {
-            throw Obstacle(description: "\(error)", remedy: "mend the files named above")
+            throw Obstacle(description: "\(error)", remedy: "fix the files named above")
         }
     }
 
@@ -53,9 +53,7 @@ extension Diagnosis {
         let connection = try asking("subscriptions", instance) {
             // The server stops by itself when this process was killed.
             try Connection(
-                url: url, application: "taproom doctor",
-                options: ["statement_timeout": "\(Self.eligibilityMilliseconds)"],
-                deadline: .after(milliseconds: 5000))
+                url: url, command: "doctor", options: ["statement_timeout": "\(Self.eligibilityMilliseconds)"])
         }
         do {
             try eligibility(EligibilityUpkeep(connection), deadline: .after(milliseconds: Self.eligibilityMilliseconds))

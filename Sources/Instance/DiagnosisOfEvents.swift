@@ -67,9 +67,8 @@ extension Diagnosis {
         }
         do {
             _ = try asking(service, instance) {
-                let deadline = Deadline.after(milliseconds: 5000)
-                return try Connection(url: url, application: "taproom doctor", deadline: deadline)
-                    .execute("SELECT state, occurred_at FROM outbox LIMIT 0", deadline: deadline)
+                try Connection(url: url, command: "doctor")
+                    .execute("SELECT state, occurred_at FROM outbox LIMIT 0", deadline: .after(milliseconds: 5000))
             }
         } catch let error as PostgresError {
             throw Obstacle(
@@ -95,7 +94,7 @@ extension Diagnosis {
         do {
             return try BrokerQueues(instance: instance).counts(queues)
         } catch {
-            throw Obstacle(description: "\(error)", remedy: mendBroker)
+            throw Obstacle(description: "\(error)", remedy: fixBroker)
         }
     }
 }

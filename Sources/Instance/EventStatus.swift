@@ -71,8 +71,7 @@ struct OutboxCounts {
     let unroutable: Int
 
     init(url: String) throws {
-        let limit = Deadline.after(milliseconds: 5000)
-        let connection = try Connection(url: url, application: "taproom status", deadline: limit)
+        let connection = try Connection(url: url, command: "status")
         let milliseconds: Int?
         (waiting, milliseconds, unroutable) = try connection.execute(
             """
@@ -80,7 +79,7 @@ struct OutboxCounts {
                    (SELECT round(extract(epoch FROM clock_timestamp() - min(occurred_at)) * 1000)::bigint
                     FROM outbox WHERE state = 'waiting'),
                    (SELECT count(*) FROM outbox WHERE state = 'unroutable')
-            """, deadline: limit)[0].decode(Int.self, Int?.self, Int.self)
+            """, deadline: .after(milliseconds: 5000))[0].decode(Int.self, Int?.self, Int.self)
         oldestSeconds = milliseconds.map { Double($0) / 1000 }
     }
 }

@@ -50,7 +50,7 @@ func ensureFolder(_ path: String, mode: mode_t, owner: Account?, group: Account?
     if lstat(path, &status) != 0 {
         guard mkdir(path, mode) == 0 || errno == EEXIST else { throw SystemError("cannot make the folder \(path)") }
     } else if status.st_mode & S_IFMT != S_IFDIR {
-        throw InstanceError("\(path) is no folder: remove it")
+        throw InstanceError("\(path) is not a folder: remove it")
     } else if owner == nil, status.st_uid != geteuid() {
         throw InstanceError("\(path) belongs to another user: remove it, or choose another TAPROOM_STATE")
     }

@@ -32,7 +32,7 @@ extension Placement {
         "postgres.new", "postgres.password", "queues.json", "rabbitmq", "run", "supervisord.conf", "tmp",
     ]
 
-    /// Throws for what is no folder, and for one without an instance's record that holds what no instance made, such as
+    /// Throws for what is not a folder, and for one without an instance's record that holds what no instance made, such as
     /// /var, or lacks the lock that a start makes first, such as a folder with nothing but bin and log.
     static func refuseForeign(_ state: String) throws {
         let entries: [String]
@@ -47,7 +47,7 @@ extension Placement {
             let foreign = foreign ?? (entries.contains("lock") ? nil : entries.first)
         else { return }
         throw InstanceError(
-            "\(state) is no state folder: it holds \(foreign), which no instance made; "
+            "\(state) is not a state folder: it holds \(foreign), which no instance made; "
                 + "set TAPROOM_STATE to a folder that is empty or not there yet")
     }
 

@@ -55,7 +55,8 @@ struct Orphans {
         }
         guard waitUntil(seconds: 40, condition: areGone) else {
             let pids = processes.filter(\.isAlive).map { "\($0.pid)" }.joined(separator: ", ")
-            throw InstanceError("processes of an earlier start do not stop: \(pids); stop them, then this again")
+            throw InstanceError(
+                "processes of an earlier start do not stop: \(pids); stop them, then run this command again")
         }
     }
 }

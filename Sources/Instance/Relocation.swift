@@ -29,7 +29,7 @@ struct Relocation {
                 "what was started in \(record.state) still runs: "
                     + (record.isLeft
                         ? "kill \(supervisor.pid), which stops it" : "TAPROOM_STATE=\(record.state) make down")
-                    + ", then this again")
+                    + ", then run this command again")
         }
     }
 

@@ -52,7 +52,7 @@ struct Schema {
         guard behind.isEmpty else {
             throw InstanceError(
                 "the database of \(behind.joined(separator: " and of ")) is not at the last migration: run "
-                    + "taproom migrate -x scope=\(record.scope) upgrade head, then this again")
+                    + "taproom migrate -x scope=\(record.scope) upgrade head, then run this command again")
         }
     }
 
@@ -132,9 +132,7 @@ struct Schema {
         guard let url = record.databases[service] else {
             throw InstanceError("\(service) has no database yet: run \(record.upCommand)")
         }
-        return try Connection(
-            url: url, application: "taproom migrate", options: ["statement_timeout": "0"],
-            deadline: .after(milliseconds: 5000))
+        return try Connection(url: url, command: "migrate")
     }
 
     private static func folder(_ project: Project, _ service: String) throws -> MigrationFolder {

@@ -12,7 +12,7 @@ struct ServiceDatabases {
     /// Why the server takes no connections; `nil` when it takes them.
     func obstacle() throws -> String? {
         do {
-            _ = try connect(try cluster.superuserURL())
+            _ = try Connection(url: try cluster.superuserURL(), command: "up")
             return nil
         } catch PostgresError.unavailable(let reason) {
             return reason
@@ -21,7 +21,7 @@ struct ServiceDatabases {
 
     /// Makes what is missing and sets a password that differs from the configured one. What is there stays.
     func create() throws {
-        let session = try connect(try cluster.superuserURL())
+        let session = try Connection(url: try cluster.superuserURL(), command: "up")
         // Everybody may connect to every database by default; a service must not read another's tables.
         for database in ["postgres", "template1"] {
             try run(session, "SELECT format('REVOKE CONNECT ON DATABASE %I FROM PUBLIC', \(database)::text)")
@@ -53,7 +53,9 @@ struct ServiceDatabases {
             SELECT 1 FROM pg_authid WHERE rolname = \(service) AND starts_with(rolpassword, \(wanted.verifierPrefix))
             """
         let url = Cluster.tcpURL(service: service, password: password, port: cluster.port)
-        if try !session.execute(kept, deadline: Self.limit).isEmpty, (try? connect(url)) != nil { return }
+        if try !session.execute(kept, deadline: Self.limit).isEmpty, (try? Connection(url: url, command: "up")) != nil {
+            return
+        }
         try run(
             session,
             "SELECT format('ALTER ROLE %I LOGIN PASSWORD %L', \(service)::text, \(wanted.verifier())::text)")
@@ -64,9 +66,5 @@ struct ServiceDatabases {
         guard let row = try session.execute(build, deadline: Self.limit).first else { return }
         let statement = try row.decode(String.self)
         try session.run(script: statement, deadline: Self.limit)
-    }
-
-    private func connect(_ url: String) throws(PostgresError) -> Connection {
-        try Connection(url: url, application: "taproom", deadline: .after(milliseconds: 5000))
     }
 }

@@ -6,7 +6,7 @@ public struct ManifestError: Error, Sendable, CustomStringConvertible {
         public let line: Int?
         /// Dotted path of the key, such as `functions.charge.timeout`; empty for the file itself.
         public let key: String
-        /// What is wrong and how to mend it.
+        /// What is wrong and how to fix it.
         public let message: String
 
         public var description: String {

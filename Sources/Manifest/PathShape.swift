@@ -57,7 +57,7 @@ extension PathShape {
                 if !names.insert(match.1).inserted { problems.append("parameter {\(match.1)} occurs twice") }
             } else if segment.contains("{") || segment.contains("}") {
                 problems.append(
-                    "\"\(segment)\" is no parameter: one is a whole segment, {name}, of letters, digits and _")
+                    "\"\(segment)\" is not a parameter: one is a whole segment, {name}, of letters, digits and _")
             } else if segment == "." || segment == ".." {
                 problems.append("\"\(segment)\" is resolved before a path is matched, so it never would be")
             } else if segment.wholeMatch(of: /[A-Za-z0-9._~-]+/) == nil {

@@ -63,7 +63,7 @@ extension Settings {
         do throws(BrokerError) {
             return try BrokerAddress(uri)
         } catch {
-            fault("AMQP_URL", "is no AMQP URI such as amqp://user:password@host:5672/vhost: \(error)")
+            fault("AMQP_URL", "is not an AMQP URI such as amqp://user:password@host:5672/vhost: \(error)")
             return nil
         }
     }

@@ -17,7 +17,7 @@ struct Envelope: Sendable {
     static let idLimit = 128
 
     /// Reads the attributes of a message. One without an id is told from others by its `message_id`, and without that by
-    /// its body, so that it is the same event when it comes again. In place of an id that is no UTF-8 stands its digest.
+    /// its body, so that it is the same event when it comes again. In place of an id that is not UTF-8 stands its digest.
     init(_ message: Message, routingKey: String) {
         func header(_ name: String) -> Message.Header? {
             message.headers[Self.prefix + name] ?? message.headers["cloudEvents:" + name]

@@ -2,12 +2,12 @@
 struct Message: Sendable, Equatable {
     enum Header: Sendable, Equatable {
         case text(String)
-        /// A text that is no UTF-8.
+        /// A text that is not UTF-8.
         case bytes([UInt8])
         case integer(Int)
         case boolean(Bool)
 
-        /// What a reader of attributes sees; what is no UTF-8 shows as U+FFFD.
+        /// What a reader of attributes sees; what is not UTF-8 shows as U+FFFD.
         var text: String {
             switch self {
             case .text(let value): value
@@ -28,7 +28,7 @@ struct Message: Sendable, Equatable {
     }
 
     var headers: [String: Header] = [:]
-    /// In place of one that is no UTF-8, its digest.
+    /// In place of one that is not UTF-8, its digest.
     var messageID: String?
     var contentType: String?
     var contentEncoding: String?

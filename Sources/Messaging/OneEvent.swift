@@ -48,7 +48,7 @@ struct OneEvent<F: EventFunction>: Sendable {
         return report.map(EventFile.report) ?? 1
     }
 
-    /// CloudEvents has a text there; a whole number is taken too. Another text is no number, as in a message.
+    /// CloudEvents has a text there; a whole number is taken too. Another text is not a number, as in a message.
     private struct SequenceNumber: Decodable {
         let number: Int?
 
@@ -79,7 +79,7 @@ struct OneEvent<F: EventFunction>: Sendable {
 
     private func decode(_ text: [UInt8]) throws -> (ReceivedEvent, F.Payload) {
         if let place = JSONSyntax.fault(in: text) {
-            throw PermanentFault("it is no JSON in UTF-8, see byte \(place), counted from 0")
+            throw PermanentFault("it is not JSON in UTF-8, see byte \(place), counted from 0")
         }
         let event = try JSON.decode(Event.self, from: text)
         guard event.specversion == "1.0" else {

@@ -4,7 +4,7 @@ import Runtime
 
 /// The relay's side of a service's outbox: which lanes it may publish, what waits in them, what came of it.
 ///
-/// A lease on a lane keeps relays out of each other's way; it is no lock. Two that publish the same lane for a moment,
+/// A lease on a lane keeps relays out of each other's way; it is not a lock. Two that publish the same lane for a moment,
 /// because one stood still past its lease, repeat events but never bring them out of order: each takes waiting rows by
 /// position, so an event goes out for the first time only after all before it in its lane. Out of order comes only what
 /// was sent together with an event that the broker refused; it is sent again after that one.

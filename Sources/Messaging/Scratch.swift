@@ -73,10 +73,10 @@ final class Scratch {
 }
 
 extension String {
-    /// Bytes from the broker; what is no UTF-8 shows as U+FFFD.
+    /// Bytes from the broker; what is not UTF-8 shows as U+FFFD.
     init(_ bytes: amqp_bytes_t) { self.init(decoding: UnsafeRawBufferPointer(bytes), as: UTF8.self) }
 
-    /// `nil` for what is no UTF-8.
+    /// `nil` for what is not UTF-8.
     init?(validating bytes: amqp_bytes_t) { self.init(validating: UnsafeRawBufferPointer(bytes), as: UTF8.self) }
 }
 

@@ -27,7 +27,7 @@ final class SignalPipe: Sendable {
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else {
             close(descriptor)
-            throw Failure(description: "\(path) is no pipe: remove it")
+            throw Failure(description: "\(path) is not a pipe: remove it")
         }
     }
 

@@ -59,6 +59,6 @@ extension FileProblem {
     func lacksLock(_ holders: String) -> FileProblem {
         FileProblem(
             path: path, line: line,
-            text: "\(text): it got no lock\(holders); let others finish or end them, then this again")
+            text: "\(text): it got no lock\(holders); let others finish or end them, then run this command again")
     }
 }

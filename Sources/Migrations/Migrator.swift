@@ -145,7 +145,7 @@ public struct Migrator {
                     running = statement
                     try connection.run(script: statement.text, deadline: .never)
                 }
-                // What fails from here on, such as a deferred constraint at COMMIT, is no one statement's fault.
+                // What fails from here on, such as a deferred constraint at COMMIT, is not one statement's fault.
                 running = nil
                 try record(step)
             }

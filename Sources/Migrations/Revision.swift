@@ -50,7 +50,7 @@ public struct FileProblem: Sendable, Equatable, CustomStringConvertible {
     public let path: String
     /// From 1.
     public let line: Int
-    /// What is wrong and how to mend it.
+    /// What is wrong and how to fix it.
     public let text: String
 
     public var description: String { "\(path):\(line): \(text)" }

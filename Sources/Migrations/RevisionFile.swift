@@ -66,7 +66,8 @@ struct RevisionFile {
             markers[last].range = markers[last].range.lowerBound..<start
         }
         guard name == "up" || name == "down" else {
-            return report(line, "“-- migrate: \(name)” is no part: there are “-- migrate: up” and “-- migrate: down”")
+            return report(
+                line, "“-- migrate: \(name)” is not a section: there are “-- migrate: up” and “-- migrate: down”")
         }
         if let first = markers.first(where: { $0.name == name }) {
             report(line, "a second “-- migrate: \(name)”, the first is at line \(first.line)")
@@ -111,7 +112,8 @@ struct RevisionFile {
         guard let id = value(of: "revision") else { return nil }
         guard Self.isRevision(id) else {
             report(
-                line(of: "revision"), "“\(id)” is no revision: 1 to 32 letters and digits, and not a word such as head")
+                line(of: "revision"),
+                "“\(id)” is not a revision: 1 to 32 letters and digits, and not a word such as head")
             return nil
         }
         let name = path.split(separator: "/").last ?? ""

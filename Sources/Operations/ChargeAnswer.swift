@@ -54,7 +54,7 @@ public enum ChargeAnswer: Sendable, Equatable {
             self = status == 402 ? .declined : .rejected(reason: status.map { "platform-\($0)" } ?? reason)
         // Another request charges it at this moment: what becomes of that one, this run cannot say.
         case (409, "charge-in-progress"): self = .unknown(reason: reason)
-        // Our credentials: nothing was charged, and nothing will be until they are mended.
+        // Our credentials: nothing was charged, and nothing will be until they are fixed.
         case (502, "platform-refused-us"), (429, _): self = .unreachable(reason: reason)
         case (500..., _) where problem?.executed == "no": self = .unreachable(reason: reason)
         case (404, "subscription-not-found"), (409, "not-chargeable"): self = .refused(reason: reason)

@@ -9,7 +9,7 @@ public struct GatewayClient: Sendable {
     private let client = HTTPClient(answerLimit: HTTPClient.answerLimit + (64 << 10))
 
     /// - Parameter base: such as `http://127.0.0.1:8080`.
-    /// - Throws: `OperationError` when it is no HTTP URL.
+    /// - Throws: `OperationError` when it is not an HTTP URL.
     public init(base: String) throws {
         guard base.hasPrefix("http://") || base.hasPrefix("https://") else {
             throw OperationError("the gateway “\(base)” (--gateway) must begin with http:// or https://")

@@ -112,7 +112,7 @@ struct Exchange {
     }
 
     /// Only what certainly failed before the first byte of the request counts as not sent. The error code does not say:
-    /// an answer that is no HTTP comes as "unsupported protocol", like a URL of an unknown scheme. libcurl notes when a
+    /// an answer that is not HTTP comes as "unsupported protocol", like a URL of an unknown scheme. libcurl notes when a
     /// connection, TLS included, was ready for the request, and how many bytes of it have gone out.
     private static func wasSent(_ handle: UnsafeMutableRawPointer) -> Bool {
         var ready: curl_off_t = 0

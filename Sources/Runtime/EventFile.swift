@@ -23,7 +23,7 @@ package enum EventFile {
         (try? StandardOutput.write(line: result)) == nil ? 1 : 0
     }
 
-    /// Logs why it is no event for this function.
+    /// Logs why it is not an event for this function.
     /// - Returns: the exit status: 64.
     package static func refuse(_ process: Settings.Process, _ reason: String) -> Int32 {
         var line = LogLine(level: "error")

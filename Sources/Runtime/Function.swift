@@ -11,8 +11,8 @@ public protocol Function<Event, Output>: Sendable {
     /// ends with status 78 and a log line that lists them all.
     init(_ settings: Settings) throws
 
-    /// It returns by the context's deadline: one that has not some seconds after the time limit is taken to be stuck,
-    /// and its process ends once its other invocations are done (see `Workers`).
+    /// It returns by the context's deadline: one that has not returned a few seconds after the time limit is considered
+    /// stuck, and its process ends once its other invocations are done (see `Workers`).
     /// - Throws: anything. An error that is `ProblemConvertible` is answered as its problem, every other one as a 500
     ///   that says nothing but the request id, with the error's text in the log.
     func handle(_ event: Event, _ context: Context) throws -> Output

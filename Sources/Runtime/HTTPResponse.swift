@@ -1,5 +1,5 @@
 /// What a handler answers. What could not be passed on is a 500 in its place: a status outside 200 to 599, a header
-/// name that is no token, a control character in a value, a head over 8000 bytes, a body with 204 or 304.
+/// name that is not a token, a control character in a value, a head over 8000 bytes, a body with 204 or 304.
 public struct HTTPResponse: Sendable {
     public enum Body: Sendable {
         case bytes([UInt8])

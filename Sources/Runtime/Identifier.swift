@@ -27,7 +27,7 @@ public enum Identifier {
     }
 
     /// Whether a text may be the request id of an order: 1 to 128 of `A–Z a–z 0–9 . _ : -`, and neither `.` nor `..`,
-    /// which are no segment of their own in the path of a URL.
+    /// which are not a segment of their own in the path of a URL.
     package static func isPlatformRequestID(_ text: String) -> Bool {
         hasFormOfRequestID(text) && text != "." && text != ".."
     }

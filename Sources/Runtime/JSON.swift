@@ -23,7 +23,7 @@ public enum JSON {
 
     /// It takes more than JSON, such as a comma before a closing bracket: check input from outside with ``JSONSyntax``
     /// first.
-    /// - Throws: a `DecodingError` for what is no value of that type; ``DecodingFault`` puts it into words.
+    /// - Throws: a `DecodingError` for what is not a value of that type; ``DecodingFault`` puts it into words.
     public static func decode<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
         try JSONDecoder().decode(type, from: Data(bytes))
     }

@@ -20,7 +20,7 @@ package struct JSONSyntax {
         return String(validating: bytes, as: UTF8.self) == nil ? firstOutsideUTF8(bytes) : nil
     }
 
-    /// Where the first sequence that is no UTF-8 begins.
+    /// Where the first sequence that is not UTF-8 begins.
     private static func firstOutsideUTF8(_ bytes: [UInt8]) -> Int {
         var place = 0
         var rest = bytes.makeIterator()

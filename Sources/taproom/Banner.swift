@@ -1,6 +1,7 @@
 import Foundation
 import Instance
 import Manifest
+import Runtime
 
 /// What to know about an instance that has just come up.
 struct Banner {
@@ -10,8 +11,8 @@ struct Banner {
         let record = instance.record
         let hasPage = FileManager.default.fileExists(atPath: record.placement.documentPage)
         let tool = CommandLine.arguments[0]
-        let databases = record.databases.sorted { $0.key < $1.key }
-            .map { "  \($0.key.padding(toLength: 16, withPad: " ", startingAt: 0))\(withoutPassword($0.value))" }
+        let databases = TextTable.lines(
+            record.databases.sorted { $0.key < $1.key }.map { ["  \($0.key)", withoutPassword($0.value)] })
         return """
 
             \(instance.manifest.tables(base: record.gateway).joined(separator: "\n"))

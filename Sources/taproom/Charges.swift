@@ -40,7 +40,7 @@ struct ChargesList: ParsableCommand {
     @Option(help: "Only charges begun longer ago: a number and s, m, h or d, such as 1h.")
     var olderThan: String?
 
-    @Option(help: "At most so many.")
+    @Option(help: "Show at most this many.")
     var limit = 100
 
     @Flag(help: "A JSON array, for programs.")

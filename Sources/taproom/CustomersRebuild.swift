@@ -1,5 +1,6 @@
 import ArgumentParser
 import Customers
+import Instance
 import Postgres
 import Runtime
 
@@ -22,10 +23,7 @@ struct CustomersRebuild: ParsableCommand {
     func run() throws {
         let url = try ScopeDatabases(scope: options.scope, followsInstance: true).url(service: "customers")
         func session() throws -> Connection {
-            try Connection(
-                url: url, application: "taproom customers rebuild",
-                options: ["timezone": "UTC", "statement_timeout": "0"],
-                deadline: .after(milliseconds: 5000))
+            try Connection(url: url, command: "customers rebuild", options: ["timezone": "UTC"])
         }
         let count = try CustomerRebuild(reader: session(), writer: session()).run(deadline: .never)
         print("Rebuilt \(count) customers.")

@@ -41,7 +41,7 @@ struct DeadLetterQueues: ParsableArguments {
             return try BrokerAddress(uri)
         } catch {
             throw InstanceError(
-                "\(url == nil ? "rabbitmq.url" : "--url") is no AMQP URI such as "
+                "\(url == nil ? "rabbitmq.url" : "--url") is not an AMQP URI such as "
                     + "amqp://user:password@host:5672/vhost: \(error)")
         }
     }
@@ -99,7 +99,7 @@ struct DeadLettersList: ParsableCommand {
 
     @OptionGroup var queues: DeadLetterQueues
 
-    @Option(help: "At most so many of each queue.")
+    @Option(help: "Show at most this many of each queue.")
     var limit = 100
 
     @Flag(help: "A JSON array, for programs.")

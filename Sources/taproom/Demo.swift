@@ -5,7 +5,7 @@ import Runtime
 
 struct Demo: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Fills the databases with a beer-club shop to try things on; twice changes nothing.",
+        abstract: "Fills the databases with a beer-club shop to try things on; running it again changes nothing.",
         discussion: "Only where database, broker and e-commerce platform are the instance's own.")
 
     func run() throws {
@@ -36,8 +36,7 @@ struct Demo: ParsableCommand {
     }
 
     private func fill(_ instance: Instance, _ url: String) throws {
-        let session = try Connection(
-            url: url, application: "taproom demo", options: ["timezone": "UTC"], deadline: .after(milliseconds: 5000))
+        let session = try Connection(url: url, command: "demo", options: ["timezone": "UTC"])
         let limit = Deadline.after(milliseconds: 60_000)
         let before = try counts(session, limit)
         try session.transaction(deadline: limit) { _ = try $0.run(script: DemoData.script, deadline: limit) }

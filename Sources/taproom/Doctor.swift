@@ -4,7 +4,7 @@ import Instance
 
 struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Looks for what is missing or broken and says the command that mends it; exits 1 when it finds any.")
+        abstract: "Looks for what is missing or broken and names the command that fixes it; exits 1 when it finds any.")
 
     @OptionGroup var options: ScopeOption
 
@@ -17,7 +17,7 @@ struct Doctor: ParsableCommand {
             if let problem = finding.problem {
                 print("       " + problem.replacingOccurrences(of: "\n", with: "\n       "))
             }
-            if let remedy = finding.remedy { print("       mend: \(remedy)") }
+            if let remedy = finding.remedy { print("       fix: \(remedy)") }
         }
         let wrong = findings.filter { $0.problem != nil }.count
         guard wrong == 0 else {

@@ -7,7 +7,7 @@ struct Logs: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Shows the end of the logs: of one function, of nginx, postgres, rabbitmq or supervisord, or of all.")
 
-    @Flag(name: .shortAndLong, help: "Go on with what is written from now on.")
+    @Flag(name: .shortAndLong, help: "Keep printing new lines as they are written.")
     var follow = false
 
     @Option(name: [.customShort("n"), .long], help: "How many lines of each log.")

@@ -5,7 +5,7 @@ import Migrations
 /// Alembic's verbs for the databases of the services.
 struct Migrate: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Brings the databases along their migrations, with Alembic's verbs.",
+        abstract: "Runs the databases' migrations, with Alembic's commands.",
         discussion: """
             The files are migrations/<service>/<revision>_<slug>.sql in the current folder. A revision is named by a \
             unique prefix, head, base, or relative: +1, -1, head-1.

@@ -37,9 +37,7 @@ extension Migrate {
         guard problems.isEmpty else { throw MigrateFailure(problems.joined(separator: "\n")) }
         for (folder, url) in zip(folders, urls) {
             do {
-                let connection = try Connection(
-                    url: url, application: "taproom migrate", options: ["statement_timeout": "0"],
-                    deadline: .after(milliseconds: 5000))
+                let connection = try Connection(url: url, command: "migrate")
                 let migrator = Migrator(connection: connection, folder: folder.migrations) { progress in
                     FileHandle.standardError.tell("INFO  [\(folder.name)] \(progress)\n")
                 }

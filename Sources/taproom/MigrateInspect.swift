@@ -113,4 +113,23 @@ extension Migrate {
             print(folder.migrations.logEntry(revision))
         }
     }
+
+    struct Check: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Check that the database is at head and that no applied file was edited.")
+
+        @ParentCommand var migrate: Migrate
+
+        func run() throws {
+            try migrate.reporting {
+                let folders = try migrate.folders()
+                var findings: [String] = []
+                try migrate.withDatabases(of: folders) { folder, migrator in
+                    findings += try migrator.check().map { "\(folder.name): \($0)" }
+                }
+                guard findings.isEmpty else { throw MigrateFailure(findings.joined(separator: "\n")) }
+                print("No new upgrade operations detected.")
+            }
+        }
+    }
 }

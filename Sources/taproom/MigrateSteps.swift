@@ -29,14 +29,8 @@ extension Migrate {
         @OptionGroup var revision: TargetArgument
 
         func run() throws {
-            try migrate.reporting {
-                let folders = try migrate.folders(knowing: revision.target)
-                if sql {
-                    let folder = try migrate.onlyFolder(of: folders, for: "--sql")
-                    return print(try folder.migrations.upgradeScript(revision.target), terminator: "")
-                }
-                try refuseRange(revision.target)
-                try migrate.withDatabases(of: folders) { _, migrator in try migrator.upgrade(to: revision.target) }
+            try migrate.step(to: revision.target, printing: sql ? { try $0.upgradeScript(revision.target) } : nil) {
+                try $0.upgrade(to: revision.target)
             }
         }
     }
@@ -49,14 +43,8 @@ extension Migrate {
         @OptionGroup var revision: TargetArgument
 
         func run() throws {
-            try migrate.reporting {
-                let folders = try migrate.folders(knowing: revision.target)
-                if sql {
-                    let folder = try migrate.onlyFolder(of: folders, for: "--sql")
-                    return print(try folder.migrations.downgradeScript(revision.target), terminator: "")
-                }
-                try refuseRange(revision.target)
-                try migrate.withDatabases(of: folders) { _, migrator in try migrator.downgrade(to: revision.target) }
+            try migrate.step(to: revision.target, printing: sql ? { try $0.downgradeScript(revision.target) } : nil) {
+                try $0.downgrade(to: revision.target)
             }
         }
     }
@@ -71,23 +59,25 @@ extension Migrate {
         @OptionGroup var revision: TargetArgument
 
         func run() throws {
-            try migrate.reporting {
-                let folders = try migrate.folders(knowing: revision.target)
-                if sql {
-                    let folder = try migrate.onlyFolder(of: folders, for: "--sql")
-                    return print(try folder.migrations.stampScript(revision.target), terminator: "")
-                }
-                try refuseRange(revision.target)
-                try migrate.withDatabases(of: folders) { _, migrator in
-                    try migrator.stamp(revision.target, purge: purge)
-                }
+            try migrate.step(to: revision.target, printing: sql ? { try $0.stampScript(revision.target) } : nil) {
+                try $0.stamp(revision.target, purge: purge)
             }
         }
     }
 }
 
-private func refuseRange(_ target: String) throws {
-    if target.contains(":") {
-        throw MigrateFailure("Range revision not allowed: \(target) needs --sql")
+extension Migrate {
+    /// Takes a step in the database of each service that knows the target, or prints its SQL, which asks no database.
+    fileprivate func step(
+        to target: String, printing script: ((MigrationFolder) throws -> String)?, _ take: (Migrator) throws -> Void
+    ) throws {
+        try reporting {
+            let folders = try folders(knowing: target)
+            if let script {
+                return print(try script(onlyFolder(of: folders, for: "--sql").migrations), terminator: "")
+            }
+            if target.contains(":") { throw MigrateFailure("Range revision not allowed: \(target) needs --sql") }
+            try withDatabases(of: folders) { try take($1) }
+        }
     }
 }

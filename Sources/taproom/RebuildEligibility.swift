@@ -1,4 +1,5 @@
 import ArgumentParser
+import Instance
 import Postgres
 import Runtime
 import Subscriptions
@@ -15,9 +16,7 @@ struct RebuildEligibility: ParsableCommand {
 
     func run() throws {
         let url = try ScopeDatabases(scope: options.scope, followsInstance: true).url(service: "subscriptions")
-        let connection = try Connection(
-            url: url, application: "taproom rebuild-eligibility",
-            options: ["statement_timeout": "0"], deadline: .after(milliseconds: 5000))
+        let connection = try Connection(url: url, command: "rebuild-eligibility")
         let left = try EligibilityUpkeep(connection).rebuild(deadline: .never)
         print(left == 0 ? "Rebuilt." : "Rebuilt, but for \(left) that are being written and settle by themselves.")
     }

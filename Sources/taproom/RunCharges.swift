@@ -21,7 +21,7 @@ struct RunCharges: ParsableCommand {
     @Option(help: "How many charges at the same time, 1 to 256.")
     var concurrency = 16
 
-    @Option(help: "Only the first so many of the eligible, in order of id.")
+    @Option(help: "Only the first this many of the eligible, ordered by id.")
     var limit: Int?
 
     @Flag(help: "Also ask for those that the platform declined with 402 earlier this month.")

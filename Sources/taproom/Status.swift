@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Instance
 import Manifest
+import Runtime
 
 struct Status: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -52,17 +53,13 @@ struct Status: ParsableCommand {
         print("gateway  \(instance.record.gateway)   scope \(instance.record.scope)")
         print("state    \(instance.record.state)")
         var rows = try others(instance, functions).map {
-            ($0.group, $0.state.lowercased(), $0.pid.map(String.init) ?? "")
+            [$0.group, $0.state.lowercased(), $0.pid.map(String.init) ?? ""]
         }
         rows += functions.map { function in
             let pids = function.pids.map(String.init).joined(separator: " ")
-            return (function.name, function.state.rawValue, pids + (function.trigger.map { "   \($0)" } ?? ""))
+            return [function.name, function.state.rawValue, pids + (function.trigger.map { "   \($0)" } ?? "")]
         }
-        let width = rows.map(\.0.count).max() ?? 0
-        for (name, state, pids) in rows {
-            let name = name.padding(toLength: width, withPad: " ", startingAt: 0)
-            print("\(name)  \(state.padding(toLength: 8, withPad: " ", startingAt: 0))  \(pids)")
-        }
+        print(TextTable.lines(rows).joined(separator: "\n"))
         if instance.isRunning { showEvents(instance) }
         for circuit in instance.circuits(functions) {
             print("circuit  \(circuit.function) leaves \(circuit.host) alone: \(circuit.state) since \(circuit.since)")

@@ -68,7 +68,7 @@ struct ConfigurationTests {
             "databases.orders has no usable value: give a libpq URI",
             "databases.subscription is not a key: did you mean databases.subscriptions?",
             "databases.subscriptions is missing: give a libpq URI",
-            "ecommerce.api_key is no text: give the platform's API key",
+            "ecommerce.api_key must be a string: give the platform's API key",
             "ecommerce.resend has no usable value: give idempotent when",
             "ecommerce.url has no usable value: give the platform's base URL",
             "gateway.port is a text: give a whole number from 1 to 65535, without quotes",
@@ -115,7 +115,7 @@ struct ConfigurationTests {
         let error = #expect(throws: ConfigurationError.self) {
             try read(Self.complete, environment: [name: "9000"])
         }
-        #expect(error?.problems == ["\(name) is no variable: did you mean TAPROOM_\(meant)?"])
+        #expect(error?.problems == ["\(name) is not a known variable: did you mean TAPROOM_\(meant)?"])
     }
 
     @Test(arguments: ["?to=orders", "#orders", "#"])
@@ -145,11 +145,11 @@ struct ConfigurationTests {
     }
 
     @Test(arguments: [
-        ("", "is no JSON at line 1, column 1"), ("{", "is no JSON at line 1, column 2"),
+        ("", "is not JSON at line 1, column 1"), ("{", "is not JSON at line 1, column 2"),
         ("[]", "must hold one JSON object, as model_config.json does"),
-        ("{\"billing\": {},\n \"böden\": }", "is no JSON at line 2, column 11"),
+        ("{\"billing\": {},\n \"böden\": }", "is not JSON at line 2, column 11"),
     ])
-    func `text that is no JSON object names the file and the place, and nothing that is missing`(
+    func `text that is not a JSON object names the file and the place, and nothing that is missing`(
         text: String, problem: String
     ) throws {
         let error = try #require(throws: ConfigurationError.self) { try read(text) }

@@ -46,12 +46,12 @@ struct DiagnosisTests {
         return process
     }
 
-    /// What each check that failed names to mend it.
+    /// What each check that failed names to fix it.
     private func remedies(_ arguments: String, variables: [String: String] = [:]) throws -> [String: String] {
         var (remedies, subject): ([String: String], String) = ([:], "")
         for line in try instance.run(arguments, variables: variables).output.split(separator: "\n") {
             if line.hasPrefix("WRONG  ") { subject = String(line.dropFirst(7)) }
-            if let mend = line.firstRange(of: "mend: ") { remedies[subject] = String(line[mend.upperBound...]) }
+            if let fix = line.firstRange(of: "fix: ") { remedies[subject] = String(line[fix.upperBound...]) }
         }
         return remedies
     }
@@ -64,13 +64,13 @@ struct DiagnosisTests {
         }
         #expect(try instance.run("status").output.contains("down: \(start) starts it"))
         #expect(try instance.run("restart").errors.contains("is down: run \(start) first"))
-        #expect(found["configuration of scope staging"] == "mend the keys named above")
+        #expect(found["configuration of scope staging"] == "fix the keys named above")
         #expect(try instance.run("doctor", "--scope", "local").output.contains("configuration of scope local"))
         let chosen = try remedies("doctor", variables: ["TAPROOM_SCOPE": "testing"])
         #expect(chosen["configuration of scope testing"] != nil && chosen["gateway"] == start, "\(chosen)")
     }
 
-    @Test func `a record that cannot be read is mended before anything is started`() throws {
+    @Test func `a record that cannot be read is fixed before anything is started`() throws {
         try Data("{".utf8).write(to: URL(filePath: instance.state + "/instance.json"))
         let found = try remedies("doctor")
         for check in ["gateway", "functions", "RabbitMQ", "migrations", "eligibility"] {
@@ -79,7 +79,7 @@ struct DiagnosisTests {
         #expect(try instance.run("doctor").output.contains("is damaged"))
     }
 
-    @Test func `what cannot be reached is mended before what is in it`() throws {
+    @Test func `what cannot be reached is fixed before what is in it`() throws {
         let process = try supervisor()
         let away = try remedies("doctor")
         let broker = "taproom up --scope staging; then taproom logs rabbitmq"
@@ -102,8 +102,8 @@ struct DiagnosisTests {
         // The machine's own time zones have it still.
         let zone = "US/Pacific-New"
         try record(databases: services.map { ($0, url) }, parameters: #"{"billing.time_zone": "\#(zone)"}"#)
-        let mend = "mend billing.time_zone, then taproom up --scope staging"
-        #expect(try remedies("doctor")["billing time zone"] == mend)
+        let fix = "fix billing.time_zone, then taproom up --scope staging"
+        #expect(try remedies("doctor")["billing time zone"] == fix)
         withExtendedLifetime(process) {}
 
         let other = try TestInstance(folder: TemporaryFolder())
@@ -175,7 +175,7 @@ struct DiagnosisTests {
         withExtendedLifetime(process) {}
     }
 
-    @Test func `files of migrations that no command can work with are mended first`() throws {
+    @Test func `files of migrations that no command can work with are fixed first`() throws {
         let project = try EventProject()
         let other = try TestInstance(folder: project.folder, tool: project.tool)
         let first = try project.folder.read("migrations/shop/0123456789ab_outbox.sql")
@@ -183,7 +183,7 @@ struct DiagnosisTests {
             "migrations/shop/ffffffffffff_head.sql",
             first.replacing("revision: 0123456789ab", with: "revision: ffffffffffff"))
         let output = try other.run("doctor").output
-        #expect(output.contains(/WRONG  migrations\n(.*\n)*? +mend: mend the files named above\n/), "\(output)")
+        #expect(output.contains(/WRONG  migrations\n(.*\n)*? +fix: fix the files named above\n/), "\(output)")
         #expect(output.contains("ffffffffffff_head.sql"), "\(output)")
     }
 

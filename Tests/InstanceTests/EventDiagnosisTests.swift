@@ -44,9 +44,9 @@ struct EventDiagnosisTests {
 
         let found = try doctor()
         #expect(found.contains("ok     RabbitMQ"), "\(found)")
-        #expect(found.contains("shop.paid, although consumer runs\n       mend: taproom logs consumer\n"), "\(found)")
+        #expect(found.contains("shop.paid, although consumer runs\n       fix: taproom logs consumer\n"), "\(found)")
         #expect(found.contains("2 of shop, the oldest for 9"), "\(found)")
-        #expect(found.contains("mend: taproom logs relay\n"), "\(found)")
+        #expect(found.contains("fix: taproom logs relay\n"), "\(found)")
         #expect(try instance.run("status").output.contains("0 dead letters, no consumer\n"))
 
         let session = try Session(address, name: "test", deadline: Self.soon)
@@ -68,7 +68,7 @@ struct EventDiagnosisTests {
             .write(to: URL(filePath: settings))
         try broker.start()
         let blocked = try doctor()
-        #expect(blocked.contains("it takes no events at the moment: low on disk\n       mend: free"), "\(blocked)")
+        #expect(blocked.contains("it takes no events at the moment: low on disk\n       fix: free"), "\(blocked)")
         _ = try instance.run("down")
     }
 }

@@ -206,7 +206,7 @@ struct InstanceCycleTests {
         }
     }
 
-    @Test func `a folder of somebody else's is no state folder`() throws {
+    @Test func `a folder of somebody else's is not a state folder`() throws {
         let instance = try TestInstance(folder: TemporaryFolder())
         try instance.folder.write("other/lock", "")
         try instance.folder.write("other/lib/data", "theirs")
@@ -214,7 +214,7 @@ struct InstanceCycleTests {
         for command in ["up", "clean-state"] {
             let refused = try instance.run(command, variables: ["TAPROOM_STATE": other])
             #expect(refused.status != 0)
-            #expect(refused.errors.contains("\(other) is no state folder: it holds lib"), "\(refused.errors)")
+            #expect(refused.errors.contains("\(other) is not a state folder: it holds lib"), "\(refused.errors)")
         }
         #expect(try instance.folder.read("other/lib/data") == "theirs")
         // What a start left that was cut short before it wrote its record.
@@ -224,7 +224,7 @@ struct InstanceCycleTests {
         #expect(try instance.run("clean-state", variables: ["TAPROOM_STATE": other]).status == 0)
         #expect(!FileManager.default.fileExists(atPath: other))
         let nothing = try instance.run("clean-state", variables: ["TAPROOM_STATE": other])
-        #expect(nothing.output == "Nothing to forget in \(other).\n")
+        #expect(nothing.output == "Nothing to delete in \(other).\n")
     }
 
     @Test func `a taken port is named with the way out`() throws {

@@ -63,7 +63,7 @@ struct StateFolderTests {
         for name in ["bin/tool", "log/x", "tmp/x"] { try instance.folder.write("state/\(name)", "") }
         for command in ["clean-state", "up"] {
             let refused = try instance.run(command)
-            #expect(refused.status != 0 && refused.errors.contains("no state folder: it holds bin"), "\(refused)")
+            #expect(refused.status != 0 && refused.errors.contains("is not a state folder: it holds bin"), "\(refused)")
             #expect(exists("state/bin/tool") && !exists("state/lock"))
         }
         #expect(try instance.run("down").output.hasPrefix("Nothing runs"))
@@ -135,7 +135,7 @@ struct StateFolderTests {
         #expect(FileManager.default.fileExists(atPath: placement.cluster + "/global/pg_control"))
     }
 
-    @Test func `a stop that was cut short is no error for status, and up finishes it`() throws {
+    @Test func `a stop that was cut short is not an error for status, and up finishes it`() throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         // So that it goes no further than it must here.

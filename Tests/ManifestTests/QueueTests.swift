@@ -125,7 +125,7 @@ import Testing
         let queue = "- rabbitmq: {queue: q, routingKey: x}"
         #expect(
             problems(events: queue, "- outbox: {service: a}") == [
-                "functions.yml:4: functions.f.events: has 2 events that are no routes; keep one, and make a function of "
+                "functions.yml:4: functions.f.events: has 2 events that are not routes; keep one, and make a function of "
                     + "each other"
             ])
         #expect(

@@ -52,9 +52,9 @@ import Testing
 
     @Test(arguments: [
         ("GET x", "it does not start with a slash"),
-        ("GET /x{id}", "\"x{id}\" is no parameter: one is a whole segment, {name}, of letters, digits and _"),
-        ("GET /{1d}", "\"{1d}\" is no parameter: one is a whole segment, {name}, of letters, digits and _"),
-        ("GET /{proxy+}", "\"{proxy+}\" is no parameter: one is a whole segment, {name}, of letters, digits and _"),
+        ("GET /x{id}", "\"x{id}\" is not a parameter: one is a whole segment, {name}, of letters, digits and _"),
+        ("GET /{1d}", "\"{1d}\" is not a parameter: one is a whole segment, {name}, of letters, digits and _"),
+        ("GET /{proxy+}", "\"{proxy+}\" is not a parameter: one is a whole segment, {name}, of letters, digits and _"),
         ("GET /{a}/{a}", "parameter {a} occurs twice"),
         ("GET /a//b", "it has an empty segment"),
         ("GET /a/../b", "\"..\" is resolved before a path is matched, so it never would be"),

@@ -61,7 +61,7 @@ import Testing
             try problems(["b1_x.sql": text]) == [
                 "b1_x.sql:2: a second “-- revision:”, the first is at line 1",
                 "b1_x.sql:3: only comments may stand above “-- migrate: up”",
-                "b1_x.sql:6: “-- migrate: sideways” is no part: there are “-- migrate: up” and “-- migrate: down”",
+                "b1_x.sql:6: “-- migrate: sideways” is not a section: there are “-- migrate: up” and “-- migrate: down”",
                 "b1_x.sql:1: the header says revision a1, the file's name says otherwise: name it a1_….sql",
                 "b1_x.sql:1: has no “-- down revision: …” in its header",
                 "b1_x.sql:1: has no “-- message: …” in its header",
@@ -78,7 +78,7 @@ import Testing
         #expect(
             found == [
                 "a1_x.sql:1: has no part “-- migrate: down”",
-                "b2_x.sql:1: “head” is no revision: 1 to 32 letters and digits, and not a word such as head",
+                "b2_x.sql:1: “head” is not a revision: 1 to 32 letters and digits, and not a word such as head",
                 "b2_x.sql:2: “a-1” is neither a revision nor none",
                 "b2_x.sql:6: COMMIT does not belong here: each part runs in one transaction that the tool opens",
             ])

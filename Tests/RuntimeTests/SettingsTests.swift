@@ -32,7 +32,7 @@ import Testing
         #expect(settings.faults.filter { $0.contains("nonsense") || $0.contains("POST b") }.count == 2)
     }
 
-    @Test func theRuntimeHasTheDefaultsOfTheServerlessFramework() {
+    @Test func defaultsOfTheRuntime() {
         let process = Settings([:]).process()
         #expect(process.timeoutMilliseconds == 6000)
         #expect(process.concurrency == 4)

@@ -46,6 +46,37 @@ import Testing
         #expect(seen == ids.sorted())
     }
 
+    @Test("whoever becomes active anew while a page is read is on it")
+    func activeAnew() throws {
+        let id = try shop.subscription(club: try shop.club(), history: [(1, "-1 day")])
+        // Whoever asks for the time first gets it when the change below is committed.
+        try shop.run("CREATE SEQUENCE asked")
+        try shop.run("CREATE SEQUENCE changed")
+        try shop.run(
+            """
+            CREATE OR REPLACE FUNCTION utc_now() RETURNS timestamp LANGUAGE plpgsql VOLATILE AS $$
+            DECLARE
+                moment timestamp := clock_timestamp() AT TIME ZONE 'UTC';
+            BEGIN
+                IF nextval('asked') = 1 THEN
+                    WHILE NOT (SELECT is_called FROM changed) LOOP
+                        PERFORM pg_sleep(0.01);
+                    END LOOP;
+                END IF;
+                RETURN moment;
+            END $$
+            """)
+        let page = Background { [shop] in
+            try shop.eligibility.page(after: nil, limit: 10, deadline: .after(milliseconds: 60_000))
+        }
+        try Eventually.happens("the page to ask for the time") {
+            try shop.count("SELECT is_called::integer FROM asked") == 1
+        }
+        try shop.history(id, StatusID.active, effect: "0 seconds")
+        try shop.run("SELECT nextval('changed')")
+        #expect(try page.value() == [id])
+    }
+
     final class Collector: BodyWriter {
         var bytes: [UInt8] = []
         func write(_ piece: UnsafeRawBufferPointer) { bytes.append(contentsOf: piece) }

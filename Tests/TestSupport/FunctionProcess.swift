@@ -65,7 +65,7 @@ public final class FunctionProcess: Sendable {
     }
 
     /// The log as JSON, one value per line.
-    /// - Throws: for a line that is no JSON.
+    /// - Throws: for a line that is not JSON.
     public func log() throws -> [JSONValue] { try process.lines.map { try JSONValue(parsing: $0) } }
 
     /// Waits until so many lines are in the log, and returns them all.

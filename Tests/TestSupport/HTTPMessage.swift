@@ -20,7 +20,7 @@ public struct HTTPFields: Sendable {
     }
 }
 
-/// A message that broke off or is no HTTP.
+/// A message that broke off or is not HTTP.
 public struct BrokenMessage: Error, CustomStringConvertible {
     public let description: String
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from measuring.environment import ROOT
 
 CONNECTIONS = 16
+THREADS = 2
 # No two loads of a run, nor two runs, may make the same "new" customers.
 seeds = itertools.count(int(time.time()))
 
@@ -25,11 +26,12 @@ class Load:
 def wrk(url, seconds, script=None, **environment):
     """Requests over 16 connections of two threads; ends the bench on connection errors."""
     # By itself wrk counts an answer after more than 2 s as none; a busy host can hold one back for that long.
-    command = ["wrk", "-t2", "-c%d" % CONNECTIONS, "-d%ds" % seconds, "--timeout", "10s"]
+    command = ["wrk", "-t%d" % THREADS, "-c%d" % CONNECTIONS, "-d%ds" % seconds, "--timeout", "10s"]
     if script:
         command += ["-s", os.path.join(ROOT, "bench", "wrk", script + ".lua")]
+    environment.update(seed=next(seeds), threads=THREADS)
     environment = {"BENCH_" + name.upper(): str(value) for name, value in environment.items()}
-    text = run(command + [url], {**os.environ, "BENCH_SEED": str(next(seeds)), **environment})
+    text = run(command + [url], {**os.environ, **environment})
     if "Socket errors" in text:
         sys.exit("bench: not every request to %s was answered:\n%s" % (url, text))
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)

@@ -4,6 +4,7 @@ function setup(thread)
     thread:set("number", threads)
     threads = threads + 1
 end
+local every = tonumber(os.getenv("BENCH_THREADS"))
 local first, last, count = tonumber(os.getenv("BENCH_FIRST") or ""), tonumber(os.getenv("BENCH_LAST") or ""), 0
 function init()
     math.randomseed(tonumber(os.getenv("BENCH_SEED")) * 100 + number)
@@ -12,7 +13,7 @@ wrk.method = "POST"
 function request()
     local n
     if first then
-        n = first + 2 * count + number
+        n = first + every * count + number
         count = count + 1
     else
         n = math.random(1, last)

@@ -6,10 +6,9 @@ extension Manifest {
     func errorPages(hasCors: Bool) -> String {
         let alike = GatewayProblem.refusals + [.internalError]
         let cases = alike.map { problem in
-            let wait = problem.retryAfter.map { "set $retry_after \($0); " } ?? ""
             // nginx may refuse these before the location says whether the route has CORS.
             let cors = hasCors && [400, 413, 414, 431, 501].contains(problem.status) ? "set $cors *; " : ""
-            return "    if ($status = \(problem.status)) { \(wait)\(cors)return 200 \(problem.body()); }"
+            return "    if ($status = \(problem.status)) { \(cors)\(problem.reply()) }"
         }
         return """
             error_page \(alike.map { "\($0.status)" }.joined(separator: " ")) 504 /_problem;
@@ -21,23 +20,21 @@ extension Manifest {
                 internal;
                 default_type application/problem+json;
             \(cases.joined(separator: "\n"))
-                set $retry_after 5;
-                return 200 \(GatewayProblem.timeout.body(executed: "unknown"));
+                \(GatewayProblem.timeout.reply(executed: "unknown"))
             }
 
             location = /_no_answer {
                 internal;
                 default_type application/problem+json;
-                if ($executed = unknown) { return 502 \(GatewayProblem.badGateway.body(executed: "unknown")); }
-                set $retry_after 1;
-                return 503 \(GatewayProblem.unavailable.body(executed: "no"));
+                if ($executed = unknown) { \(GatewayProblem.badGateway.reply(as: 502, executed: "unknown")) }
+                \(GatewayProblem.unavailable.reply(as: 503, executed: "no"))
             }
 
             location = /_cross_origin {
                 internal;
                 default_type application/problem+json;
                 set $cors "";
-                return 403 \(GatewayProblem.crossOrigin.body());
+                \(GatewayProblem.crossOrigin.reply(as: 403))
             }
 
             """

@@ -59,7 +59,8 @@ struct GatewayProblem {
 
     static let unavailable = GatewayProblem(
         status: 503, slug: "unavailable", title: "Service unavailable",
-        detail: "The request did not reach its function and nothing was done; send it again shortly.")
+        detail: "The request did not reach its function and nothing was done; send it again shortly.",
+        retryAfter: 1)
 
     static let badGateway = GatewayProblem(
         status: 502, slug: "bad-gateway", title: "Bad gateway",
@@ -69,13 +70,18 @@ struct GatewayProblem {
     static let timeout = GatewayProblem(
         status: 504, slug: "timeout", title: "Gateway timeout",
         detail: "The function did not answer in time: the request may or may not have been carried out. "
-            + "Read the current state before sending it again.")
+            + "Read the current state before sending it again.",
+        retryAfter: 5)
 
-    /// The argument of a `return`; nginx puts the request's id in.
-    /// - Parameter executed: whether the function ran, where that is the question.
-    func body(executed: String? = nil) -> String {
+    /// The statements that answer with it; nginx puts the request's id in.
+    /// - Parameters:
+    ///   - reply: the status that `return` gives; 200 where the one that led there stays the answer's.
+    ///   - executed: whether the function ran, where that is the question.
+    func reply(as reply: Int = 200, executed: String? = nil) -> String {
+        let wait = retryAfter.map { "set $retry_after \($0); " } ?? ""
         let tail = executed.map { ",\"executed\":\"\($0)\"" } ?? ""
-        return "'{\"type\":\"/problems/\(slug)\",\"title\":\"\(title)\",\"status\":\(status),\"detail\":\"\(detail)\","
-            + "\"instance\":\"urn:request:$rid\"\(tail)}'"
+        return
+            "\(wait)return \(reply) '{\"type\":\"/problems/\(slug)\",\"title\":\"\(title)\",\"status\":\(status),\"detail\":\"\(detail)\","
+            + "\"instance\":\"urn:request:$rid\"\(tail)}';"
     }
 }

@@ -18,7 +18,7 @@ struct EventReader {
     let functionCors: Bool
     let diagnostics: Diagnostics
 
-    /// Nil, with a report, when it is no trigger.
+    /// Nil, with a report, when it is not a trigger.
     func read(_ event: Node) -> Trigger? {
         guard let section = Section(event, key: key, line: line, diagnostics: diagnostics) else { return nil }
         guard let trigger = section.entries.first, section.entries.count == 1 else {

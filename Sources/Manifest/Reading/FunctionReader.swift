@@ -14,7 +14,7 @@ struct FunctionReader {
     private let name: String
     private let section: Section
 
-    /// Nil, with a report, when `value` is no mapping.
+    /// Nil, with a report, when `value` is not a mapping.
     init?(name: String, line: Int?, value: Node, in functions: Section) {
         guard
             let section = Section(
@@ -77,7 +77,7 @@ struct FunctionReader {
             section.report(
                 schedules == sources.count
                     ? "has \(schedules) schedules; keep one"
-                    : "has \(sources.count) events that are no routes; keep one, and make a function of each other",
+                    : "has \(sources.count) events that are not routes; keep one, and make a function of each other",
                 "events")
         }
         if let first = sources.first, !isAlone {

@@ -9,7 +9,7 @@ struct Section {
     let diagnostics: Diagnostics
     let entries: [(name: String, line: Int?, value: Node)]
 
-    /// Nil, with a report, when `node` is no mapping.
+    /// Nil, with a report, when `node` is not a mapping.
     init?(_ node: Node, key: String, line: Int?, diagnostics: Diagnostics) {
         guard case .mapping(let mapping) = node else {
             diagnostics.report("must be a mapping of keys to values, not \(node.kind)", key: key, line: line)

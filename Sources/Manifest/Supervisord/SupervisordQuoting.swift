@@ -15,7 +15,7 @@ func commandWord(_ text: String) -> String {
 ///
 /// supervisord knows no escapes there: it strips quotes of both kinds from the ends of a value, takes ` ;` and ` #` for
 /// comments even within quotes, and cuts the spaces around line ends. A value with any of that in it is written in
-/// octal and put right by the shell that starts the process. The command line is no place for values: everybody on the
+/// octal and put right by the shell that starts the process. The command line is not a place for values: everybody on the
 /// machine can read it.
 struct SupervisordEnvironment {
     /// What follows `environment=`.

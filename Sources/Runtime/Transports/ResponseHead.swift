@@ -58,7 +58,7 @@ enum ResponseHead {
     /// Nothing that could end its line and begin another header, or that nginx refuses.
     private static func append(_ name: String, _ value: String, to head: inout [UInt8]) throws(InvalidAnswer) {
         guard !name.isEmpty, name.utf8.allSatisfy(isTokenByte) else {
-            throw InvalidAnswer("the header name \(name.debugDescription), which is no token")
+            throw InvalidAnswer("the header name \(name.debugDescription), which is not a token")
         }
         guard value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
             throw InvalidAnswer("a control character in the header \(name)")

@@ -21,7 +21,7 @@ struct BrokenStream: Error {
 /// A request as a transport read it, before it is matched with a route.
 struct Request {
     var method = "GET"
-    /// As it was sent; in a target that is no UTF-8, bytes that are not ASCII are percent-encoded.
+    /// As it was sent; in a target that is not UTF-8, bytes that are not ASCII are percent-encoded.
     var rawPath = "/"
     /// Likewise, without the question mark.
     var rawQuery = ""
@@ -83,7 +83,7 @@ struct Request {
         case "REMOTE_ADDR": sourceIP = text()
         case "CONTENT_TYPE": if value.pointee != 0 { headers["content-type"] = text() }
         case "CONTENT_LENGTH": if value.pointee != 0 { headers["content-length"] = text() }
-        // nginx sends the first two beside the variables above, with the same values. The third is no header: gateways
+        // nginx sends the first two beside the variables above, with the same values. The third is not a header: gateways
         // blank it, for programs that would take it for their proxy.
         case "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", "HTTP_PROXY": break
         case "REQUEST_START": startedEpochMilliseconds = Self.milliseconds(value)

@@ -2,25 +2,6 @@ import ArgumentParser
 import Migrations
 
 extension Migrate {
-    struct Check: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Check that the database is at head and that no applied file was edited.")
-
-        @ParentCommand var migrate: Migrate
-
-        func run() throws {
-            try migrate.reporting {
-                let folders = try migrate.folders()
-                var findings: [String] = []
-                try migrate.withDatabases(of: folders) { folder, migrator in
-                    findings += try migrator.check().map { "\(folder.name): \($0)" }
-                }
-                guard findings.isEmpty else { throw MigrateFailure(findings.joined(separator: "\n")) }
-                print("No new upgrade operations detected.")
-            }
-        }
-    }
-
     struct NewRevision: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "revision", abstract: "Create a new revision file.")
