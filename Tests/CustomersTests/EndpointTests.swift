@@ -37,7 +37,7 @@ import Testing
         #expect(customer["email"] == .string("Barley@Example.com"))
         #expect(customer["address"]?["street"] == .string("Hopfengasse 1"))
         #expect(customer["purchased_at"] == .null && customer["is_archived"] == .bool(false))
-        #expect(try JSONValue(parsing: JSON.encode(register.customer(id))) == customer)
+        #expect(try TestJSON(parsing: JSON.encode(register.customer(id))) == customer)
         let cause = try register.run("SELECT correlation_id, traceparent FROM outbox")[0].decode(
             String.self, String.self)
         #expect(!cause.0.isEmpty && cause.1.hasPrefix("00-"))

@@ -12,7 +12,7 @@ import Testing
     init() throws { register = try Register() }
 
     private func rebuild() throws -> Int {
-        try CustomerRebuild(reader: register.session(), writer: register.session()).run(deadline: register.limit)
+        try CustomerRebuild(reader: register.session(), writer: register.session()).run(deadline: .soon)
     }
 
     private func rows() throws -> [String] { try register.texts("SELECT c::text FROM customer c ORDER BY number") }
@@ -70,8 +70,8 @@ import Testing
         _ = try register.create()
         let name = register.url.split(separator: "/").last.map(String.init) ?? ""
         try register.run("ALTER DATABASE \(unsafeText: name) SET statement_timeout = '1ms'")
-        let run = try Subprocess.run(
-            Subprocess.product("taproom"), ["customers", "rebuild"],
+        let run = try TestProcess.run(
+            TestProcess.product("taproom"), ["customers", "rebuild"],
             environment: ["TAPROOM_DATABASES_CUSTOMERS": register.url], folder: Repository.root)
         #expect(run.status == 0 && run.output == "Rebuilt 1 customers.\n", "\(run.output)\(run.errors)")
     }
@@ -135,42 +135,42 @@ import Testing
     @Test("what is written or deleted while the table is filled is caught up with before a writer has to wait")
     func catchesUpBeforeTheLock() throws {
         func lock(_ table: String, _ mode: String, _ session: Connection) throws {
-            try session.run(script: "BEGIN; LOCK TABLE \(table) IN \(mode) MODE", deadline: register.limit)
+            try session.run(script: "BEGIN; LOCK TABLE \(table) IN \(mode) MODE", deadline: .soon)
         }
         let gone = try register.create()
         let (events, table) = (try register.session(), try register.session())
         // It waits for the events, then to index what it has filled.
         try lock("customer_event", "ACCESS EXCLUSIVE", events)
         let work = Background { [register] in
-            try CustomerRebuild(reader: register.session(), writer: register.session()).run(deadline: register.limit)
+            try CustomerRebuild(reader: register.session(), writer: register.session()).run(deadline: .soon)
         }
         try Eventually.happens("it to read") { try isAwaited("customer_event") }
         try lock("customer_rebuilt", "ROW EXCLUSIVE", table)
-        try events.run(script: "COMMIT", deadline: register.limit)
+        try events.run(script: "COMMIT", deadline: .soon)
         try Eventually.happens("it to index") { try isAwaited("customer_rebuilt") }
         let late = try register.create()
         try register.run("DELETE FROM customer_event WHERE stream = \(gone.id)")
         // A writer that takes its time keeps it from the lock.
         try lock("customer_event", "ROW EXCLUSIVE", events)
-        try table.run(script: "COMMIT", deadline: register.limit)
+        try table.run(script: "COMMIT", deadline: .soon)
         try Eventually.happens("it to lock the events") { try isAwaited("customer_event") }
         #expect(try register.texts("SELECT id::text FROM customer_rebuilt") == [late.id])
-        try events.run(script: "COMMIT", deadline: register.limit)
+        try events.run(script: "COMMIT", deadline: .soon)
         #expect(try work.value() == 1)
     }
 
     @Test("a transaction that has read the list keeps nobody else waiting, and the rebuild until it ends")
     func besideALongTransaction() throws {
         let made = try register.create()
-        let dump = try Connection(url: register.url, application: "dump", deadline: register.limit)
-        try dump.run(script: "BEGIN; SELECT count(*) FROM customer", deadline: register.limit)
+        let dump = try Connection(url: register.url, application: "dump", deadline: .soon)
+        try dump.run(script: "BEGIN; SELECT count(*) FROM customer", deadline: .soon)
         let rebuilds = Background { [self] in try rebuild() }
         try Eventually.happens("it to wait for the list") { try isAwaited("customer") }
         let moment = Deadline.after(milliseconds: 5000)
         _ = try register.directory.customer(made.id, deadline: moment)
         _ = try register.store.updateAddress(
             of: made.id, to: .away, if: .none, cause: Register.cause, deadline: moment)
-        try dump.run(script: "COMMIT", deadline: register.limit)
+        try dump.run(script: "COMMIT", deadline: .soon)
         #expect(try rebuilds.value() == 1)
         #expect(try register.customer(made.id).address == .away)
     }
@@ -178,8 +178,8 @@ import Testing
     @Test("gives up on a transaction that does not end, says whose it is, and leaves nothing behind")
     func givesUp() throws {
         _ = try register.create()
-        let dump = try Connection(url: register.url, application: "dump", deadline: register.limit)
-        try dump.run(script: "BEGIN; SELECT count(*) FROM customer", deadline: register.limit)
+        let dump = try Connection(url: register.url, application: "dump", deadline: .soon)
+        try dump.run(script: "BEGIN; SELECT count(*) FROM customer", deadline: .soon)
         let error = #expect(throws: (any Error).self) {
             try CustomerRebuild(reader: register.session(), writer: register.session())
                 .run(deadline: .after(milliseconds: 10_000))
@@ -197,7 +197,7 @@ import Testing
                 CREATE ROLE \(role); CREATE ROLE \(role)_other;
                 ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO \(role)_other;
                 GRANT SELECT ON customer TO \(role) WITH GRANT OPTION; GRANT UPDATE (city) ON customer TO PUBLIC
-                """, deadline: register.limit)
+                """, deadline: .soon)
         func privileges() throws -> [String] {
             try register.texts(
                 """
@@ -211,7 +211,7 @@ import Testing
         _ = try rebuild()
         #expect(try privileges() == before)
         try session.run(
-            script: "DROP OWNED BY \(role), \(role)_other; DROP ROLE \(role), \(role)_other", deadline: register.limit)
+            script: "DROP OWNED BY \(role), \(role)_other; DROP ROLE \(role), \(role)_other", deadline: .soon)
     }
 
     @Test("what would go with the old table is named before anything is done")
@@ -228,8 +228,7 @@ import Testing
 
     @Test func oneAtATime() throws {
         let other = try register.session()
-        try other.run(
-            script: "SELECT pg_advisory_lock(hashtextextended('customer rebuild', 0))", deadline: register.limit)
+        try other.run(script: "SELECT pg_advisory_lock(hashtextextended('customer rebuild', 0))", deadline: .soon)
         #expect(throws: CustomerRebuild.AlreadyRunning.self) { _ = try rebuild() }
     }
 

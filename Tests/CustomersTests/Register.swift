@@ -34,14 +34,11 @@ final class Register: Sendable {
     }
 
     func session() throws -> Connection {
-        try Connection(
-            url: url, application: "test", options: ["timezone": "UTC"], deadline: .after(milliseconds: 10_000))
+        try Connection(url: url, application: "test", options: ["timezone": "UTC"], deadline: .soon)
     }
 
-    var limit: Deadline { .after(milliseconds: 60_000) }
-
     @discardableResult
-    func run(_ sql: SQL) throws -> Rows { try database.execute(sql, deadline: limit) }
+    func run(_ sql: SQL) throws -> Rows { try database.execute(sql, deadline: .soon) }
 
     func count(_ sql: SQL) throws -> Int { try run(sql)[0].decode(Int.self) }
 
@@ -58,31 +55,31 @@ final class Register: Sendable {
 
     func create(_ email: String? = nil, _ address: PostalAddress = .home) throws -> Customer {
         let email = try #require(EmailAddress(email ?? freshEmail()))
-        return try store.create(email: email, address: address, cause: Self.cause, deadline: limit)
+        return try store.create(email: email, address: address, cause: Self.cause, deadline: .soon)
     }
 
     func move(_ id: String, _ address: PostalAddress, if condition: Precondition = .none) throws -> Customer {
-        try store.updateAddress(of: id, to: address, if: condition, cause: Self.cause, deadline: limit)
+        try store.updateAddress(of: id, to: address, if: condition, cause: Self.cause, deadline: .soon)
     }
 
     func archive(_ id: String, if condition: Precondition = .none) throws -> Customer {
-        try store.archive(id, if: condition, cause: Self.cause, deadline: limit)
+        try store.archive(id, if: condition, cause: Self.cause, deadline: .soon)
     }
 
     /// In a transaction of its own, as a consumer would.
     func buy(_ email: String, at time: String, order: String = "order") throws {
         let order = CompletedOrder(id: order, email: email, createdAt: time)
-        try database.transaction(deadline: limit) { connection in
-            try order.record(cause: Self.cause, in: connection, deadline: limit)
+        try database.transaction(deadline: .soon) { connection in
+            try order.record(cause: Self.cause, in: connection, deadline: .soon)
         }
     }
 
-    func customer(_ id: String) throws -> Customer { try directory.customer(id, deadline: limit) }
+    func customer(_ id: String) throws -> Customer { try directory.customer(id, deadline: .soon) }
 
     /// The stream's customer, folded from its events.
     func folded(_ id: String) throws -> Customer? {
-        try database.withConnection(deadline: limit) { connection in
-            try CustomerStream(connection: connection, deadline: limit).customer(id)
+        try database.withConnection(deadline: .soon) { connection in
+            try CustomerStream(connection: connection, deadline: .soon).customer(id)
         }
     }
 
@@ -92,7 +89,7 @@ final class Register: Sendable {
         var after: String?
         repeat {
             let page = try directory.page(
-                of: .init(search: search, isArchived: archived), after: after, limit: size, deadline: limit)
+                of: .init(search: search, isArchived: archived), after: after, limit: size, deadline: .soon)
             pages.append(page.customers)
             after = page.next
         } while after != nil

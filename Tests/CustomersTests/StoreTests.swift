@@ -52,10 +52,10 @@ import Testing
         ).map { try $0.decode(String.self, Int.self, String.self, String?.self, String?.self, String?.self) }
         try #require(rows.map(\.0) == ["customer.created", "customer.address_updated", "customer.archived"])
         #expect(rows.map(\.1) == [1, 2, 4])
-        let first = try JSONValue(parsing: rows[0].2)
-        let address = try JSONValue(parsing: JSON.encode(PostalAddress.home))
+        let first = try TestJSON(parsing: rows[0].2)
+        let address = try TestJSON(parsing: JSON.encode(PostalAddress.home))
         #expect(first == .object(["id": .string(made.id), "email": .string(made.email.text), "address": address]))
-        #expect(try JSONValue(parsing: rows[2].2)["customer"] == JSONValue(parsing: JSON.encode(archived)))
+        #expect(try TestJSON(parsing: rows[2].2)["customer"] == TestJSON(parsing: JSON.encode(archived)))
         #expect(rows.allSatisfy { $0.3 == "request" && $0.4 == "request" && $0.5 == Register.cause.traceparent })
     }
 
@@ -163,14 +163,14 @@ import Testing
             "SET session_replication_role = replica; UPDATE customer_event SET data = '{}'",
         ] {
             let refusal = #expect(throws: PostgresError.self) {
-                try session.run(script: statement, deadline: register.limit)
+                try session.run(script: statement, deadline: .soon)
             }
             #expect(refusal?.sqlState == "23001", "\(statement)")
         }
         #expect(try register.count("SELECT count(*) FROM customer_event WHERE data <> '{}'") == 1)
         for statement in ["DELETE FROM customer_event", "TRUNCATE customer_event"] {
             _ = try register.create()
-            try session.run(script: statement, deadline: register.limit)
+            try session.run(script: statement, deadline: .soon)
             #expect(try register.count("SELECT count(*) FROM customer_event") == 0, "\(statement)")
         }
     }
@@ -179,13 +179,13 @@ import Testing
     func clearing() throws {
         let made = try register.create("barley@example.com")
         _ = try register.move(made.id, .away)
-        try register.session().deleteEverything(deadline: register.limit)
+        try register.session().deleteEverything(deadline: .soon)
         #expect(try register.list() == [[]])
         let again = try register.create("barley@example.com")
         #expect(try register.archive(again.id).version == 2)
         #expect(try register.found("barley") == ["barley@example.com"])
         let rebuild = try CustomerRebuild(reader: register.session(), writer: register.session())
-        #expect(try rebuild.run(deadline: register.limit) == 1)
+        #expect(try rebuild.run(deadline: .soon) == 1)
         #expect(try published(again.id) == ["customer.created", "customer.archived"])
     }
 
@@ -202,15 +202,14 @@ import Testing
         let pipe = try RelayPipe()
         let store = CustomerStore(register.database, RelaySignal(Settings(["OUTBOX_SIGNAL": pipe.path])))
         let email = try #require(EmailAddress("barley@example.com"))
-        let made = try store.create(email: email, address: .home, cause: Register.cause, deadline: register.limit)
+        let made = try store.create(email: email, address: .home, cause: Register.cause, deadline: .soon)
         #expect(pipe.wakings() == 1)
         let taken = problem {
-            _ = try store.create(email: email, address: .home, cause: Register.cause, deadline: register.limit)
+            _ = try store.create(email: email, address: .home, cause: Register.cause, deadline: .soon)
         }
         #expect(taken?.slug == "email-taken" && pipe.wakings() == 0)
         for _ in 1...2 {
-            _ = try store.updateAddress(
-                of: made.id, to: .away, if: .none, cause: Register.cause, deadline: register.limit)
+            _ = try store.updateAddress(of: made.id, to: .away, if: .none, cause: Register.cause, deadline: .soon)
         }
         #expect(pipe.wakings() == 1, "the same address again changes nothing")
     }

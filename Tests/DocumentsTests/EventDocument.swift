@@ -43,7 +43,7 @@ struct EventDocument {
 }
 
 /// Every member of a JSON object, by its path.
-func members(of value: JSONValue, _ path: String = "") -> Set<String> {
+func members(of value: TestJSON, _ path: String = "") -> Set<String> {
     guard case .object(let object) = value else { return [] }
     return object.reduce(into: []) { found, member in
         found.insert("\(path)/\(member.key)")

@@ -43,8 +43,8 @@ import Yams
     private func publishedByDatabases() throws -> [String] {
         try EventTables.scripts().keys.sorted().flatMap { service in
             let url = try PostgresServer.shared.freshDatabase()
-            let migration = try Subprocess.run(
-                Subprocess.product("taproom"),
+            let migration = try TestProcess.run(
+                TestProcess.product("taproom"),
                 ["migrate", "--config", "model_config.json", "--service", service, "upgrade", "head"],
                 environment: ["TAPROOM_DATABASES_\(service.uppercased())": url], folder: Repository.root)
             try #require(migration.status == 0, "\(migration.errors)")
@@ -54,7 +54,7 @@ import Yams
                 SELECT DISTINCT (regexp_matches(prosrc || coalesce(pg_get_function_sqlbody(oid), ''),
                     $$'((?!taproom)[a-z_]+[.][a-z_]+)'$$, 'g'))[1]
                 FROM pg_proc WHERE pronamespace = 'public'::regnamespace
-                """, deadline: .after(milliseconds: 60_000)
+                """, deadline: .soon
             ).map { try $0.decode(String.self) }
         }
     }
@@ -135,7 +135,7 @@ import Yams
     @Test func customersPublishWhatTheDocumentDescribes() throws {
         for event in try published() {
             let schema = try #require(try document.message(event.type)["payload"])
-            let data = try JSONValue(parsing: event.data)
+            let data = try TestJSON(parsing: event.data)
             let differing = try members(of: data).symmetricDifference(document.members(of: schema))
             #expect(differing == [], "\(event.type)")
         }

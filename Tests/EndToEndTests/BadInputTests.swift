@@ -81,7 +81,7 @@ import Testing
                 SELECT (SELECT count(*) FROM subscription WHERE club_id = \(club)),
                        (SELECT count(*) FROM subscription_status_history WHERE subscription_id = \(subscription)),
                        (SELECT count(*) FROM charge WHERE subscription_id = \(subscription))
-                """, deadline: .after(milliseconds: 20_000))[0].decode(Int.self, Int.self, Int.self)
+                """, deadline: .soon)[0].decode(Int.self, Int.self, Int.self)
             return [counts.0, counts.1, counts.2]
         }
         let before = try rows()

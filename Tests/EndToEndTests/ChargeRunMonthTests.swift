@@ -7,7 +7,7 @@ import Testing
 extension ChargeRunTests {
     /// Runs while the month turns, as soon as so many requests have reached the platform.
     /// - Parameter gate: is opened then.
-    func chargeRun(overMonthEndAfter requests: Int, opening gate: Gate) throws -> (status: Int32, summary: JSONValue) {
+    func chargeRun(overMonthEndAfter requests: Int, opening gate: Gate) throws -> (status: Int32, summary: TestJSON) {
         let calendar = try Breakage(shop)
         defer { try? calendar.setMonthsAhead(0) }
         let before = platform.requests.count

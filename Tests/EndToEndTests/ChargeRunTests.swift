@@ -20,7 +20,7 @@ import Testing
         prefix = shop.unique("run")
         // A run charges whoever is eligible, so there must be nobody of an earlier test. The settling of doubts by
         // schedule has tests of its own; here the runs settle them.
-        try database.withConnection(deadline: soon) { connection in
+        try database.withConnection(deadline: .soon) { connection in
             _ = try connection.run(
                 script: """
                     DELETE FROM subscription_status_history;
@@ -32,11 +32,9 @@ import Testing
                     END $$;
                     CREATE OR REPLACE TRIGGER settle_never BEFORE INSERT OR UPDATE ON charge
                         FOR EACH ROW EXECUTE FUNCTION settle_never();
-                    """, deadline: soon)
+                    """, deadline: .soon)
         }
     }
-
-    var soon: Deadline { .after(milliseconds: 20_000) }
 
     /// Subscriptions as outsiders write them; the customer says what the platform is to do.
     func subscribe(_ count: Int, customer: String) throws -> [String] {
@@ -51,7 +49,7 @@ import Testing
                 INSERT INTO subscription_status_history (id, subscription_id, status_id, effect_date, create_date)
                 SELECT left(md5(id), 36), id, 1, utc_now() - interval '1 hour', utc_now() FROM made)
             SELECT id FROM made
-            """, deadline: soon
+            """, deadline: .soon
         ).map { try $0.decode(String.self) }
     }
 
@@ -62,20 +60,22 @@ import Testing
 
     /// The request id of a subscription's only charge.
     func requestID(_ subscription: String) throws -> String {
-        try database.execute("SELECT request_id FROM charge WHERE subscription_id = \(subscription)", deadline: soon)[0]
-            .decode(String.self)
+        try database.execute("SELECT request_id FROM charge WHERE subscription_id = \(subscription)", deadline: .soon)[
+            0
+        ]
+        .decode(String.self)
     }
 
-    func chargeRun(_ arguments: String...) throws -> (status: Int32, summary: JSONValue) {
+    func chargeRun(_ arguments: String...) throws -> (status: Int32, summary: TestJSON) {
         let run = try shop.run(["charge-run", "--json"] + arguments)
-        return (run.status, try JSONValue(parsing: run.output))
+        return (run.status, try TestJSON(parsing: run.output))
     }
 
     /// Orders of the platform and charged rows are the same, one for one.
     func audit(_ subscriptions: [String]) throws {
         let rows = try database.execute(
             "SELECT subscription_id, request_id FROM charge WHERE state = 'charged' AND retired_at IS NULL",
-            deadline: soon
+            deadline: .soon
         ).map { try $0.decode(String.self, String.self) }
         #expect(rows.map(\.0).sorted() == subscriptions.sorted())
         for (subscription, request) in rows {
@@ -110,7 +110,7 @@ import Testing
         #expect(counts.map { first.summary[$0]?.integer } == [200, 145, 20, 15, 0, 20, 0, 0], "\(first.summary)")
         let unknown = (first.summary["unknown_subscriptions"]?.elements ?? []).compactMap(\.string)
         #expect(unknown == (broken + lost).sorted())
-        let listed = try JSONValue(parsing: shop.tool("charges", "list", "--state", "unknown", "--json")).elements
+        let listed = try TestJSON(parsing: shop.tool("charges", "list", "--state", "unknown", "--json")).elements
         #expect(listed.compactMap { $0["subscription_id"]?.string }.sorted() == unknown)
         let pinned = Set(listed.compactMap { $0["request_id"]?.string })
         #expect(pinned.count == 20)
@@ -189,7 +189,7 @@ import Testing
             "INSERT INTO subscription SELECT \(id), club_id, 'heir', create_date FROM subscription",
             "INSERT INTO subscription_status_history SELECT left(md5(id), 36), id, 1, create_date FROM subscription",
         ] {
-            try database.execute(statement, deadline: soon)
+            try database.execute(statement, deadline: .soon)
         }
         for expected in [[1, 1], [0, 2]] {
             let run = try chargeRun()
@@ -213,7 +213,7 @@ import Testing
                 "INSERT INTO subscription VALUES (\(all[0]), \(club), 'heir'), (\(all[1]), \(club), 'heir')",
                 "INSERT INTO subscription_status_history SELECT left(md5(id), 36), id, 1, utc_now() FROM subscription",
             ] {
-                try database.execute(statement, deadline: soon)
+                try database.execute(statement, deadline: .soon)
             }
         }
         for expected in [[2, 0], [0, 2]] {
@@ -227,9 +227,9 @@ import Testing
     @Test("a full disk under the output loses words and no charge")
     func fullDisk() throws {
         let all = try subscribe(5, customer: "silent")
-        func taproom(_ command: String) throws -> Subprocess {
-            try Subprocess.run(
-                "/bin/sh", ["-c", #"exec "$0" \#(command)"#, Subprocess.product("taproom")],
+        func taproom(_ command: String) throws -> TestProcess {
+            try TestProcess.run(
+                "/bin/sh", ["-c", #"exec "$0" \#(command)"#, TestProcess.product("taproom")],
                 environment: ["TAPROOM_STATE": shop.scratch("state")], folder: Repository.root)
         }
         let run = try taproom("charge-run --json 2>/dev/full")
@@ -252,25 +252,25 @@ import Testing
         var parameters = try #require(known["parameters"] as? [String: String])
         parameters["ecommerce.url"] = "http://127.0.0.1:\(shop.port)/ecommerce"
         known["parameters"] = parameters
-        func demo() throws -> Subprocess {
+        func demo() throws -> TestProcess {
             try JSONSerialization.data(withJSONObject: known).write(to: record)
             return try shop.run(["demo"])
         }
         let port = known.removeValue(forKey: "brokerPort")
         #expect(try demo().errors.contains("(rabbitmq.url)"))
         let rows: SQL = "SELECT count(*) FROM subscription WHERE customer_store_id LIKE 'demo-%'"
-        #expect(try database.execute(rows, deadline: soon)[0].decode(Int.self) == 0)
+        #expect(try database.execute(rows, deadline: .soon)[0].decode(Int.self) == 0)
         known["brokerPort"] = port
-        try database.execute("ALTER TABLE club RENAME store_sku TO sku", deadline: soon)
+        try database.execute("ALTER TABLE club RENAME store_sku TO sku", deadline: .soon)
         let failed = try demo()
-        try database.execute("ALTER TABLE club RENAME sku TO store_sku", deadline: soon)
+        try database.execute("ALTER TABLE club RENAME sku TO store_sku", deadline: .soon)
         #expect(failed.status == 1 && failed.errors.contains("store_sku"), "\(failed.errors)")
         #expect(failed.errors.split(separator: "\n").count == 1, "it prints no script: \(failed.errors)")
         // Ids that the sequence would come to next.
         try database.execute(
-            "INSERT INTO club (id) SELECT last_value + n FROM club_id_seq, generate_series(1, 9) n", deadline: soon)
+            "INSERT INTO club (id) SELECT last_value + n FROM club_id_seq, generate_series(1, 9) n", deadline: .soon)
         let own = try demo()
         #expect(own.status == 0, "\(own.errors)")
-        #expect(try database.execute(rows, deadline: soon)[0].decode(Int.self) > 0)
+        #expect(try database.execute(rows, deadline: .soon)[0].decode(Int.self) > 0)
     }
 }

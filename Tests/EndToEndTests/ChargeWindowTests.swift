@@ -33,7 +33,7 @@ import Testing
         broken.killFunction()
         #expect(try lost.value().status == 502)
         #expect(try window.states().isEmpty)
-        try holder.execute("COMMIT", deadline: .after(milliseconds: 20_000))
+        try holder.execute("COMMIT", deadline: .soon)
         try window.waitFor(state: "sending")
         #expect(try requestID(window.settle("b")) == "a")
         #expect(window.sent == ["a"])
@@ -153,7 +153,7 @@ import Testing
         let change = try broken.shop.http.request(
             "POST", "/subscription/\(window.subscription)/status/", json: #"{"status_id":\#(status)}"#)
         #expect(change.status == 200, "\(change.text)")
-        try holder.execute("COMMIT", deadline: .after(milliseconds: 20_000))
+        try holder.execute("COMMIT", deadline: .soon)
         #expect(try late.value().problem == "not-chargeable")
         #expect(try window.states().isEmpty && window.sent.isEmpty)
         try window.audit("\(status == 2 ? "cancelled" : "paused") between check and row", orders: 0)
@@ -189,19 +189,17 @@ import Testing
     private func locked(_ window: ChargeWindow) throws -> Connection {
         let session = try Connection(
             url: try #require(try broken.shop.status()["databases"]?["subscriptions"]?.string),
-            application: "lock", deadline: .after(milliseconds: 20_000))
-        try session.execute("BEGIN", deadline: .after(milliseconds: 20_000))
+            application: "lock", deadline: .soon)
+        try session.execute("BEGIN", deadline: .soon)
         try session.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended('charge ' || \(window.subscription), 0))",
-            deadline: .after(milliseconds: 20_000))
+            "SELECT pg_advisory_xact_lock(hashtextextended('charge ' || \(window.subscription), 0))", deadline: .soon)
         return session
     }
 
     /// A session that keeps PostgreSQL in the middle of writing the row of a charge until it commits. A lock would not
     /// do: a statement gives up soon that waits for one, and without its function nobody sends it again.
     private func standingStill() throws -> Connection {
-        let soon = Deadline.after(milliseconds: 20_000)
-        let session = try Connection(url: broken.shop.databaseURL(), application: "still", deadline: soon)
+        let session = try Connection(url: broken.shop.databaseURL(), application: "still", deadline: .soon)
         try session.run(
             script: """
                 CREATE OR REPLACE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -213,9 +211,9 @@ import Testing
                 END $$;
                 CREATE OR REPLACE TRIGGER stand_still BEFORE INSERT ON charge
                     FOR EACH ROW EXECUTE FUNCTION stand_still();
-                """, deadline: soon)
+                """, deadline: .soon)
         try session.run(
-            script: "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('stand still', 0))", deadline: soon)
+            script: "BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('stand still', 0))", deadline: .soon)
         return session
     }
 

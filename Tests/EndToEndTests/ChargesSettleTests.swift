@@ -53,8 +53,8 @@ extension ChargeRunTests {
         platform.behave { _ in .answer(500) }
         #expect(try chargeRun().status == 1)
         let requests = try ids.map(requestID)
-        try database.execute("DELETE FROM subscription_status_history", deadline: soon)
-        try database.execute("DELETE FROM subscription", deadline: soon)
+        try database.execute("DELETE FROM subscription_status_history", deadline: .soon)
+        try database.execute("DELETE FROM subscription", deadline: .soon)
         for word in [["--charged", "A-1"], ["--not-charged", "--request", requests[1]]] {
             let id = word.count == 2 ? ids[0] : ids[1]
             let said = try shop.run(["charges", "settle", id, "--why", "seen"] + word)
@@ -78,7 +78,7 @@ extension ChargeRunTests {
         let id = try subscribe(1, customer: "past")[0]
         platform.behave { _ in .answer(500) }
         #expect(try chargeRun().status == 1)
-        try database.execute("UPDATE charge SET period = '2001-01' WHERE subscription_id = \(id)", deadline: soon)
+        try database.execute("UPDATE charge SET period = '2001-01' WHERE subscription_id = \(id)", deadline: .soon)
         let said = try shop.tool(
             "charges", "settle", id, "--not-charged", "--request", requestID(id), "--why", "they have no such order")
         #expect(said.contains("That month is over") && !said.contains("may charge it"), "\(said)")

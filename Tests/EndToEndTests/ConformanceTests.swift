@@ -20,7 +20,7 @@ import Yams
         let tally = shop.scratch("tally.json")
         let credentials = try shop.credentials().map(\.1)
         let gateway = "http://127.0.0.1:\(shop.port)"
-        let run = try Subprocess.run(
+        let run = try TestProcess.run(
             "timeout",
             [
                 "1200", try installed("schemathesis"), "--no-color", "run", "../../openapi.yml", "--url", gateway,
@@ -67,15 +67,15 @@ import Yams
             throw PrivateInstance.Failed(description: "no databases")
         }
         let events = try databases.keys.sorted().flatMap { service -> [String] in
-            let (database, soon) = (try shop.database(service), Deadline.after(milliseconds: 20_000))
-            let hasOutbox = try database.execute("SELECT to_regclass('outbox') IS NOT NULL", deadline: soon)[0]
+            let database = try shop.database(service)
+            let hasOutbox = try database.execute("SELECT to_regclass('outbox') IS NOT NULL", deadline: .soon)[0]
             guard try hasOutbox.decode(Bool.self) else { return [] }
-            return try database.execute("SELECT type, data FROM outbox ORDER BY position", deadline: soon).map { row in
+            return try database.execute("SELECT type, data FROM outbox ORDER BY position", deadline: .soon).map { row in
                 let (type, data) = try row.decode(String.self, String.self)
                 return #"{"type":"\#(type)","data":\#(data)}"#
             }
         }
-        let check = try Subprocess.run(
+        let check = try TestProcess.run(
             try installed("python"), ["check_events.py", "../../asyncapi.yml"], input: events.joined(separator: "\n"),
             folder: Repository.root + "/Tests/Conformance")
         #expect(check.status == 0, "\(check.output)\(check.errors)")
@@ -110,10 +110,9 @@ import Yams
         let database = try shop.database()
         let clubs = try [1, 1, 2, 3].map { try shop.club(in: database, status: $0) }
         let example = "0193b8a0-6c4e-7f21-9d3a-4b5c6d7e8f90"
-        let soon = Deadline.after(milliseconds: 20_000)
         try database.execute(
             "INSERT INTO subscription VALUES (\(example), \(clubs[1]), 'example', now() AT TIME ZONE 'UTC')",
-            deadline: soon)
+            deadline: .soon)
         let charged = try [example] + (0..<4).map { _ in try shop.subscription(inClub: clubs[0]) }
         let changed = try (0..<4).map { _ in try shop.subscription(inClub: clubs[0]) }
         let customers = try (0..<6).map { _ in try customer() }

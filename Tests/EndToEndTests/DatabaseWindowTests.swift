@@ -101,7 +101,7 @@ extension ChargeWindowTests {
                 return result;
             }
             """)
-        let run = try Subprocess.run(
+        let run = try TestProcess.run(
             "clang", ["-shared", "-fPIC", "-o", "\(folder.path)/clock.so", "\(folder.path)/clock.c"])
         guard run.status == 0 else { throw PrivateInstance.Failed(description: run.errors) }
         return folder

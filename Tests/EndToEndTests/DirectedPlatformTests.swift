@@ -75,7 +75,7 @@ extension DirectedInstance {
                     """
                     UPDATE charge SET lease_until = lease_until + \(span)::interval
                     WHERE subscription_id = \(subscription) AND lease_until > now()
-                    """, deadline: .after(milliseconds: 20_000))
+                    """, deadline: .soon)
                 #expect(moved.affected == 1, "the lease runs")
             }
             try moveLease("1 hour")

@@ -84,7 +84,7 @@ extension OutageWindowTests {
             "UPDATE charge SET settle_at = now() - interval '1 minute' WHERE state IN ('sending', 'unknown')")
         let folder = try TemporaryFolder()
         try folder.write("event.json", "{}")
-        let report = try JSONValue(
+        let report = try TestJSON(
             parsing: broken.shop.tool("invoke", "settle-charges", "--event", "\(folder.path)/event.json"))
         #expect(report["settled"]?["waiting_for_operator"]?.integer == count)
     }

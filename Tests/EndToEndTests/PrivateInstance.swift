@@ -43,7 +43,7 @@ final class PrivateInstance: Sendable {
         watchdog = try Watchdog(
             folder: folder,
             stop:
-                "cd '\(project)' && \(variables) '\(Subprocess.product("taproom"))' clean-state >/dev/null 2>&1"
+                "cd '\(project)' && \(variables) '\(TestProcess.product("taproom"))' clean-state >/dev/null 2>&1"
         )
         try tool("up")
     }
@@ -89,16 +89,16 @@ final class PrivateInstance: Sendable {
     }
 
     /// Runs `taproom` for this instance, whatever its exit status.
-    func run(_ arguments: [String], settings: [String: String] = [:]) throws -> Subprocess {
-        try Subprocess.run(
-            Subprocess.product("taproom"), arguments,
+    func run(_ arguments: [String], settings: [String: String] = [:]) throws -> TestProcess {
+        try TestProcess.run(
+            TestProcess.product("taproom"), arguments,
             environment: Self.environment(folder, port, platform).merging(settings) { $1 }, folder: project)
     }
 
     /// Starts `taproom` for this instance and lets it run.
     func start(_ arguments: String...) throws -> ChildProcess {
-        let variables = Subprocess.surroundings.merging(Self.environment(folder, port, platform)) { $1 }
-        return try ChildProcess(Subprocess.product("taproom"), arguments: arguments, environment: variables)
+        let variables = TestProcess.surroundings.merging(Self.environment(folder, port, platform)) { $1 }
+        return try ChildProcess(TestProcess.product("taproom"), arguments: arguments, environment: variables)
     }
 
     /// A file beside its state, which goes with it.
@@ -110,7 +110,7 @@ final class PrivateInstance: Sendable {
     var http: HTTPProbe { HTTPProbe(port: port) }
 
     /// What `taproom status --json` tells outsiders.
-    func status() throws -> JSONValue { try JSONValue(parsing: tool("status", "--json")) }
+    func status() throws -> TestJSON { try TestJSON(parsing: tool("status", "--json")) }
 
     /// The worker processes of a function.
     func pids(_ function: String) throws -> [Int32] {
@@ -129,9 +129,9 @@ final class PrivateInstance: Sendable {
     }
 
     /// The lines that a function has logged so far; of one that is being written nothing.
-    func log(_ function: String) throws -> [JSONValue] {
+    func log(_ function: String) throws -> [TestJSON] {
         let lines = try logText(function).split(separator: "\n", omittingEmptySubsequences: false).dropLast()
-        return try lines.filter { !$0.isEmpty }.map { try JSONValue(parsing: String($0)) }
+        return try lines.filter { !$0.isEmpty }.map { try TestJSON(parsing: String($0)) }
     }
 
     func logText(_ name: String) throws -> String {
@@ -140,7 +140,7 @@ final class PrivateInstance: Sendable {
 
     /// The headers that the local platform asks for.
     func credentials() throws -> [(String, String)] {
-        let file = try JSONValue(parsing: String(contentsOfFile: "\(folder)/config.json", encoding: .utf8))
+        let file = try TestJSON(parsing: String(contentsOfFile: "\(folder)/config.json", encoding: .utf8))
         return [
             ("x-api-key", file["ecommerce"]?["api_key"]?.string ?? ""),
             ("x-api-secret", file["ecommerce"]?["api_secret"]?.string ?? ""),
@@ -165,15 +165,14 @@ final class PrivateInstance: Sendable {
 
     /// A club that is active, written the way outsiders do.
     func club(in database: Database, status: Int = 1) throws -> Int {
-        let soon = Deadline.after(milliseconds: 20_000)
         let id = try database.execute(
-            "INSERT INTO club (name, store_sku) VALUES ('Pale Ale Circle', 4711) RETURNING id", deadline: soon)[0]
+            "INSERT INTO club (name, store_sku) VALUES ('Pale Ale Circle', 4711) RETURNING id", deadline: .soon)[0]
             .decode(Int.self)
         try database.execute(
             """
             INSERT INTO club_status_history VALUES
                 (\(unique("club")), \(id), \(status), now() AT TIME ZONE 'UTC' - interval '1 day', NULL, NULL)
-            """, deadline: soon)
+            """, deadline: .soon)
         return id
     }
 

@@ -49,18 +49,15 @@ extension Breakage {
     private func setReadOnly(_ isOn: Bool) throws {
         let session = try Connection(
             url: shop.databaseURL(), application: "read-only", options: ["default_transaction_read_only": "off"],
-            deadline: .after(milliseconds: 20_000))
+            deadline: .soon)
         try session.run(
-            script: "ALTER DATABASE subscriptions SET default_transaction_read_only = \(isOn)",
-            deadline: .after(milliseconds: 20_000))
+            script: "ALTER DATABASE subscriptions SET default_transaction_read_only = \(isOn)", deadline: .soon)
     }
 
     /// Makes the table longer than a segment of the write-ahead log, which must go on, sets the limit within its next
     /// page, and fills what room is left.
     private func fillDisk() throws {
-        let session = try Connection(
-            url: shop.databaseURL(), application: "filler", deadline: .after(milliseconds: 20_000))
-        let soon = Deadline.after(milliseconds: 60_000)
+        let session = try Connection(url: shop.databaseURL(), application: "filler", deadline: .soon)
         // Eight of these rows fill a page.
         try session.run(
             script: """
@@ -72,9 +69,9 @@ extension Breakage {
                 INSERT INTO charge_event (charge_id, attempt, request_id, what, excerpt)
                 SELECT id, 1, 'f', 'begun', repeat('x', 948) FROM filler,
                     generate_series(1, (17000000 - pg_relation_size('charge_event')) / 1000);
-                """, deadline: soon)
-        try session.run(script: "VACUUM charge_event", deadline: soon)
-        let size = try session.execute("SELECT pg_relation_size('charge_event')", deadline: soon)[0].decode(Int.self)
+                """, deadline: .soon)
+        try session.run(script: "VACUUM charge_event", deadline: .soon)
+        let size = try session.execute("SELECT pg_relation_size('charge_event')", deadline: .soon)[0].decode(Int.self)
         try limitFiles("\(size + 4096)")
         // The first statement that cannot be written is the end; what was written before it stays.
         do {
@@ -83,7 +80,7 @@ extension Breakage {
                     script: """
                         INSERT INTO charge_event (charge_id, attempt, request_id, what)
                         SELECT max(id), 1, 'f', 'begun' FROM charge
-                        """, deadline: soon)
+                        """, deadline: .soon)
             }
         } catch {
             guard error.sqlState == "53100" else { throw error }
@@ -101,7 +98,7 @@ extension Breakage {
         for pid in [postmaster] + Self.children(of: postmaster) {
             // The soft limit only: an ordinary user could not raise the other again.
             let command = user + ["prlimit", "--pid", "\(pid)", "--fsize=\(limit):"]
-            let run = try Subprocess.run(command[0], Array(command.dropFirst()))
+            let run = try TestProcess.run(command[0], Array(command.dropFirst()))
             // A session may end meanwhile.
             guard run.status == 0 || pid != postmaster else { throw PrivateInstance.Failed(description: run.errors) }
         }

@@ -7,11 +7,11 @@ import Testing
 /// Doubts that are settled by the schedule, with nobody asking.
 extension DirectedInstance.DirectedPlatformTests {
     func execute(_ sql: SQL) throws {
-        try shop.database().execute(sql, deadline: .after(milliseconds: 20_000))
+        try shop.database().execute(sql, deadline: .soon)
     }
 
     /// The charge as `GET /subscription/{id}` shows it.
-    func shownCharge() throws -> JSONValue? {
+    func shownCharge() throws -> TestJSON? {
         try shop.http.request("GET", "/subscription/\(subscription)").json()["charges"]?.elements.first
     }
 
@@ -61,7 +61,7 @@ extension DirectedInstance.DirectedPlatformTests {
         #expect(try ready.json()["doubts_older_than_an_hour"]?.integer == 1)
         try execute("UPDATE charge SET settle_at = now() WHERE subscription_id = \(subscription)")
         // The schedule may be quicker; the answer of the one who comes second says that nothing was due.
-        let result = try JSONValue(parsing: shop.tool("invoke", "settle-charges", "--event", file.path))
+        let result = try TestJSON(parsing: shop.tool("invoke", "settle-charges", "--event", file.path))
         #expect(result["settled"]?["unknown"]?.integer == 0)
         try Eventually.happens("the settling") { try shownCharge()?["status"]?.string == "charged" }
         #expect(try shownCharge()?["doubt_since"] == nil)

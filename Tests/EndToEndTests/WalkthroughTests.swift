@@ -49,8 +49,7 @@ import Testing
         #expect(replay.status == 200 && replay.body == charged.body)
         #expect(replay.headers["idempotent-replayed"] == "true")
         let orders = try shop.database("orders").execute(
-            "SELECT count(*) FROM platform_order WHERE customer_id = \(customer)",
-            deadline: .after(milliseconds: 20_000))
+            "SELECT count(*) FROM platform_order WHERE customer_id = \(customer)", deadline: .soon)
         #expect(try orders[0].decode(Int.self) == 1)
 
         let record = try http.request("GET", "/subscription/\(id)").json()
@@ -106,8 +105,7 @@ import Testing
         #expect(answers.count { $0.status == 200 } == 1)
         #expect(answers.count { $0.status == 409 } == 99 - busy.count)
         for answer in busy { #expect(try answer.json()["executed"]?.string == "no") }
-        let rows = try database.execute(
-            "SELECT count(*) FROM subscription WHERE club_id = \(club)", deadline: .after(milliseconds: 20_000))
+        let rows = try database.execute("SELECT count(*) FROM subscription WHERE club_id = \(club)", deadline: .soon)
         #expect(try rows[0].decode(Int.self) == 1)
     }
 

@@ -1,11 +1,8 @@
 import Foundation
 import Glibc
 import Manifest
+import TestSupport
 import Testing
-
-import enum TestSupport.Loopback
-import enum TestSupport.Repository
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 

@@ -3,12 +3,8 @@ import Glibc
 import Manifest
 import Postgres
 import Runtime
+import TestSupport
 import Testing
-
-import enum TestSupport.Eventually
-import enum TestSupport.Loopback
-import class TestSupport.PostgresServer
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 @testable import Messaging
@@ -64,12 +60,11 @@ extension BrokerCycleTests {
     private func latinDatabase() throws -> String {
         let name = "latin_\(UInt32.random(in: 0...(.max)))"
         try PostgresServer.shared.connect(to: PostgresServer.shared.url("postgres")).run(
-            script: "CREATE DATABASE \(name) ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
-            deadline: .after(milliseconds: 10_000))
+            script: "CREATE DATABASE \(name) ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0", deadline: .soon)
         return PostgresServer.shared.url(name)
     }
 
-    @Test func `a state folder that was moved starts where it is, with all that is in it`() throws {
+    @Test("a state folder that was moved starts where it is, with all that is in it") func movedFolder() throws {
         let moved = try TestInstance(folder: TemporaryFolder(), tool: project.tool)
         func move(_ old: TestInstance, _ new: TestInstance) {
             for name in ["state", "config.json"] {
@@ -80,7 +75,7 @@ extension BrokerCycleTests {
         #expect(try publish("order.paid") == [.confirmed])
         let insert = "INSERT INTO outbox (state) VALUES ('waiting')"
         let database = try #require(instance.report().databases["shop"])
-        try PostgresServer.shared.connect(to: database).run(script: insert, deadline: .after(milliseconds: 10_000))
+        try PostgresServer.shared.connect(to: database).run(script: insert, deadline: .soon)
         let supervisor = try #require(Supervisor(placement: record().placement).process)
         // Nobody finds it any more when a move back fails.
         defer { if supervisor.isAlive { kill(supervisor.pid, SIGTERM) } }
@@ -100,8 +95,10 @@ extension BrokerCycleTests {
         #expect(try moved.run("clean-state").status == 0)
     }
 
-    @Test(arguments: ["Téléchargements", "#Загрузки"])
-    func `the broker starts in a folder of any name, with what it had there`(name: String) throws {
+    @Test(
+        "the broker starts in a folder of any name, with what it had there",
+        arguments: ["Téléchargements", "#Загрузки"])
+    func folderOfAnyName(name: String) throws {
         let instance = try TestInstance(folder: project.folder, tool: project.tool, name: name)
         for publishes in [true, false] {
             _ = try up(instance)
@@ -112,17 +109,16 @@ extension BrokerCycleTests {
         }
     }
 
-    @Test func `a database outside may be ahead when it has had this checkout's migration`() throws {
+    @Test("a database outside may be ahead when it has had this checkout's migration") func databaseAhead() throws {
         // So that it goes no further than it must here.
         try project.folder.remove("bin/ProbeFunction")
         let url = try PostgresServer.shared.freshDatabase()
         let session = try PostgresServer.shared.connect(to: url)
-        let limit = Deadline.after(milliseconds: 10_000)
         try session.run(
             script: """
                 CREATE TABLE alembic_version (version_num varchar(32));
                 INSERT INTO alembic_version VALUES ('ffffffffffff');
-                """, deadline: limit)
+                """, deadline: .soon)
         let variables = ["TAPROOM_DATABASES_SHOP": url, "TAPROOM_RABBITMQ_URL": ""]
         #expect(
             try instance.run("up", variables: variables).errors.contains("ahead of the migrations of this checkout"))
@@ -130,7 +126,7 @@ extension BrokerCycleTests {
             script: """
                 CREATE TABLE taproom_migration (revision varchar(32), applied_at timestamptz DEFAULT now());
                 INSERT INTO taproom_migration VALUES ('0123456789ab'), ('ffffffffffff');
-                """, deadline: limit)
+                """, deadline: .soon)
         #expect(try instance.run("up", variables: variables).errors.contains("not built: ProbeFunction"))
     }
 

@@ -3,19 +3,14 @@ import Glibc
 import Manifest
 import Postgres
 import Runtime
+import TestSupport
 import Testing
-
-import enum TestSupport.Eventually
-import enum TestSupport.Loopback
-import class TestSupport.PostgresServer
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 @testable import Messaging
 
 /// The real RabbitMQ under the real supervisord, started by the tool itself, with a consumer and a relay beside it.
-@Suite(.serialized)
-struct BrokerCycleTests {
+@Suite(.serialized) struct BrokerCycleTests {
     let project: EventProject
     let instance: TestInstance
 
@@ -40,24 +35,23 @@ struct BrokerCycleTests {
 
     func depths(_ queues: String..., url: String? = nil) throws -> [String: Int?] {
         let address = try BrokerAddress(url ?? instance.report().rabbitmq ?? "")
-        return try QueueCounts.of(queues, at: address, deadline: .after(milliseconds: 20_000)).mapValues {
+        return try QueueCounts.of(queues, at: address, deadline: .soon).mapValues {
             $0?.messages
         }
     }
 
     /// What becomes of an event of each type.
     func publish(_ types: String..., url: String? = nil) throws -> [Publisher.Outcome] {
-        let limit = Deadline.after(milliseconds: 20_000)
         let address = try BrokerAddress(url ?? instance.report().rabbitmq ?? "")
-        let session = try Session(address, name: "test", deadline: limit)
+        let session = try Session(address, name: "test", deadline: .soon)
         return try types.map { type in
             let message = Message(messageID: type, body: Array("{}".utf8))
-            return try Publisher(session, deadline: limit).publish(
-                [Parcel(message: message, exchange: "shop.events", routingKey: type)], deadline: limit)[0]
+            return try Publisher(session, deadline: .soon).publish(
+                [Parcel(message: message, exchange: "shop.events", routingKey: type)], deadline: .soon)[0]
         }
     }
 
-    @Test func `up, a crash, another password, a queue that goes, an outside broker, down`() throws {
+    @Test("up, a crash, another password, a queue that goes, an outside broker, down") func brokerCycle() throws {
         let output = try up()
         // This project has no Swagger UI.
         #expect(output.contains("described at http://127.0.0.1:\(instance.port)/openapi.yml"))
@@ -268,22 +262,20 @@ struct BrokerCycleTests {
 
     /// The broker refuses a queue whose arguments differ from those that it has.
     private func renderedQueuesAreTheDeclaredOnes() throws {
-        let limit = Deadline.after(milliseconds: 20_000)
-        let session = try Session(BrokerAddress(instance.report().rabbitmq ?? ""), name: "test", deadline: limit)
+        let session = try Session(BrokerAddress(instance.report().rabbitmq ?? ""), name: "test", deadline: .soon)
         for queue in try Manifest.load(from: project.folder.path + "/functions.yml").topology.queues {
-            try session.declareQueue(queue, deadline: limit)
+            try session.declareQueue(queue, deadline: .soon)
         }
     }
 
     private func statusCounts() throws {
-        let limit = Deadline.after(milliseconds: 20_000)
         let session = try Connection(
-            url: try #require(instance.report().databases["shop"]), application: "test", deadline: limit)
+            url: try #require(instance.report().databases["shop"]), application: "test", deadline: .soon)
         try session.run(
             script: """
                 INSERT INTO outbox (state, occurred_at) VALUES ('sent', now()), ('unroutable', now()),
                     ('waiting', now() - interval '90 seconds'), ('waiting', now())
-                """, deadline: limit)
+                """, deadline: .soon)
         let report = try instance.report()
         let outbox = try #require(report.outboxes.first)
         #expect(outbox.service == "shop" && outbox.waiting == 2 && outbox.unroutable == 1)

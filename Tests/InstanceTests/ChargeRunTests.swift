@@ -1,16 +1,12 @@
 import Postgres
+import Runtime
+import TestSupport
 import Testing
-
-import struct Runtime.Deadline
-import enum TestSupport.JSONValue
-import class TestSupport.PostgresServer
-import class TestSupport.ScriptedPlatform
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
 /// What `taproom charge-run` takes from the instance: its month and its gateway.
-struct ChargeRunTests {
+@Suite struct ChargeRunTests {
     private let instance: TestInstance
     /// Has an empty list of the eligible.
     private let gateway: ScriptedPlatform
@@ -27,7 +23,7 @@ struct ChargeRunTests {
                 RETURN to_char(timestamptz '2026-11-30 12:00:00Z' AT TIME ZONE p_zone, 'YYYY-MM');
                 CREATE TABLE charge (id bigint, period text, request_id text, retired_at timestamptz);
                 CREATE TABLE charge_event (charge_id bigint, request_id text);
-                """, deadline: .after(milliseconds: 60_000))
+                """, deadline: .soon)
         let state = instance.state
         try instance.folder.write(
             "state/instance.json",
@@ -38,13 +34,13 @@ struct ChargeRunTests {
             """)
     }
 
-    @Test func `the month is that of the time zone the instance was started with`() throws {
+    @Test("the month is that of the time zone the instance was started with") func monthOfTheZone() throws {
         let run = try instance.run(
             "charge-run", "--json", "--retry-declined", "--gateway", "http://127.0.0.1:\(gateway.port)")
-        #expect(try JSONValue(parsing: run.output)["period"]?.string == "2026-12", "\(run)")
+        #expect(try TestJSON(parsing: run.output)["period"]?.string == "2026-12", "\(run)")
     }
 
-    @Test func `whoever else has the instance's port is not asked to charge`() throws {
+    @Test("whoever else has the instance's port is not asked to charge") func othersPort() throws {
         let down = try instance.run("charge-run", "--json", "--retry-declined")
         #expect(down.status == 1 && down.errors.contains("is down: run make up first"), "\(down)")
         try instance.supervise(["nginx": "/bin/sleep 600"])

@@ -1,12 +1,10 @@
 import Foundation
+import TestSupport
 import Testing
-
-import enum TestSupport.Repository
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
-struct ConfigurationTests {
+@Suite struct ConfigurationTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
@@ -23,7 +21,7 @@ struct ConfigurationTests {
          "ecommerce": {"url": "", "api_key": "k", "api_secret": "s"}, "gateway": {"port": 9000}}
         """
 
-    @Test func `says where everything is`() throws {
+    @Test("says where everything is") func places() throws {
         let configuration = try read(Self.complete)
         #expect(configuration.databases["orders"] == .embedded(password: "secret"))
         #expect(
@@ -35,7 +33,7 @@ struct ConfigurationTests {
         #expect(configuration.hasEmbeddedDatabase)
     }
 
-    @Test func `the environment goes before the file, unless it is empty`() throws {
+    @Test("the environment goes before the file, unless it is empty") func environmentFirst() throws {
         let configuration = try read(
             Self.complete,
             environment: [
@@ -54,7 +52,7 @@ struct ConfigurationTests {
         #expect(!configuration.hasEmbeddedDatabase)
     }
 
-    @Test func `lists every unknown, missing and wrong key with its fix`() throws {
+    @Test("lists every unknown, missing and wrong key with its fix") func everyProblem() throws {
         let error = try #require(throws: ConfigurationError.self) {
             try read(
                 """
@@ -80,7 +78,7 @@ struct ConfigurationTests {
         #expect(error.description.contains(folder.path + "/local_config.json"))
     }
 
-    @Test func `what a port is that is none is said`() throws {
+    @Test("what a port is that is none is said") func wrongPorts() throws {
         for (port, what) in [
             ("true", "is true: give"), ("99999999999999999999", "is 1e+20: give"), ("null", "is null: give"),
             ("[8080]", "is a list: give"), ("0", "has no usable value: give"),
@@ -92,7 +90,7 @@ struct ConfigurationTests {
         }
     }
 
-    @Test func `a variable that is meant for a key and names none is refused`() throws {
+    @Test("a variable that is meant for a key and names none is refused") func unknownVariable() throws {
         for (name, hint) in [
             ("TAPROOM_ECOMMERCE_RESEN", "did you mean TAPROOM_ECOMMERCE_RESEND?"),
             ("TAPROOM_EMBEDDED_PASSWORD_ORDERS", "did you mean TAPROOM_EMBEDDED_PASSWORDS_ORDERS?"),
@@ -107,35 +105,39 @@ struct ConfigurationTests {
         }
     }
 
-    @Test(arguments: [
-        ("TAPROOM_PROT", "PORT"), ("TAPROOM_ECOMERCE_URL", "ECOMMERCE_URL"), ("TAPROOM_STAT", "STATE"),
-        ("TAPROOM_BILING_TIME_ZONE", "BILLING_TIME_ZONE"),
-    ])
-    func `a variable that is spelt nearly like one is refused`(name: String, meant: String) throws {
+    @Test(
+        "a variable that is spelt nearly like one is refused",
+        arguments: [
+            ("TAPROOM_PROT", "PORT"), ("TAPROOM_ECOMERCE_URL", "ECOMMERCE_URL"), ("TAPROOM_STAT", "STATE"),
+            ("TAPROOM_BILING_TIME_ZONE", "BILLING_TIME_ZONE"),
+        ])
+    func misspeltVariable(name: String, meant: String) throws {
         let error = #expect(throws: ConfigurationError.self) {
             try read(Self.complete, environment: [name: "9000"])
         }
         #expect(error?.problems == ["\(name) is not a known variable: did you mean TAPROOM_\(meant)?"])
     }
 
-    @Test(arguments: ["?to=orders", "#orders", "#"])
-    func `the path of an order can follow the platform's base URL`(rest: String) throws {
+    @Test("the path of an order can follow the platform's base URL", arguments: ["?to=orders", "#orders", "#"])
+    func platformPath(rest: String) throws {
         #expect(throws: ConfigurationError.self) {
             try read(Self.complete, environment: ["TAPROOM_ECOMMERCE_URL": "https://shop.example.com/api\(rest)"])
         }
     }
 
-    @Test(arguments: [
-        ("HTTP://shop.example.com", true), ("http://[::1]:8080/shop", true), ("http://127.0.0.1", true),
-        ("https://my_shop-2.example.com./", true), ("https://[z::1]:99/", false), ("https://name=b9/", false),
-        ("http://a,b", false), ("http://%61", false),
-    ])
-    func `the platform's host is one that can be asked for`(url: String, isTaken: Bool) throws {
+    @Test(
+        "the platform's host is one that can be asked for",
+        arguments: [
+            ("HTTP://shop.example.com", true), ("http://[::1]:8080/shop", true), ("http://127.0.0.1", true),
+            ("https://my_shop-2.example.com./", true), ("https://[z::1]:99/", false), ("https://name=b9/", false),
+            ("http://a,b", false), ("http://%61", false),
+        ])
+    func platformHost(url: String, isTaken: Bool) throws {
         let configuration = try? read(Self.complete, environment: ["TAPROOM_ECOMMERCE_URL": url])
         #expect((configuration != nil) == isTaken)
     }
 
-    @Test func `an embedded database needs a password`() throws {
+    @Test("an embedded database needs a password") func missingPassword() throws {
         let error = try #require(throws: ConfigurationError.self) {
             try read(Self.complete.replacingOccurrences(of: "\"secret\"", with: "\"\""))
         }
@@ -144,34 +146,37 @@ struct ConfigurationTests {
         #expect(error.problems[0].contains("TAPROOM_EMBEDDED_PASSWORDS_ORDERS"))
     }
 
-    @Test(arguments: [
-        ("", "is not JSON at line 1, column 1"), ("{", "is not JSON at line 1, column 2"),
-        ("[]", "must hold one JSON object, as model_config.json does"),
-        ("{\"billing\": {},\n \"böden\": }", "is not JSON at line 2, column 11"),
-    ])
-    func `text that is not a JSON object names the file and the place, and nothing that is missing`(
-        text: String, problem: String
-    ) throws {
+    @Test(
+        "text that is not a JSON object names the file and the place, and nothing that is missing",
+        arguments: [
+            ("", "is not JSON at line 1, column 1"), ("{", "is not JSON at line 1, column 2"),
+            ("[]", "must hold one JSON object, as model_config.json does"),
+            ("{\"billing\": {},\n \"böden\": }", "is not JSON at line 2, column 11"),
+        ])
+    func noJSON(text: String, problem: String) throws {
         let error = try #require(throws: ConfigurationError.self) { try read(text) }
         #expect(error.description.contains("local_config.json"))
         #expect(error.problems == [problem])
     }
 
-    @Test(arguments: [
-        (
-            "TAPROOM_ECOMMERCE_URL", ["http://h:8080/%C3%A9/", "https://[::1]/"],
-            ["http://h/a b", "http://h/é/", "http://h/%zz", "http://h:99999", "http://h:0/"]
-        ),
-        (
-            "TAPROOM_DATABASES_ORDERS", ["postgres://a:b%20@h,i:5432,5433/x?options=-c%20jit%3Don", "postgresql:///x"],
-            ["postgresql://%zz", "postgresql://h:99999/x", "postgresql://h/x?colour=amber"]
-        ),
-        (
-            "TAPROOM_RABBITMQ_URL", ["amqp://u:p@h", "amqp://u:p%20@[::1]:5673/%2F"],
-            ["amqp://u:p@h:99999/", "amqp://h", "amqp://u:%zz@h", "amqp://u:p q@h"]
-        ),
-    ])
-    func `an address is one that its library can use`(name: String, usable: [String], unusable: [String]) throws {
+    @Test(
+        "an address is one that its library can use",
+        arguments: [
+            (
+                "TAPROOM_ECOMMERCE_URL", ["http://h:8080/%C3%A9/", "https://[::1]/"],
+                ["http://h/a b", "http://h/é/", "http://h/%zz", "http://h:99999", "http://h:0/"]
+            ),
+            (
+                "TAPROOM_DATABASES_ORDERS",
+                ["postgres://a:b%20@h,i:5432,5433/x?options=-c%20jit%3Don", "postgresql:///x"],
+                ["postgresql://%zz", "postgresql://h:99999/x", "postgresql://h/x?colour=amber"]
+            ),
+            (
+                "TAPROOM_RABBITMQ_URL", ["amqp://u:p@h", "amqp://u:p%20@[::1]:5673/%2F"],
+                ["amqp://u:p@h:99999/", "amqp://h", "amqp://u:%zz@h", "amqp://u:p q@h"]
+            ),
+        ])
+    func addresses(name: String, usable: [String], unusable: [String]) throws {
         for address in usable { _ = try read(Self.complete, environment: [name: address]) }
         for address in unusable {
             let error = #expect(throws: ConfigurationError.self, "\(address)") {
@@ -181,7 +186,7 @@ struct ConfigurationTests {
         }
     }
 
-    @Test func `an address that cannot be used is told how a password is written in it`() throws {
+    @Test("an address that cannot be used is told how a password is written in it") func passwordInAddress() throws {
         for (name, address, reason) in [
             ("TAPROOM_DATABASES_ORDERS", "postgresql://shop:50%off@h/x", ""),
             ("TAPROOM_RABBITMQ_URL", "amqp://shop:50%off@h", "must be percent-encoded UTF-8 without NUL"),
@@ -195,7 +200,7 @@ struct ConfigurationTests {
         }
     }
 
-    @Test func `the first start writes the model with secrets of its own, for the owner only`() throws {
+    @Test("the first start writes the model with secrets of its own, for the owner only") func firstStart() throws {
         let (first, second) = (folder.path + "/first.json", folder.path + "/second.json")
         let model = Repository.root + "/model_config.json"
         for file in [first, second] { #expect(try ConfigurationFile.writeIfMissing(file, model: model)) }

@@ -1,14 +1,13 @@
 import Foundation
 import Glibc
 import Runtime
+import TestSupport
 import Testing
-
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
 /// What `up` adds to a configuration that was written before a service or the broker was there.
-struct ConfigurationUpkeepTests {
+@Suite struct ConfigurationUpkeepTests {
     private let folder: TemporaryFolder
     private let file: String
 
@@ -32,8 +31,9 @@ struct ConfigurationUpkeepTests {
         try ConfigurationFile.addMissing(file, services: services)
     }
 
-    @Test(arguments: [0o600, 0o640] as [mode_t])
-    func `what is missing gets random secrets, and all else stays, the mode too`(mode: mode_t) throws {
+    @Test(
+        "what is missing gets random secrets, and all else stays, the mode too", arguments: [0o600, 0o640] as [mode_t])
+    func missingSecrets(mode: mode_t) throws {
         try write(Self.old, mode: mode)
         #expect(
             try complete() == [
@@ -60,18 +60,20 @@ struct ConfigurationUpkeepTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["local_config.json"])
     }
 
-    @Test(arguments: [
-        #"{"rabbitmq": {"url": "amqp://me:x@mq.example.com"}, "databases": {"orders": ""}}"#,
-        #"{"embedded_passwords": {"rabbitmq": "x", "orders": "y"}}"#,
-        #"{"rabbitmq": 1, "databases": 2, "embedded_passwords": 3}"#, "[1]", "{", "",
-    ])
-    func `a file that says something of a part, or nothing that can be read, stays as it is`(text: String) throws {
+    @Test(
+        "a file that says something of a part, or nothing that can be read, stays as it is",
+        arguments: [
+            #"{"rabbitmq": {"url": "amqp://me:x@mq.example.com"}, "databases": {"orders": ""}}"#,
+            #"{"embedded_passwords": {"rabbitmq": "x", "orders": "y"}}"#,
+            #"{"rabbitmq": 1, "databases": 2, "embedded_passwords": 3}"#, "[1]", "{", "",
+        ])
+    func fileStays(text: String) throws {
         try write(text)
         #expect(try complete(services: ["orders"]).isEmpty)
         #expect(try folder.read("local_config.json") == text)
     }
 
-    @Test func `a file that cannot be read is left to its reader`() throws {
+    @Test("a file that cannot be read is left to its reader") func unreadableFile() throws {
         mkdir(file, 0o755)
         #expect(try complete().isEmpty)
         let error = #expect(throws: ConfigurationError.self) {
@@ -80,7 +82,7 @@ struct ConfigurationUpkeepTests {
         #expect(error?.problems == ["cannot be read"])
     }
 
-    @Test func `two that do it at once write one secret`() throws {
+    @Test("two that do it at once write one secret") func twoAtOnce() throws {
         try write(Self.old)
         let written = Lock<[[String]]>([])
         DispatchQueue.concurrentPerform(iterations: 8) { _ in
@@ -90,7 +92,7 @@ struct ConfigurationUpkeepTests {
         #expect(written.withLock { $0.filter { !$0.isEmpty }.count } == 1)
     }
 
-    @Test func `a linked file is completed where it lies`() throws {
+    @Test("a linked file is completed where it lies") func linkedFile() throws {
         try folder.write("elsewhere/config.json", Self.old)
         symlink("elsewhere/config.json", file)
         #expect(try !complete().isEmpty)
@@ -98,7 +100,7 @@ struct ConfigurationUpkeepTests {
         #expect(try FileManager.default.destinationOfSymbolicLink(atPath: file) == "elsewhere/config.json")
     }
 
-    @Test func `the broker is embedded with a password, or outside with a URI`() throws {
+    @Test("the broker is embedded with a password, or outside with a URI") func brokerEmbeddedOrOutside() throws {
         func read(_ broker: String, environment: [String: String] = [:]) throws -> Configuration {
             let others = #""ecommerce": {"url": "", "api_key": "k", "api_secret": "s"}"#
             try write("{\(broker), \(others)}")

@@ -1,19 +1,14 @@
 import Foundation
 import Glibc
+import Postgres
+import Runtime
+import TestSupport
 import Testing
-
-import class Postgres.Connection
-import struct Runtime.Deadline
-import class TestSupport.ChildProcess
-import enum TestSupport.Loopback
-import class TestSupport.PostgresServer
-import enum TestSupport.Repository
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
 /// `taproom doctor` on what a start in the scope `staging` left.
-struct DiagnosisTests {
+@Suite struct DiagnosisTests {
     private let instance: TestInstance
     private let services: [String]
 
@@ -56,7 +51,8 @@ struct DiagnosisTests {
         return remedies
     }
 
-    @Test func `an instance that is down is started in its own scope, whatever else is asked of it`() throws {
+    @Test("an instance that is down is started in its own scope, whatever else is asked of it")
+    func instanceDown() throws {
         let start = "taproom up --scope staging"
         let found = try remedies("doctor")
         for check in ["gateway", "functions", "RabbitMQ", "queues of former functions", "migrations", "eligibility"] {
@@ -70,7 +66,7 @@ struct DiagnosisTests {
         #expect(chosen["configuration of scope testing"] != nil && chosen["gateway"] == start, "\(chosen)")
     }
 
-    @Test func `a record that cannot be read is fixed before anything is started`() throws {
+    @Test("a record that cannot be read is fixed before anything is started") func damagedRecord() throws {
         try Data("{".utf8).write(to: URL(filePath: instance.state + "/instance.json"))
         let found = try remedies("doctor")
         for check in ["gateway", "functions", "RabbitMQ", "migrations", "eligibility"] {
@@ -79,7 +75,7 @@ struct DiagnosisTests {
         #expect(try instance.run("doctor").output.contains("is damaged"))
     }
 
-    @Test func `what cannot be reached is fixed before what is in it`() throws {
+    @Test("what cannot be reached is fixed before what is in it") func reachedFirst() throws {
         let process = try supervisor()
         let away = try remedies("doctor")
         let broker = "taproom up --scope staging; then taproom logs rabbitmq"
@@ -97,7 +93,7 @@ struct DiagnosisTests {
         withExtendedLifetime(process) {}
     }
 
-    @Test func `a billing time zone that the database does not know is named`() throws {
+    @Test("a billing time zone that the database does not know is named") func unknownTimeZone() throws {
         let (process, url) = (try supervisor(), try PostgresServer.shared.freshDatabase())
         // The machine's own time zones have it still.
         let zone = "US/Pacific-New"
@@ -113,7 +109,8 @@ struct DiagnosisTests {
         #expect(up.status == 1 && up.errors.contains("PostgreSQL does not know \(zone)"), "\(up)")
     }
 
-    @Test func `eligibility is compared under a time limit of its own, and only UTF-8 holds every text`() throws {
+    @Test("eligibility is compared under a time limit of its own, and only UTF-8 holds every text")
+    func comparisonLimitAndEncoding() throws {
         let (process, name) = (try supervisor(), "latin_\(UInt32.random(in: 0...(.max)))")
         let server = PostgresServer.shared
         try server.connect(to: server.url("postgres")).run(
@@ -134,7 +131,7 @@ struct DiagnosisTests {
         withExtendedLifetime(process) {}
     }
 
-    @Test func `functions that do not run and intervals that are wrong are named`() throws {
+    @Test("functions that do not run and intervals that are wrong are named") func functionsAndIntervals() throws {
         let url = try PostgresServer.shared.freshDatabase()
         try PostgresServer.shared.connect(to: url).run(
             script: """
@@ -152,8 +149,8 @@ struct DiagnosisTests {
         _ = try instance.run("down")
     }
 
-    @Test func `intervals that cannot be compared in time are not called wrong, many unsettled ones are named`() throws
-    {
+    @Test("intervals that cannot be compared in time are not called wrong, many unsettled ones are named")
+    func intervalsNotCompared() throws {
         let (process, url) = (try supervisor(), try PostgresServer.shared.freshDatabase())
         let database = try PostgresServer.shared.connect(to: url)
         try record(databases: services.map { ($0, url) })
@@ -175,7 +172,7 @@ struct DiagnosisTests {
         withExtendedLifetime(process) {}
     }
 
-    @Test func `files of migrations that no command can work with are fixed first`() throws {
+    @Test("files of migrations that no command can work with are fixed first") func unusableMigrations() throws {
         let project = try EventProject()
         let other = try TestInstance(folder: project.folder, tool: project.tool)
         let first = try project.folder.read("migrations/shop/0123456789ab_outbox.sql")
@@ -187,7 +184,7 @@ struct DiagnosisTests {
         #expect(output.contains("ffffffffffff_head.sql"), "\(output)")
     }
 
-    @Test func `supervisord that does not answer is said to`() throws {
+    @Test("supervisord that does not answer is said to") func supervisordSilent() throws {
         let (process, silent) = (try supervisor(), try SilentServer())
         try instance.folder.write(
             "state/supervisord.conf", "[supervisorctl]\nserverurl = http://127.0.0.1:\(silent.port)\n")
@@ -196,7 +193,7 @@ struct DiagnosisTests {
         #expect(child.lines.contains { $0.contains("has not answered") && $0.contains("\(process.pid)") })
     }
 
-    @Test func `what is left when supervisord was killed is no other program`() throws {
+    @Test("what is left when supervisord was killed is no other program") func supervisordKilled() throws {
         try instance.folder.write("config.json", configuration)
         mkdir(instance.state + "/bin", 0o755)
         try instance.folder.copy(executable: "/bin/sleep", to: "state/bin/Left")
@@ -207,7 +204,7 @@ struct DiagnosisTests {
         withExtendedLifetime(left) {}
     }
 
-    @Test func `a file that others may read is given the mode that keeps them out`() throws {
+    @Test("a file that others may read is given the mode that keeps them out") func fileModes() throws {
         try instance.folder.write("config.json", configuration)
         let file = instance.folder.path + "/config.json"
         for mode in [0o644, 0o640, 0o604] as [mode_t] {
@@ -216,7 +213,7 @@ struct DiagnosisTests {
         }
     }
 
-    @Test func `a folder for temporary files that is not there is named`() throws {
+    @Test("a folder for temporary files that is not there is named") func missingTemporaryFolder() throws {
         #expect(try instance.run("doctor", variables: ["TMPDIR": "/nowhere"]).output.contains("/nowhere"))
     }
 
@@ -229,7 +226,7 @@ struct DiagnosisTests {
             """
     }
 
-    @Test func `Swift must be the one that README names`() throws {
+    @Test("Swift must be the one that README names") func swiftVersion() throws {
         for (version, isEnough) in [("6.2.4", false), ("6.3", true), ("7.0", true)] {
             try instance.folder.write(
                 "swift", "#!/bin/sh\necho 'Swift version \(version) (swift-\(version)-RELEASE)'\n")

@@ -1,11 +1,10 @@
 import Foundation
+import TestSupport
 import Testing
-
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
-struct DocumentsTests {
+@Suite struct DocumentsTests {
     let folder: TemporaryFolder
     let documents: Documents
 
@@ -20,7 +19,7 @@ struct DocumentsTests {
         try FileManager.default.attributesOfItem(atPath: folder.path + path)[.posixPermissions] as? Int
     }
 
-    @Test func `the gateway's user can read the description and the page`() throws {
+    @Test("the gateway's user can read the description and the page") func readableByGateway() throws {
         try folder.write("project/.build/swagger-ui/swagger-ui.css", "p {}")
         try documents.install(Progress())
         #expect(try folder.read("served/openapi.yml") == "openapi: 3.1.0")
@@ -30,20 +29,20 @@ struct DocumentsTests {
         for path in ["/served", "/served/docs"] { #expect(try mode(path) == 0o755) }
     }
 
-    @Test func `what changed in the checkout is served`() throws {
+    @Test("what changed in the checkout is served") func changesServed() throws {
         try documents.install(Progress())
         try folder.write("project/openapi.yml", "openapi: 3.1.1")
         try documents.install(Progress())
         #expect(try folder.read("served/openapi.yml") == "openapi: 3.1.1")
     }
 
-    @Test func `without Swagger UI the description is served and the page is not`() throws {
+    @Test("without Swagger UI the description is served and the page is not") func withoutSwaggerUI() throws {
         try documents.install(Progress())
         #expect(try folder.read("served/openapi.yml") == "openapi: 3.1.0")
         #expect(!FileManager.default.fileExists(atPath: folder.path + "/served/docs"))
     }
 
-    @Test func `a missing description is named`() throws {
+    @Test("a missing description is named") func missingDescription() throws {
         try folder.remove("project/openapi.yml")
         #expect {
             try documents.install(Progress())

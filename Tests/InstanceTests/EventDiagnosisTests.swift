@@ -1,20 +1,16 @@
 import Foundation
 import Manifest
 import Postgres
-import Runtime
+import TestSupport
 import Testing
-
-import class TestSupport.PostgresServer
-import class TestSupport.RabbitMQServer
 
 @testable import Instance
 @testable import Messaging
 
 /// `taproom doctor` on events that go nowhere although everything runs.
-struct EventDiagnosisTests {
-    private static var soon: Deadline { .after(milliseconds: 20_000) }
-
-    @Test func `a queue without consumer, an outbox that only grows, a broker that takes nothing`() throws {
+@Suite struct EventDiagnosisTests {
+    @Test("a queue without consumer, an outbox that only grows, a broker that takes nothing")
+    func stuckEvents() throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         let broker = try RabbitMQServer()
@@ -32,14 +28,14 @@ struct EventDiagnosisTests {
         let address = try BrokerAddress(broker.url)
         let manifest = try Manifest.load(from: project.folder.path + "/functions.yml")
         for topology in manifest.functions.compactMap(\.queue?.topology) {
-            try topology.declare(at: address, deadline: Self.soon)
+            try topology.declare(at: address, deadline: .soon)
         }
         let shop = try PostgresServer.shared.connect(to: database)
         try shop.run(
             script: """
                 CREATE TABLE outbox (state text, occurred_at timestamptz);
                 INSERT INTO outbox VALUES ('waiting', now() - interval '90000 seconds'), ('waiting', now());
-                """, deadline: Self.soon)
+                """, deadline: .soon)
         func doctor() throws -> String { try instance.run("doctor").output }
 
         let found = try doctor()
@@ -49,15 +45,15 @@ struct EventDiagnosisTests {
         #expect(found.contains("fix: taproom logs relay\n"), "\(found)")
         #expect(try instance.run("status").output.contains("0 dead letters, no consumer\n"))
 
-        let session = try Session(address, name: "test", deadline: Self.soon)
-        try session.consume("shop.paid", tag: "test", prefetch: 1, deadline: Self.soon)
+        let session = try Session(address, name: "test", deadline: .soon)
+        try session.consume("shop.paid", tag: "test", prefetch: 1, deadline: .soon)
         // Young for as long as the doctor may take.
-        try shop.run(script: "UPDATE outbox SET occurred_at = now() + interval '1 hour'", deadline: Self.soon)
+        try shop.run(script: "UPDATE outbox SET occurred_at = now() + interval '1 hour'", deadline: .soon)
         let fine = try doctor()
         for check in ["RabbitMQ", "consumers", "outboxes"] { #expect(fine.contains("ok     \(check)\n"), "\(fine)") }
         #expect(try !instance.run("status").output.contains("no consumer"))
         session.close()
-        try shop.run(script: "DROP TABLE outbox", deadline: Self.soon)
+        try shop.run(script: "DROP TABLE outbox", deadline: .soon)
         let unread = try doctor()
         #expect(unread.contains("WRONG  outboxes\n       the outbox of shop cannot be read: "), "\(unread)")
 

@@ -1,6 +1,5 @@
 import Foundation
-
-import class TestSupport.TemporaryFolder
+import TestSupport
 
 @testable import Instance
 

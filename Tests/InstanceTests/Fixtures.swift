@@ -1,10 +1,6 @@
 import Foundation
 import Glibc
-
-import class TestSupport.ChildProcess
-import enum TestSupport.Loopback
-import class TestSupport.TemporaryFolder
-import class TestSupport.Watchdog
+import TestSupport
 
 @testable import Instance
 

@@ -1,9 +1,7 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
-
-import class TestSupport.ChildProcess
-import enum TestSupport.Eventually
 
 /// The lock of a state folder, as a command holds it that works there. Makes the folder.
 struct HeldLock {

@@ -1,16 +1,14 @@
 import Foundation
 import Postgres
 import Runtime
+import TestSupport
 import Testing
-
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
 /// The real supervisord, nginx, PostgreSQL, RabbitMQ and functions, started by the tool itself.
-@Suite(.serialized)
-struct InstanceCycleTests {
-    @Test func `up, status, up again, a crash of supervisord, down`() throws {
+@Suite(.serialized) struct InstanceCycleTests {
+    @Test("up, status, up again, a crash of supervisord, down") func instanceCycle() throws {
         let instance = try TestInstance(folder: TemporaryFolder())
         let first = try instance.run("up")
         try #require(first.status == 0, "\(first.output)\(first.errors)")
@@ -95,14 +93,13 @@ struct InstanceCycleTests {
 
     /// Each role reads and writes its own tables, empties them, and cannot even connect to the others'.
     private func databasesAreTheirServices(_ report: TestInstance.Report) throws {
-        let limit = Deadline.after(milliseconds: 10_000)
         let subscriptions = try #require(report.databases["subscriptions"])
         let orders = try #require(report.databases["orders"])
-        let session = try Connection(url: subscriptions, application: "test", deadline: limit)
-        try session.run(script: "INSERT INTO club (name) VALUES ('x'); TRUNCATE club CASCADE", deadline: limit)
+        let session = try Connection(url: subscriptions, application: "test", deadline: .soon)
+        try session.run(script: "INSERT INTO club (name) VALUES ('x'); TRUNCATE club CASCADE", deadline: .soon)
         let wrong = String(orders.dropLast("orders".count)) + "subscriptions"
         let refusal = #expect(throws: PostgresError.self) {
-            try Connection(url: wrong, application: "test", deadline: limit)
+            try Connection(url: wrong, application: "test", deadline: .soon)
         }
         #expect("\(refusal as Any)".contains("permission denied for database"))
         try passwordsAreAskedFor(report)
@@ -118,10 +115,9 @@ struct InstanceCycleTests {
         let placement = try #require(try InstanceRecord.load(state: report.state)).placement
         let port = try #require(URLComponents(string: report.databases["subscriptions"] ?? "")?.port)
         let password = try String(contentsOfFile: placement.data + "/postgres.password", encoding: .utf8)
-        let limit = Deadline.after(milliseconds: 10_000)
         let url = Cluster.socketURL(
             service: "postgres", password: password, folder: placement.databaseSocket, port: port)
-        return try Connection(url: url, application: "test", deadline: limit).run(script: script, deadline: limit)
+        return try Connection(url: url, application: "test", deadline: .soon).run(script: script, deadline: .soon)
     }
 
     /// Both on TCP, where server and client prove to each other what they know, and on the functions' socket.
@@ -136,14 +132,14 @@ struct InstanceCycleTests {
                 Cluster.socketURL(service: "subscriptions", password: password, folder: folder, port: port),
             ]
             for url in urls {
-                let limit = Deadline.after(milliseconds: 10_000)
-                let session = try? Connection(url: url, application: "test", deadline: limit)
+                let session = try? Connection(url: url, application: "test", deadline: .soon)
                 #expect((session != nil) == isRight, "\(url.contains("127.0.0.1") ? "TCP" : "socket")")
             }
         }
     }
 
-    @Test func `a state folder that other users cannot enter works, and clean-state leaves nothing`() throws {
+    @Test("a state folder that other users cannot enter works, and clean-state leaves nothing")
+    func closedFolder() throws {
         let instance = try TestInstance(folder: .closed())
         let up = try instance.run("up")
         try #require(up.status == 0, "\(up.output)\(up.errors)")
@@ -158,7 +154,8 @@ struct InstanceCycleTests {
         }
     }
 
-    @Test func `after an outage of a night everything starts at once, and clean-state needs no record`() throws {
+    @Test("after an outage of a night everything starts at once, and clean-state needs no record")
+    func longOutage() throws {
         let instance = try TestInstance(folder: .closed())
         let first = try instance.run("up")
         try #require(first.status == 0, "\(first.output)\(first.errors)")
@@ -206,7 +203,7 @@ struct InstanceCycleTests {
         }
     }
 
-    @Test func `a folder of somebody else's is not a state folder`() throws {
+    @Test("a folder of somebody else's is not a state folder") func othersFolder() throws {
         let instance = try TestInstance(folder: TemporaryFolder())
         try instance.folder.write("other/lock", "")
         try instance.folder.write("other/lib/data", "theirs")
@@ -227,7 +224,7 @@ struct InstanceCycleTests {
         #expect(nothing.output == "Nothing to delete in \(other).\n")
     }
 
-    @Test func `a taken port is named with the way out`() throws {
+    @Test("a taken port is named with the way out") func takenPort() throws {
         let instance = try TestInstance(folder: TemporaryFolder())
         let other = try TestInstance(folder: TemporaryFolder())
         #expect(try other.run("up").status == 0)

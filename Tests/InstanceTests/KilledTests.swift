@@ -1,16 +1,14 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
-
-import class TestSupport.ChildProcess
-import enum TestSupport.Loopback
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
 /// The start after one that failed, the stop after supervisord was killed, and what a killed PostgreSQL leaves.
-struct KilledTests {
-    @Test func `new code is taken over, and down finds everything, where root may not look into processes`() throws {
+@Suite struct KilledTests {
+    @Test("new code is taken over, and down finds everything, where root may not look into processes")
+    func withoutPtrace() throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool, mayTrace: false)
         func up() throws {
@@ -40,7 +38,8 @@ struct KilledTests {
         #expect((children + workers).filter(\.isAlive).map(\.command) == [])
     }
 
-    @Test func `a start that failed is not remembered, and no pid of another process keeps PostgreSQL down`() throws {
+    @Test("a start that failed is not remembered, and no pid of another process keeps PostgreSQL down")
+    func failedStartAndStalePID() throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         func up() throws -> Subprocess { try instance.run("up") }
@@ -79,8 +78,8 @@ struct KilledTests {
     }
 
     /// As a session does that outlives its server, or the server itself.
-    @Test(arguments: [true, false])
-    func `what a living PostgreSQL has locked stays locked`(isSession: Bool) throws {
+    @Test("what a living PostgreSQL has locked stays locked", arguments: [true, false])
+    func livingLock(isSession: Bool) throws {
         let folder = try TemporaryFolder()
         try folder.write("sockets/.s.PGSQL.5432.lock", "1\n")
         let key = key_t.random(in: 1...(.max))

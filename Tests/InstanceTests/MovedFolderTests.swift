@@ -1,20 +1,20 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
-
-import class TestSupport.ChildProcess
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
 /// A state folder that was moved, one behind a link, and one that another user finds.
-struct MovedFolderTests {
+@Suite struct MovedFolderTests {
     private let instance: TestInstance
 
     init() throws { instance = try TestInstance(folder: TemporaryFolder()) }
 
-    @Test(arguments: ["down", "clean-state"])
-    func `what runs on the data of a folder that was moved keeps it from being removed`(command: String) throws {
+    @Test(
+        "what runs on the data of a folder that was moved keeps it from being removed",
+        arguments: ["down", "clean-state"])
+    func dataInUse(command: String) throws {
         let state = instance.state
         try instance.folder.write(
             "state/instance.json",
@@ -38,7 +38,7 @@ struct MovedFolderTests {
         #expect(FileManager.default.fileExists(atPath: moved) == (command == "down"))
     }
 
-    @Test func `whose it is comes before what another user would have to change`() throws {
+    @Test("whose it is comes before what another user would have to change") func ownerFirst() throws {
         // Nobody else can give a file away.
         guard geteuid() == 0 else { return }
         let state = instance.state
@@ -53,7 +53,8 @@ struct MovedFolderTests {
         #expect(own?.description.contains("give the folders above it mode 0755 again") == true)
     }
 
-    @Test func `the folder behind a link stays when it is forgotten, and is not made where its disk is away`() throws {
+    @Test("the folder behind a link stays when it is forgotten, and is not made where its disk is away")
+    func linkedFolder() throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         // So that it goes no further than it must here.

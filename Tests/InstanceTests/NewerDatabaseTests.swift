@@ -1,16 +1,14 @@
 import Foundation
 import Glibc
+import Postgres
+import TestSupport
 import Testing
-
-import class Postgres.Connection
-import struct Runtime.Deadline
-import class TestSupport.PostgresServer
 
 @testable import Instance
 
 /// An older checkout, started on what a newer one has left.
-struct NewerDatabaseTests {
-    @Test func `an embedded database that a newer release has migrated serves the older one`() throws {
+@Suite struct NewerDatabaseTests {
+    @Test("an embedded database that a newer release has migrated serves the older one") func newerDatabase() throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         let newer = "migrations/shop/aa11aa11aa11_newer.sql"
@@ -29,7 +27,7 @@ struct NewerDatabaseTests {
         try #require(first.status == 0, "\(first)")
         let database = try #require(instance.report().databases["shop"])
         func run(_ script: String) throws {
-            try PostgresServer.shared.connect(to: database).run(script: script, deadline: .after(milliseconds: 10_000))
+            try PostgresServer.shared.connect(to: database).run(script: script, deadline: .soon)
         }
         try run("UPDATE taproom_migration SET checksum = 'edited' WHERE revision = '0123456789ab'")
         #expect(try instance.run("doctor").output.contains("edited since it was applied"))

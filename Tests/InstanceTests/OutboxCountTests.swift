@@ -1,16 +1,13 @@
+import Postgres
+import Runtime
+import TestSupport
 import Testing
-
-import class Postgres.Database
-import struct Runtime.Deadline
-import enum TestSupport.EventTables
-import enum TestSupport.Eventually
-import class TestSupport.PostgresServer
 
 @testable import Instance
 
 /// What `taproom status` and `doctor` count in an outbox that keeps a week of sent events.
-struct OutboxCountTests {
-    @Test func `sent events are not read`() throws {
+@Suite struct OutboxCountTests {
+    @Test("sent events are not read") func sentEventsUnread() throws {
         let url = try PostgresServer.shared.freshDatabase()
         let script = try #require(try EventTables.scripts().values.first)
         try PostgresServer.shared.connect(to: url).run(
@@ -29,7 +26,7 @@ struct OutboxCountTests {
             try Eventually.happens("the end of the session, which hands in what it has read") {
                 try database.execute(
                     "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'tap%'",
-                    deadline: .after(milliseconds: 20_000)
+                    deadline: .soon
                 ).isEmpty
             }
         }

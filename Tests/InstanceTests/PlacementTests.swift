@@ -1,11 +1,10 @@
 import Glibc
+import TestSupport
 import Testing
-
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
-struct PlacementTests {
+@Suite struct PlacementTests {
     private func place(
         _ state: String, switchesUser: Bool, runtimeFolder: String? = nil, isTraversable: Bool = true,
         longestSocketName: Int = 20
@@ -15,7 +14,7 @@ struct PlacementTests {
             runtimeFolder: runtimeFolder, isTraversable: { _ in isTraversable })
     }
 
-    @Test func `everything is in the state folder when its users can reach it`() {
+    @Test("everything is in the state folder when its users can reach it") func allInState() {
         for switchesUser in [true, false] {
             let placement = place("/srv/taproom/var", switchesUser: switchesUser)
             #expect(placement.data == "/srv/taproom/var")
@@ -23,7 +22,7 @@ struct PlacementTests {
         }
     }
 
-    @Test func `what other users must reach leaves a private home`() {
+    @Test("what other users must reach leaves a private home") func privateHome() {
         let placement = place("/home/anna/taproom/var", switchesUser: true, isTraversable: false)
         #expect(placement.data.hasPrefix("/var/lib/taproom/taproom-"))
         #expect(placement.run.hasPrefix(placement.data + "/"))
@@ -32,7 +31,7 @@ struct PlacementTests {
         #expect(own.data == "/home/anna/taproom/var")
     }
 
-    @Test func `data that lies elsewhere stays there when its folders are opened`() {
+    @Test("data that lies elsewhere stays there when its folders are opened") func dataStaysElsewhere() {
         let closed = place("/home/anna/taproom/var", switchesUser: true, isTraversable: false)
         let opened = Placement(
             state: closed.state, switchesUser: true, uid: 0, longestSocketName: 20, runtimeFolder: nil,
@@ -40,7 +39,7 @@ struct PlacementTests {
         #expect(opened == closed)
     }
 
-    @Test func `sockets go to a short path before theirs is too long`() {
+    @Test("sockets go to a short path before theirs is too long") func shortSocketPath() {
         // run + "/functions/" + "supervisor.sock." and a pid of seven digits: 4 + 11 + 23 bytes after the folder.
         let fits = "/" + String(repeating: "x", count: 107 - 38 - 1)
         #expect(place(fits, switchesUser: false).run == fits + "/run")
@@ -51,12 +50,12 @@ struct PlacementTests {
         #expect(place(fits, switchesUser: false, longestSocketName: 24).run != fits + "/run")
     }
 
-    @Test func `two state folders never share a place`() {
+    @Test("two state folders never share a place") func noSharedPlace() {
         let long = "/" + String(repeating: "x", count: 100)
         #expect(place(long + "/a", switchesUser: true).run != place(long + "/b", switchesUser: true).run)
     }
 
-    @Test func `a folder counts as reachable only when all above it are`() throws {
+    @Test("a folder counts as reachable only when all above it are") func reachable() throws {
         let open = try TemporaryFolder()
         let closed = try TemporaryFolder.closed()
         for folder in [open, closed] { mkdir(folder.path + "/state", 0o755) }
@@ -64,7 +63,7 @@ struct PlacementTests {
         #expect(!Placement.isTraversable(closed.path + "/state"))
     }
 
-    @Test func `a socket folder of somebody else is refused`() throws {
+    @Test("a socket folder of somebody else is refused") func othersSocketFolder() throws {
         let folder = try TemporaryFolder()
         symlink("/etc", folder.path + "/run")
         #expect(throws: InstanceError.self) { try ensureFolder(folder.path + "/run", mode: 0o700, owner: nil) }

@@ -1,14 +1,12 @@
 import Foundation
 import Manifest
+import TestSupport
 import Testing
-
-import enum TestSupport.Repository
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
-struct ReadingTests {
-    @Test func `supervisord's lines tell workers from holders`() throws {
+@Suite struct ReadingTests {
+    @Test("supervisord's lines tell workers from holders") func supervisordLines() throws {
         let worker = try #require(SupervisedProcess(line: "charge:charge_1   RUNNING   pid 4711, uptime 0:00:12"))
         #expect(worker.pid == 4711)
         #expect(worker.address == "charge:charge_1")
@@ -23,7 +21,7 @@ struct ReadingTests {
         #expect(SupervisedProcess(line: "unix:///run/x.sock refused connection") == nil)
     }
 
-    @Test func `a followed log survives being cut and replaced, and shows whole lines only`() throws {
+    @Test("a followed log survives being cut and replaced, and shows whole lines only") func followedLog() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/x.log"
         func write(_ text: String) throws { try Data(text.utf8).write(to: URL(fileURLWithPath: path)) }
@@ -46,14 +44,14 @@ struct ReadingTests {
         #expect(log.newLines() == ["seven"])
     }
 
-    @Test func `as many lines of a log are shown as were asked for`() throws {
+    @Test("as many lines of a log are shown as were asked for") func lastLines() throws {
         let folder = try TemporaryFolder()
         try folder.write("x.log", (1...100_000).map { "line \($0)\n" }.joined())
         let lines = LogFile(path: folder.path + "/x.log").lastLines(99_999)
         #expect(lines.count == 99_999 && lines.first == "line 2" && lines.last == "line 100000")
     }
 
-    @Test func `render says which file it cannot write, and why`() throws {
+    @Test("render says which file it cannot write, and why") func renderUnwritable() throws {
         let folder = try TemporaryFolder()
         try folder.write("functions.yml", "functions: {f: {handler: Shop/F, events: [{httpApi: GET /x}]}}\n")
         try folder.write("nginx.conf/x", "")
@@ -62,8 +60,8 @@ struct ReadingTests {
         #expect(!run.errors.contains("Domain"), "\(run)")
     }
 
-    @Test func `what functions.yml names and the checkout does not have is refused before anything is written`() throws
-    {
+    @Test("what functions.yml names and the checkout does not have is refused before anything is written")
+    func missingInCheckout() throws {
         let folder = try TemporaryFolder()
         try folder.write("migrations/orders/README", "")
         try folder.write("Sources/Functions/Shop/Club/Club.swift", "")
@@ -107,7 +105,7 @@ struct ReadingTests {
                 && migrate.errors.contains("mkdir migrations/shop"))
     }
 
-    @Test func `every command that looks at functions.yml says what it ignores there`() throws {
+    @Test("every command that looks at functions.yml says what it ignores there") func ignoredKeys() throws {
         let folder = try TemporaryFolder()
         try folder.write(
             "functions.yml", "functions: {f: {handler: Shop/F, timeuot: 20, events: [{httpApi: GET /x}]}}\n")
@@ -120,7 +118,7 @@ struct ReadingTests {
         #expect(doctor.contains(/WRONG  functions.yml\n(.*)\n/) && doctor.contains(warning), "\(doctor)")
     }
 
-    @Test func `every parameter that an instance has is known before it is started`() throws {
+    @Test("every parameter that an instance has is known before it is started") func parameters() throws {
         let folder = try TemporaryFolder()
         try folder.write(
             "config.json",
@@ -151,7 +149,7 @@ struct ReadingTests {
         #expect(run.status == 0, "\(run)")
     }
 
-    @Test func `only the end of a long log is looked through for circuits`() throws {
+    @Test("only the end of a long log is looked through for circuits") func circuitsInLongLog() throws {
         let folder = try TemporaryFolder()
         let placement = Placement(state: folder.path, data: folder.path, run: folder.path)
         func line(_ host: String) -> String {
@@ -168,7 +166,8 @@ struct ReadingTests {
         #expect(instance.circuits([function]).map(\.host) == ["late"])
     }
 
-    @Test func `scripts/install-packages disables what came with the packages, and nothing else`() throws {
+    @Test("scripts/install-packages disables what came with the packages, and nothing else")
+    func packagesDisabled() throws {
         let folder = try TemporaryFolder()
         for (name, text) in [
             ("id", "echo 0"), ("apt-get", "touch \(folder.path)/installed"),
@@ -195,7 +194,7 @@ struct ReadingTests {
         #expect(FileManager.default.contents(atPath: "/usr/sbin/policy-rc.d") == policy)
     }
 
-    @Test func `scripts/install-packages takes no option for a package`() throws {
+    @Test("scripts/install-packages takes no option for a package") func noOptionAsPackage() throws {
         let folder = try TemporaryFolder()
         // Whatever it thinks of its arguments, it must install nothing here.
         for (name, text) in [("id", "echo 1000"), ("sudo", "exit 1"), ("apt-get", "exit 1")] {
@@ -216,7 +215,7 @@ struct ReadingTests {
         #expect(check.errors.contains("no-such-package") && !check.errors.contains("--check"))
     }
 
-    @Test func `a program's output, status and signal come back`() throws {
+    @Test("a program's output, status and signal come back") func programResult() throws {
         let said = try Subprocess.run(["/bin/sh", "-c", "read x || echo nothing; echo no >&2; exit 3"])
         #expect(said.status == 3)
         #expect(said.output == "nothing\n")
@@ -224,7 +223,7 @@ struct ReadingTests {
         #expect(try Subprocess.run(["/bin/sh", "-c", "kill -9 $$"]).status == 137)
     }
 
-    @Test func `signals that this thread blocks reach a program all the same`() throws {
+    @Test("signals that this thread blocks reach a program all the same") func signalsUnblocked() throws {
         var (signals, before) = (sigset_t(), sigset_t())
         sigemptyset(&signals)
         sigaddset(&signals, SIGTERM)
@@ -233,7 +232,7 @@ struct ReadingTests {
         #expect(try Subprocess.run(["/bin/sh", "-c", "kill -TERM $$; echo lives"]).status == 128 + SIGTERM)
     }
 
-    @Test func `a program that leaves a daemon behind is not waited for`() throws {
+    @Test("a program that leaves a daemon behind is not waited for") func daemonLeftBehind() throws {
         let begin = Date()
         let daemon = try Subprocess.run(["/bin/sh", "-c", "sleep 60 & echo $!"])
         let pid = try #require(pid_t(daemon.output.trimmingCharacters(in: .whitespacesAndNewlines)))

@@ -1,13 +1,10 @@
 import Postgres
 import Runtime
+import TestSupport
 import Testing
 
-import class TestSupport.FunctionProcess
-import struct TestSupport.FunctionRun
-import class TestSupport.PostgresServer
-
 /// What `GET /readyz` says of a database that is at another migration than this version of the functions needs: `b`.
-struct ReadyzTests {
+@Suite struct ReadyzTests {
     private let url: String
 
     init() throws { url = try PostgresServer.shared.freshDatabase() }
@@ -28,7 +25,7 @@ struct ReadyzTests {
                 script += "INSERT INTO taproom_migration VALUES ('\(revision)', '2026-05-01T00:0\(minute):00Z');"
             }
         }
-        try PostgresServer.shared.connect(to: url).run(script: script, deadline: .after(milliseconds: 60_000))
+        try PostgresServer.shared.connect(to: url).run(script: script, deadline: .soon)
         let run = try FunctionRun(
             "ReadyzFunction", arguments: ["--event"],
             environment: FunctionProcess.environment("ReadyzFunction", routes: ["GET /readyz"])
@@ -37,20 +34,20 @@ struct ReadyzTests {
         return String(decoding: run.output, as: UTF8.self)
     }
 
-    @Test(arguments: [("b", "ab"), ("c", "abc"), ("c", "ab"), ("b", nil)])
-    func `past the one it needs it is ready`(current: String, recorded: String?) throws {
+    @Test("past the one it needs it is ready", arguments: [("b", "ab"), ("c", "abc"), ("c", "ab"), ("b", nil)])
+    func revisionReached(current: String, recorded: String?) throws {
         let answer = try answer(at: current, recorded: recorded)
         #expect(answer.contains(#""statusCode":200"#) && answer.contains(#"migration\":\"\#(current)"#), "\(answer)")
     }
 
-    @Test(arguments: [("a", "a"), ("a", "abc"), ("c", nil)])
-    func `short of it, or nobody knows where, it is not`(current: String, recorded: String?) throws {
+    @Test("short of it, or nobody knows where, it is not", arguments: [("a", "a"), ("a", "abc"), ("c", nil)])
+    func revisionNotReached(current: String, recorded: String?) throws {
         let answer = try answer(at: current, recorded: recorded)
         #expect(answer.contains(#""statusCode":503"#) && answer.contains("it is at \(current), and"), "\(answer)")
     }
 
-    @Test(arguments: [(30, 0), (59, 0), (61, 1)])
-    func `doubts of over an hour are counted`(minutes: Int, count: Int) throws {
+    @Test("doubts of over an hour are counted", arguments: [(30, 0), (59, 0), (61, 1)])
+    func oldDoubts(minutes: Int, count: Int) throws {
         let answer = try answer(at: "b", recorded: nil, doubt: minutes)
         #expect(answer.contains(#"doubts_older_than_an_hour\":\#(count)"#), "\(answer)")
     }

@@ -1,14 +1,13 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
-
-import enum TestSupport.Eventually
 
 @testable import Instance
 
 /// What `down` leaves to functions that are at work.
-struct ShutdownTests {
-    @Test func `PostgreSQL stays until the last function has finished what it has in hand`() throws {
+@Suite struct ShutdownTests {
+    @Test("PostgreSQL stays until the last function has finished what it has in hand") func databaseStaysLast() throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         // As long as a run of settle-charges may take, less what it takes to start one.

@@ -1,15 +1,12 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
-
-import class TestSupport.ChildProcess
-import enum TestSupport.Eventually
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
 /// What the commands do with a state folder: whose it is, who works on it, what they find there.
-struct StateFolderTests {
+@Suite struct StateFolderTests {
     private let instance: TestInstance
 
     init() throws { instance = try TestInstance(folder: TemporaryFolder()) }
@@ -20,7 +17,7 @@ struct StateFolderTests {
 
     // MARK: The lock
 
-    @Test func `clean-state removes nothing while another command works there`() throws {
+    @Test("clean-state removes nothing while another command works there") func cleanStateWaits() throws {
         let lock = try HeldLock(state: instance.state)
         try instance.folder.write("state/log/x.log", "")
         let child = try instance.start("clean-state")
@@ -31,7 +28,7 @@ struct StateFolderTests {
         #expect(!exists("state"))
     }
 
-    @Test func `up that waited for clean-state starts anew, with a lock that counts`() throws {
+    @Test("up that waited for clean-state starts anew, with a lock that counts") func upAfterCleanState() throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         // So that it goes no further than it must here.
@@ -51,7 +48,7 @@ struct StateFolderTests {
 
     // MARK: Whose it is
 
-    @Test func `what an instance made is its own, also without its record`() throws {
+    @Test("what an instance made is its own, also without its record") func ownWithoutRecord() throws {
         for name in ["lock", "discarded-events.jsonl", "postgres.new/x"] {
             try instance.folder.write("state/\(name)", "")
         }
@@ -59,7 +56,7 @@ struct StateFolderTests {
         #expect(run.status == 0 && !exists("state"), "\(run.errors)")
     }
 
-    @Test func `names that fit make no state folder of somebody's tools`() throws {
+    @Test("names that fit make no state folder of somebody's tools") func othersTools() throws {
         for name in ["bin/tool", "log/x", "tmp/x"] { try instance.folder.write("state/\(name)", "") }
         for command in ["clean-state", "up"] {
             let refused = try instance.run(command)
@@ -70,13 +67,13 @@ struct StateFolderTests {
         #expect(!exists("state/lock"))
     }
 
-    @Test func `an empty folder stays`() throws {
+    @Test("an empty folder stays") func emptyFolder() throws {
         mkdir(instance.state, 0o755)
         #expect(try instance.run("clean-state").status == 0)
         #expect(exists("state"))
     }
 
-    @Test func `what cannot be a state folder is said with the way out`() throws {
+    @Test("what cannot be a state folder is said with the way out") func impossibleFolder() throws {
         try instance.folder.write("file", "")
         for (name, command) in [("file", "up"), ("file", "clean-state"), ("file/state", "up")] {
             let path = "\(instance.folder.path)/\(name)"
@@ -86,8 +83,8 @@ struct StateFolderTests {
         }
     }
 
-    @Test(arguments: ["sta'te", "sta\"te"])
-    func `a quote in the path is refused, for RabbitMQ would never start`(name: String) throws {
+    @Test("a quote in the path is refused, for RabbitMQ would never start", arguments: ["sta'te", "sta\"te"])
+    func quotedPath(name: String) throws {
         let path = "\(instance.folder.path)/\(name)"
         mkdir(path, 0o755)
         let broker = Broker(
@@ -96,8 +93,10 @@ struct StateFolderTests {
         #expect(error?.description.contains("set TAPROOM_STATE to a folder without") == true)
     }
 
-    @Test(arguments: [("st ;ate", ";"), ("st #ate", "#"), ("st$ate", "$"), ("st,ate", "comma")])
-    func `a path that a part cannot be told is refused before anything is made`(name: String, why: String) throws {
+    @Test(
+        "a path that a part cannot be told is refused before anything is made",
+        arguments: [("st ;ate", ";"), ("st #ate", "#"), ("st$ate", "$"), ("st,ate", "comma")])
+    func untellablePath(name: String, why: String) throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         // So that what starts all the same goes no further.
@@ -111,7 +110,7 @@ struct StateFolderTests {
 
     // MARK: What was cut short
 
-    @Test func `a start that was cut short during initdb does not disturb the next`() throws {
+    @Test("a start that was cut short during initdb does not disturb the next") func startCutShort() throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         let first = try instance.start("up")
@@ -135,7 +134,7 @@ struct StateFolderTests {
         #expect(FileManager.default.fileExists(atPath: placement.cluster + "/global/pg_control"))
     }
 
-    @Test func `a stop that was cut short is not an error for status, and up finishes it`() throws {
+    @Test("a stop that was cut short is not an error for status, and up finishes it") func stopCutShort() throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         // So that it goes no further than it must here.
@@ -175,8 +174,8 @@ struct StateFolderTests {
         }
     }
 
-    @Test(arguments: [true, false])
-    func `no command works with what another folder's record names`(isCopy: Bool) throws {
+    @Test("no command works with what another folder's record names", arguments: [true, false])
+    func othersRecord(isCopy: Bool) throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         // So that what starts all the same goes no further.
@@ -196,14 +195,14 @@ struct StateFolderTests {
         #expect(try instance.run("up").errors.contains("not built: ProbeFunction"))
     }
 
-    @Test func `a state folder under another name is the same`() throws {
+    @Test("a state folder under another name is the same") func linkedName() throws {
         let name = instance.folder.path + "/name"
         symlink(instance.state, name)
         try record(scope: "local", of: name)
         #expect(try instance.run("status").output.contains("down: make up starts it"))
     }
 
-    @Test func `up changes the scope only for who names one`() throws {
+    @Test("up changes the scope only for who names one") func scopeChange() throws {
         try record(scope: "staging")
         let refused = try instance.run("up")
         #expect(refused.status != 0)
@@ -219,15 +218,17 @@ struct StateFolderTests {
         }
     }
 
-    @Test(arguments: [["customers", "rebuild"], ["rebuild-eligibility"]])
-    func `what works on the instance's database takes the instance's scope`(command: [String]) throws {
+    @Test(
+        "what works on the instance's database takes the instance's scope",
+        arguments: [["customers", "rebuild"], ["rebuild-eligibility"]])
+    func scopeOfCommands(command: [String]) throws {
         try record(scope: "absent")
         let run = try Subprocess.run(
             [TestProject.tool] + command, environment: ["TAPROOM_STATE": instance.state])
         #expect(run.status == 1 && run.errors.contains("absent_config.json is not usable"), "\(run)")
     }
 
-    @Test func `nothing in a log steers the terminal that shows it`() throws {
+    @Test("nothing in a log steers the terminal that shows it") func controlCharacters() throws {
         try record(scope: "local")
         try instance.folder.write(
             "state/log/charge.log", #"{"message":"\u001b[2Jgone","level":"info"}"# + "\n\tplain \u{1B}[2J\n")
@@ -238,7 +239,7 @@ struct StateFolderTests {
         #expect(shown.output.contains("    plain \u{FFFD}[2J") && !shown.output.contains("\u{1B}"), "\(shown)")
     }
 
-    @Test func `a log that cannot be shown is an error, also when it is followed`() throws {
+    @Test("a log that cannot be shown is an error, also when it is followed") func unwritableOutput() throws {
         try record(scope: "local")
         try instance.folder.write("state/log/charge.log", "{}\n")
         for follow in ["", "--follow"] {
@@ -249,7 +250,7 @@ struct StateFolderTests {
         }
     }
 
-    @Test func `a log that nobody reads any more is not followed`() throws {
+    @Test("a log that nobody reads any more is not followed") func outputClosed() throws {
         try record(scope: "local")
         try instance.folder.write("state/log/charge.log", "{}\n")
         let followed = try Subprocess.run(
@@ -268,8 +269,8 @@ struct StateFolderTests {
         return process
     }
 
-    @Test(arguments: ["down", "clean-state"])
-    func `a lost or damaged record hides nothing that runs`(command: String) throws {
+    @Test("a lost or damaged record hides nothing that runs", arguments: ["down", "clean-state"])
+    func lostRecord(command: String) throws {
         for damaged in [true, false] {
             try instance.folder.write("state/lock", "")
             if damaged { try instance.folder.write("state/instance.json", "{") }

@@ -5,10 +5,10 @@ import Testing
 
 /// Headers that the gateway takes, drops, adds and writes into its log.
 @Suite struct GatewayHeaderTests {
-    private let gateway: Gateway
+    private let gateway: TestGateway
 
     init() throws {
-        gateway = try Gateway(manifest(events: "- httpApi: POST /x"))
+        gateway = try TestGateway(manifest(events: "- httpApi: POST /x"))
     }
 
     private func answering(_ headers: String = "") throws -> StubFunction {
@@ -37,7 +37,7 @@ import Testing
 
     @Test func aTraceIsInTheGatewaysOwnAnswersAndOnceInAFunctions() throws {
         let header = ["traceparent: \(Self.trace)"]
-        let open = try Gateway(manifest(events: "- httpApi: {method: POST, path: /x, cors: true}"))
+        let open = try TestGateway(manifest(events: "- httpApi: {method: POST, path: /x, cors: true}"))
         for (method, path, status) in [
             ("GET", "/nowhere", 404), ("PUT", "/x", 405), ("OPTIONS", "/x", 204), ("POST", "/x", 503),
         ] {

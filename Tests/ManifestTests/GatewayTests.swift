@@ -5,10 +5,10 @@ import Testing
 
 /// What the rendered configuration makes a real nginx do, with stubs in place of functions.
 @Suite struct GatewayTests {
-    private let gateway: Gateway
+    private let gateway: TestGateway
 
     init() throws {
-        gateway = try Gateway(
+        gateway = try TestGateway(
             Manifest.parse(
                 """
                 functions:
@@ -30,13 +30,13 @@ import Testing
     }
 
     /// The answer must be a whole problem, with an id that is the header's.
-    private func problem(_ answer: HTTPAnswer, _ status: Int, _ slug: String) throws -> Problem {
+    private func problem(_ answer: HTTPAnswer, _ status: Int, _ slug: String) throws -> ProblemDocument {
         #expect(answer.status == status)
         #expect(answer.values("content-type") == ["application/problem+json"])
         #expect(answer.values("cache-control") == ["no-store"])
         #expect(answer.values("x-content-type-options") == ["nosniff"])
         #expect(answer.values("server") == ["nginx"])
-        let problem = try Problem(answer)
+        let problem = try ProblemDocument(answer)
         #expect(problem.status == status)
         #expect(problem.type == "/problems/\(slug)")
         #expect(!problem.title.isEmpty && !problem.detail.isEmpty)
@@ -120,7 +120,7 @@ import Testing
 
     @Test("a limit that an operator sets in front tells the client when to come again")
     func tooManyRequests() throws {
-        let limited = try Gateway(
+        let limited = try TestGateway(
             manifest(events: "- httpApi: GET /x"), locations: "location = /limited { return 429; }")
         let answer = try limited.send("GET", "/limited")
         _ = try problem(answer, 429, "too-many-requests")
@@ -165,7 +165,7 @@ import Testing
 
     @Test func tooMany() throws {
         // Longer than this test lasts: who is held holds a place.
-        let crowded = try Gateway(
+        let crowded = try TestGateway(
             manifest("timeout: 300", "reservedConcurrency: 1", events: "- httpApi: POST /things"))
         let stub = try crowded.stub("f", .hangs)
         // max_conns is eight times the concurrency, and counts for all of nginx's workers.
@@ -230,7 +230,7 @@ import Testing
         }
         #expect(try gateway.send("OPTIONS", "/things", headers: ["Sec-Fetch-Site: \(site)"]).status == 204)
         #expect(stub.requests.count == 3)
-        let open = try Gateway(manifest(events: "- httpApi: {method: POST, path: /x, cors: true}"))
+        let open = try TestGateway(manifest(events: "- httpApi: {method: POST, path: /x, cors: true}"))
         let written = try open.stub("f", .answers())
         #expect(try open.send("POST", "/x", headers: ["Sec-Fetch-Site: \(site)"]).status == 200)
         #expect(written.requests.count == 1)

@@ -51,7 +51,7 @@ extension MessagingTests {
             try Eventually.happens("the relay to keep its lanes") {
                 leases.insert(
                     try lab.sql {
-                        try $0.execute("SELECT max(held_until)::text FROM outbox_lane", deadline: Lab.soon)[0]
+                        try $0.execute("SELECT max(held_until)::text FROM outbox_lane", deadline: .soon)[0]
                             .decode(String.self)
                     })
                 return try leases.count > 20 || Lab.broker.connections() > before

@@ -73,7 +73,7 @@ extension MessagingTests {
     @Suite struct SessionTests {
         private var address: BrokerAddress { get throws { try BrokerAddress(Lab.broker.url) } }
         private func publisher() throws -> Publisher {
-            try Publisher(Session(address, name: "test", deadline: Lab.soon), deadline: Lab.soon)
+            try Publisher(Session(address, name: "test", deadline: .soon), deadline: .soon)
         }
 
         @Test func saysWhereNobodyListensAndWhoIsNotKnown() throws {
@@ -84,7 +84,7 @@ extension MessagingTests {
             #expect("\(absent, default: "")".contains("RabbitMQ at \(nowhere.place) is unavailable"))
             let place = try address.place
             let stranger = try BrokerAddress("amqp://taproom:secret@\(place)/")
-            let unknown = #expect(throws: BrokerError.self) { try Session(stranger, name: "test", deadline: Lab.soon) }
+            let unknown = #expect(throws: BrokerError.self) { try Session(stranger, name: "test", deadline: .soon) }
             #expect("\(unknown, default: "")".contains("\(place) refused: 403"))
             #expect(!"\(unknown, default: "")\(absent, default: "")".contains("secret"))
         }
@@ -99,14 +99,14 @@ extension MessagingTests {
                     message: message, exchange: lab.topology.exchange,
                     routingKey: index % 7 == 0 ? "left" : "taken.\(index)")
             }
-            let outcomes = try publisher.publish(parcels, deadline: Lab.soon)
+            let outcomes = try publisher.publish(parcels, deadline: .soon)
             #expect(outcomes == parcels.indices.map { $0 % 7 == 0 ? .unroutable : .confirmed })
             let taken = outcomes.filter { $0 == .confirmed }.count
-            #expect(try publisher.session.messageCount(lab.topology.queue, deadline: Lab.soon) == taken)
+            #expect(try publisher.session.messageCount(lab.topology.queue, deadline: .soon) == taken)
             // A body of many frames comes back as it went.
             let large = [UInt8]((0..<1_000_000).map { UInt8(truncatingIfNeeded: $0) })
             try publisher.send(Message(body: large), to: lab.topology.deadLetter)
-            let got = try publisher.session.get(lab.topology.deadLetter, deadline: Lab.soon)
+            let got = try publisher.session.get(lab.topology.deadLetter, deadline: .soon)
             #expect(got?.message.body == large)
         }
 
@@ -122,15 +122,15 @@ extension MessagingTests {
 
         @Test func declaresAsOftenAsOneLikesAndRefusesAnotherShape() throws {
             let lab = try Lab()
-            try lab.topology.declare(at: address, deadline: Lab.soon)
-            let session = try Session(address, name: "test", deadline: Lab.soon)
+            try lab.topology.declare(at: address, deadline: .soon)
+            let session = try Session(address, name: "test", deadline: .soon)
             let error = #expect(throws: BrokerError.self) {
-                try session.declareQueue(ConsumerTopology.Queue(lab.topology.queue), deadline: Lab.soon)
+                try session.declareQueue(ConsumerTopology.Queue(lab.topology.queue), deadline: .soon)
             }
             #expect("\(error, default: "")".contains("406") && !session.isOpen)
             let empty = QueueCounts(messages: 0, consumers: 0)
             let counts = try QueueCounts.of(
-                [lab.topology.queue, "missing", lab.topology.deadLetter], at: address, deadline: Lab.soon)
+                [lab.topology.queue, "missing", lab.topology.deadLetter], at: address, deadline: .soon)
             #expect(counts == [lab.topology.queue: empty, "missing": nil, lab.topology.deadLetter: empty])
         }
     }

@@ -55,22 +55,22 @@ extension MessagingTests {
                     """)
             }
 
-            func dlq(_ arguments: String...) throws -> Subprocess {
-                try Subprocess.run(
+            func dlq(_ arguments: String...) throws -> TestProcess {
+                try TestProcess.run(
                     tool.path, ["dlq"] + arguments + ["--url", Lab.broker.url],
                     environment: ["TAPROOM_STATE": project.path], folder: project.path)
             }
 
             /// Puts an event among the dead letters.
             func giveUp(_ id: String, in queue: String, error: String = "x") throws {
-                let session = try Session(lab.address, name: "test", deadline: Lab.soon)
+                let session = try Session(lab.address, name: "test", deadline: .soon)
                 var message = Message(messageID: id, body: Array("{}".utf8))
                 message.headers["taproom-error"] = .text(error)
-                try Publisher(session, deadline: Lab.soon).send(message, to: queue)
+                try Publisher(session, deadline: .soon).send(message, to: queue)
             }
 
             func ids() throws -> [String] {
-                try JSONValue(parsing: dlq("list", "--json").output).elements.compactMap { $0["id"]?.string }
+                try TestJSON(parsing: dlq("list", "--json").output).elements.compactMap { $0["id"]?.string }
             }
         }
 
@@ -92,7 +92,7 @@ extension MessagingTests {
             #expect(try person.dlq("list", "--queue", "other").errors.contains(lab.topology.queue))
 
             #expect(try person.dlq("discard", ids[0], "--who", "me", "--why", "a test").status == 0)
-            let record = try JSONValue(parsing: person.project.read("discarded-events.jsonl"))
+            let record = try TestJSON(parsing: person.project.read("discarded-events.jsonl"))
             #expect(record["letter"]?["id"]?.string == ids[0] && record["why"]?.string == "a test")
             try lab.mend()
             #expect(try person.dlq("redrive", "--all").status == 0)
@@ -113,7 +113,7 @@ extension MessagingTests {
             let file = "discarded-events.jsonl"
             let room = try person.project.read(file).utf8.count * 3 / 2
             try person.project.write(file, String(repeating: "\n", count: 64 * 512 - room))
-            let cut = try Subprocess.run(
+            let cut = try TestProcess.run(
                 "/bin/sh",
                 [
                     "-c", #"trap '' XFSZ; ulimit -f 64; exec "$0" dlq discard --all --why x --url "$1""#,
@@ -124,7 +124,7 @@ extension MessagingTests {
             #expect(cut.errors.contains("\(ids[2]) and those after it were not removed"), "\(cut.errors)")
             let text = try person.project.read(file)
             #expect(text.hasSuffix("}\n"))
-            #expect(try JSONValue(parsing: text)["letter"]?["id"]?.string == ids[1])
+            #expect(try TestJSON(parsing: text)["letter"]?["id"]?.string == ids[1])
             try Eventually.happens("the other to be there again") { try person.ids() == [ids[2]] }
         }
 
@@ -144,7 +144,7 @@ extension MessagingTests {
         @Test func onlyTheLetterWithTheBytesOfTheIDIsShown() throws {
             let person = try Operator(Lab())
             for id in ["\u{E9}", "e\u{301}"] { try person.giveUp(id, in: person.lab.topology.deadLetter) }
-            let shown = try JSONValue(parsing: person.dlq("show", "e\u{301}", "--json").output).elements
+            let shown = try TestJSON(parsing: person.dlq("show", "e\u{301}", "--json").output).elements
             #expect(shown.compactMap { $0["id"]?.string }.map { Array($0.utf8) } == [Array("e\u{301}".utf8)])
         }
 

@@ -52,7 +52,7 @@ extension MessagingTests {
             try lab.write(3)
             try waitUntilSettled()
             try lab.topology.unbind(
-                exchange: lab.topology.exchange, routingKey: "ledger.#", at: lab.address, deadline: Lab.soon)
+                exchange: lab.topology.exchange, routingKey: "ledger.#", at: lab.address, deadline: .soon)
             try lab.write(2)
             try waitUntilSettled()
             #expect(try lab.count("SELECT count(*) FROM outbox WHERE state = 'unroutable'") == 2)
@@ -64,14 +64,14 @@ extension MessagingTests {
                     """
                     UPDATE outbox SET state = 'waiting'
                     WHERE state <> 'waiting' AND settled_at > now() - interval '1 hour'
-                    """, deadline: Lab.soon)
+                    """, deadline: .soon)
             }
             try lab.audit()
         }
 
         @Test func whoEmptiesEveryTableDoesNotStopTheRelays() throws {
             let lab = try Lab()
-            try lab.sql { try $0.run(script: "TRUNCATE outbox_lane, outbox, inbox", deadline: Lab.soon) }
+            try lab.sql { try $0.run(script: "TRUNCATE outbox_lane, outbox, inbox", deadline: .soon) }
             let relays = [try lab.relay.start(), try lab.relay.start()]
             defer { for relay in relays { relay.terminate() } }
             try lab.write(3, subjects: 8)
@@ -111,7 +111,7 @@ extension MessagingTests {
             defer { consumer.terminate() }
             try lab.write(20)
             try lab.audit()
-            try lab.sql { try $0.execute("UPDATE outbox SET state = 'waiting'", deadline: Lab.soon) }
+            try lab.sql { try $0.execute("UPDATE outbox SET state = 'waiting'", deadline: .soon) }
             try Eventually.happens("all to be sent again") {
                 try lab.count("SELECT count(*) FROM outbox WHERE state = 'waiting'") == 0
             }
@@ -173,7 +173,7 @@ extension MessagingTests {
                         UPDATE outbox SET state = CASE position % 2 WHEN 0 THEN 'sent' ELSE 'unroutable' END,
                             settled_at = now() - CASE WHEN position <= 20 THEN 8 ELSE 6 END * interval '1 day';
                         DROP TABLE inbox
-                        """, deadline: Lab.soon)
+                        """, deadline: .soon)
             }
             let relay = try lab.relay.start()
             try Eventually.happens("the purge") { try lab.count("SELECT count(*) FROM outbox") == 10 }
@@ -194,7 +194,7 @@ extension MessagingTests {
                     script: """
                         INSERT INTO inbox SELECT 'ledger', n::text, now() - n * interval '1 hour'
                         FROM generate_series(1, 3000) n
-                        """, deadline: Lab.soon)
+                        """, deadline: .soon)
             }
             let consumer = try lab.consumer.start()
             try Eventually.happens("the purge") { try lab.count("SELECT count(*) FROM inbox") == 719 }
@@ -215,7 +215,7 @@ extension MessagingTests {
                             RETURN NULL;
                         END $$;
                         CREATE TRIGGER note_purge AFTER DELETE ON outbox FOR EACH ROW EXECUTE FUNCTION note_purge()
-                        """, deadline: Lab.soon)
+                        """, deadline: .soon)
             }
             // Whole batches only: the relay has no pause before the last of them is out.
             try lab.write(1000)

@@ -10,7 +10,7 @@ extension MessagingTests {
     /// Messages that AMQP allows and that nobody means well with.
     @Suite struct HostileMessageTests {
         private func session(_ lab: Lab) throws -> Session {
-            try Session(lab.address, name: "test", deadline: Lab.soon)
+            try Session(lab.address, name: "test", deadline: .soon)
         }
 
         /// A letter with an id of its own.
@@ -66,8 +66,8 @@ extension MessagingTests {
             try lab.waitForDeadLetters(1)
             consumer.terminate()
             #expect(try consumer.waitForEnd() == .exited(0))
-            #expect(try lab.deadLetters.list(deadline: Lab.soon).map(\.attempts) == [2])
-            #expect(try lab.deadLetters.redrive(.all, deadline: Lab.soon).count == 1)
+            #expect(try lab.deadLetters.list(deadline: .soon).map(\.attempts) == [2])
+            #expect(try lab.deadLetters.redrive(.all, deadline: .soon).count == 1)
         }
 
         @Test func aTextThatIsNoUTF8IsPassedOnAsItCame() throws {
@@ -75,19 +75,19 @@ extension MessagingTests {
             let session = try session(lab)
             let raw = RawMessage(headers: RawMessage.header("own", text: [0xE9]))
             try raw.publish(to: lab.topology, over: session)
-            let first = try #require(try session.get(lab.topology.queue, deadline: Lab.soon))
-            try Publisher(session, deadline: Lab.soon).send(first.message.copy(), to: lab.topology.deadLetter)
-            let second = try #require(try session.get(lab.topology.deadLetter, deadline: Lab.soon))
+            let first = try #require(try session.get(lab.topology.queue, deadline: .soon))
+            try Publisher(session, deadline: .soon).send(first.message.copy(), to: lab.topology.deadLetter)
+            let second = try #require(try session.get(lab.topology.deadLetter, deadline: .soon))
             #expect(second.message.headers["own"] == .bytes([0xE9]))
         }
 
         @Test func lettersWithEquivalentIDsAreTwo() throws {
             let lab = try Lab()
-            let publisher = try Publisher(session(lab), deadline: Lab.soon)
+            let publisher = try Publisher(session(lab), deadline: .soon)
             for id in ["\u{E9}", "e\u{301}"] { try publisher.send(letter(id), to: lab.topology.deadLetter) }
-            let gone = try lab.deadLetters.discard(.event(id: "e\u{301}"), deadline: Lab.soon) { _ in }
+            let gone = try lab.deadLetters.discard(.event(id: "e\u{301}"), deadline: .soon) { _ in }
             #expect(gone.map { Array($0.id.utf8) } == [Array("e\u{301}".utf8)])
-            #expect(try lab.deadLetters.list(deadline: Lab.soon).map { Array($0.id.utf8) } == [Array("\u{E9}".utf8)])
+            #expect(try lab.deadLetters.list(deadline: .soon).map { Array($0.id.utf8) } == [Array("\u{E9}".utf8)])
         }
 
         @Test func aReasonIsShortWhateverItsCharacters() {
@@ -106,7 +106,7 @@ extension MessagingTests {
                 try lab.count("SELECT count(*) FROM outbox WHERE state = 'waiting'") == 0
             }
             let lost = try lab.sql {
-                try $0.execute("SELECT id::text FROM outbox WHERE state = 'unroutable'", deadline: Lab.soon).map {
+                try $0.execute("SELECT id::text FROM outbox WHERE state = 'unroutable'", deadline: .soon).map {
                     try $0.decode(String.self)
                 }
             }
@@ -119,12 +119,12 @@ extension MessagingTests {
             let lab = try Lab()
             var message = letter("e")
             message.headers["x-delivery-count"] = .integer(5)
-            try Publisher(session(lab), deadline: Lab.soon).send(message, to: lab.topology.queue)
+            try Publisher(session(lab), deadline: .soon).send(message, to: lab.topology.queue)
             for returns in 0...1 {
                 let session = try session(lab)
                 defer { session.close() }
-                try session.consume(lab.topology.queue, tag: "test", prefetch: 1, deadline: Lab.soon)
-                guard case .delivery(let delivery) = try session.next(deadline: Lab.soon) else {
+                try session.consume(lab.topology.queue, tag: "test", prefetch: 1, deadline: .soon)
+                guard case .delivery(let delivery) = try session.next(deadline: .soon) else {
                     Issue.record("nothing came")
                     return
                 }
@@ -136,10 +136,10 @@ extension MessagingTests {
             let lab = try Lab()
             let session = try session(lab)
             try RawMessage().publish(to: lab.topology, over: session)
-            let delivery = try #require(try session.get(lab.topology.queue, deadline: Lab.soon))
+            let delivery = try #require(try session.get(lab.topology.queue, deadline: .soon))
             try Wire.reject(delivery.tag, over: session)
             try lab.waitForDeadLetters(1)
-            #expect(try lab.deadLetters.list(deadline: Lab.soon).map(\.type) == ["ledger.x"])
+            #expect(try lab.deadLetters.list(deadline: .soon).map(\.type) == ["ledger.x"])
         }
 
         @Test func anEventByHandMayBeAsLongAsOneOfTheQueue() throws {
@@ -163,7 +163,7 @@ extension MessagingTests {
                     script: """
                         ALTER TABLE outbox_lane DROP CONSTRAINT outbox_lane_pkey;
                         INSERT INTO outbox_lane (lane) SELECT generate_series(0, 7);
-                        """, deadline: Lab.soon)
+                        """, deadline: .soon)
             }
             try lab.write(3, subjects: 8)
             let relay = try lab.relay.start()
@@ -171,7 +171,7 @@ extension MessagingTests {
             try Eventually.happens("the outbox to be empty") {
                 try lab.count("SELECT count(*) FROM outbox WHERE state = 'waiting'") == 0
             }
-            #expect(try session(lab).messageCount(lab.topology.queue, deadline: Lab.soon) == 24)
+            #expect(try session(lab).messageCount(lab.topology.queue, deadline: .soon) == 24)
         }
     }
 }
@@ -208,7 +208,7 @@ private struct RawMessage: Sendable, CustomTestStringConvertible {
                     + Wire.number(flags) + Wire.long(headers) + (messageID.map { Wire.short($0) } ?? [])),
             over: session)
         try Wire.send(.body(Array(body.utf8)), over: session)
-        _ = try session.messageCount(topology.queue, deadline: Lab.soon)
+        _ = try session.messageCount(topology.queue, deadline: .soon)
     }
 }
 

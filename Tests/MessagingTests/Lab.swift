@@ -47,17 +47,16 @@ final class Lab: Sendable {
                 "TAPROOM_BATCH": "\(batch)", "TAPROOM_DEAD_LETTER": topology.deadLetter,
             ]) { $1 })
         let tables = try #require(try EventTables.scripts().values.first)
-        try sql { try $0.run(script: tables + Self.schema, deadline: Self.soon) }
+        try sql { try $0.run(script: tables + Self.schema, deadline: .soon) }
         // A server that dies must not take back what it has acknowledged.
         try sql {
-            try $0.execute("SELECT set_config('synchronous_commit', 'on', false)", deadline: Self.soon)
+            try $0.execute("SELECT set_config('synchronous_commit', 'on', false)", deadline: .soon)
             let name = url.split(separator: "/").last.map(String.init) ?? ""
-            try $0.run(script: "ALTER DATABASE \(name) SET synchronous_commit = on", deadline: Self.soon)
+            try $0.run(script: "ALTER DATABASE \(name) SET synchronous_commit = on", deadline: .soon)
         }
-        try topology.declare(at: address, deadline: Self.soon)
+        try topology.declare(at: address, deadline: .soon)
     }
 
-    static var soon: Deadline { .after(milliseconds: 20_000) }
     var address: BrokerAddress { get throws { try BrokerAddress(Self.broker.url) } }
     var deadLetters: DeadLetters {
         get throws { DeadLetters(at: try address, workQueue: topology.queue, queue: topology.deadLetter) }
@@ -67,11 +66,11 @@ final class Lab: Sendable {
 
     @discardableResult
     func sql<Result>(_ body: (Connection) throws -> Result) throws -> Result {
-        try body(Connection(url: url, application: "test", deadline: Self.soon))
+        try body(Connection(url: url, application: "test", deadline: .soon))
     }
 
     func count(_ statement: SQL) throws -> Int {
-        try sql { try $0.execute(statement, deadline: Self.soon)[0].decode(Int.self) }
+        try sql { try $0.execute(statement, deadline: .soon)[0].decode(Int.self) }
     }
 
     /// Writes events of subjects `s0`, `s1`, …, as many of each, in one transaction.
@@ -84,23 +83,22 @@ final class Lab: Sendable {
                 SELECT \(type), 's' || s, coalesce((SELECT max(sequence) FROM outbox WHERE subject = 's' || s), 0) + n,
                        \(data), 'from-test'
                 FROM generate_series(1, \(count)::int) n, generate_series(0, \(subjects)::int - 1) s ORDER BY n, s
-                """, deadline: Self.soon)
+                """, deadline: .soon)
         }
     }
 
     func breakMode(_ mode: String) throws {
-        try sql { try $0.execute("INSERT INTO broken VALUES (\(mode))", deadline: Self.soon) }
+        try sql { try $0.execute("INSERT INTO broken VALUES (\(mode))", deadline: .soon) }
     }
 
-    func mend() throws { try sql { try $0.execute("DELETE FROM broken", deadline: Self.soon) } }
+    func mend() throws { try sql { try $0.execute("DELETE FROM broken", deadline: .soon) } }
 
     /// For every session from now on, as at a server that waits to take over.
     func setReadOnly(_ isOn: Bool) throws {
         let session = try Connection(
-            url: url, application: "test", options: ["default_transaction_read_only": "off"], deadline: Self.soon)
+            url: url, application: "test", options: ["default_transaction_read_only": "off"], deadline: .soon)
         let name = url.split(separator: "/").last.map(String.init) ?? ""
-        try session.run(
-            script: "ALTER DATABASE \(name) SET default_transaction_read_only = \(isOn)", deadline: Self.soon)
+        try session.run(script: "ALTER DATABASE \(name) SET default_transaction_read_only = \(isOn)", deadline: .soon)
     }
 
     func effects() throws -> Int { try count("SELECT count(*) FROM effect") }
@@ -144,7 +142,7 @@ final class Lab: Sendable {
     func waitForDeadLetters(_ count: Int) throws {
         let queue = topology.deadLetter
         try Eventually.happens("\(count) dead letters of \(number)") {
-            try QueueCounts.of([queue], at: address, deadline: Self.soon)[queue]??.messages == count
+            try QueueCounts.of([queue], at: address, deadline: .soon)[queue]??.messages == count
         }
     }
 
@@ -173,7 +171,7 @@ final class Program: Sendable {
         path = "\(folder.path)/\(executable)"
         leftover = leaves
         self.environment = environment
-        try folder.copy(executable: Subprocess.product(executable), to: executable)
+        try folder.copy(executable: TestProcess.product(executable), to: executable)
     }
 
     deinit { if let leftover { unlink(leftover) } }

@@ -54,7 +54,7 @@ extension MessagingTests {
                 mismatches, \(repeats) repeats recognised, killed \(kills.sorted { $0.key < $1.key })
                 """)
             #expect(events >= written && written >= goal)
-            #expect(try lab.deadLetters.list(deadline: Lab.soon).isEmpty)
+            #expect(try lab.deadLetters.list(deadline: .soon).isEmpty)
         }
 
         private static func victim(_ throwOf: UInt32) -> String {

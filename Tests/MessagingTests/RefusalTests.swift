@@ -9,7 +9,7 @@ extension MessagingTests {
     /// Queues that take no event, bound beside others that do.
     @Suite struct RefusalTests {
         private func session() throws -> Session {
-            try Session(BrokerAddress(Lab.broker.url), name: "test", deadline: Lab.soon)
+            try Session(BrokerAddress(Lab.broker.url), name: "test", deadline: .soon)
         }
 
         @Test("a full queue stops no other type of event, and gets its own in order once it has room")
@@ -21,14 +21,13 @@ extension MessagingTests {
                 "x-max-length": .integer(60), "x-overflow": .text("reject-publish"),
             ]
             for queue in [ConsumerTopology.Queue(full, limited), ConsumerTopology.Queue(beside)] {
-                try session.declareQueue(queue, deadline: Lab.soon)
-                try session.bind(
-                    queue.name, to: lab.topology.exchange, routingKey: "ledger.refused", deadline: Lab.soon)
+                try session.declareQueue(queue, deadline: .soon)
+                try session.bind(queue.name, to: lab.topology.exchange, routingKey: "ledger.refused", deadline: .soon)
             }
-            let publisher = try Publisher(session, deadline: Lab.soon)
+            let publisher = try Publisher(session, deadline: .soon)
             let filler = Parcel(message: Message(messageID: "filler", body: []), exchange: "", routingKey: full)
             try Eventually.happens("the queue to be full") {
-                try publisher.publish([filler], deadline: Lab.soon) == [.refused]
+                try publisher.publish([filler], deadline: .soon) == [.refused]
             }
             // More than two batches, and after them events of the same subjects and of ten others.
             try lab.write(2, subjects: 120, type: "ledger.refused")
@@ -37,19 +36,19 @@ extension MessagingTests {
             defer { for process in [relay, consumer] { process.terminate() } }
             try Eventually.happens("the other subjects' events") { try lab.effects() == 10 }
             try Eventually.happens("three tries") {
-                try session.messageCount(beside, deadline: Lab.soon) >= 53
+                try session.messageCount(beside, deadline: .soon) >= 53
             }
             // The first batch, and one more after each pause: 1 s, 2 s, 4 s and so on to 1 min.
-            #expect(try session.messageCount(beside, deadline: Lab.soon) < 70)
+            #expect(try session.messageCount(beside, deadline: .soon) < 70)
             let line = try #require(relay.lines.first { $0.contains("did not take these events") })
             #expect(line.contains(#""event_type":"ledger.refused""#) && line.contains("event_id"), "\(line)")
             #expect(line.contains(#""count":50"#), "\(line)")
             #expect(try lab.effects() == 10)
 
-            try session.consume(full, tag: "test", prefetch: 100, deadline: Lab.soon)
+            try session.consume(full, tag: "test", prefetch: 100, deadline: .soon)
             var sequences: [String: [Int]] = [:]
             while sequences.values.reduce(0, { $0 + $1.count }) < 240 {
-                guard case .delivery(let delivery)? = try session.next(deadline: .after(milliseconds: 60_000)) else {
+                guard case .delivery(let delivery)? = try session.next(deadline: .soon) else {
                     Issue.record("the queue has room and gets nothing")
                     break
                 }
@@ -70,8 +69,8 @@ extension MessagingTests {
             let lab = try Lab(bindings: ["ledger.entry"])
             let silent = "\(lab.number).silent"
             let session = try session()
-            try session.declareQueue(ConsumerTopology.Queue(silent), deadline: Lab.soon)
-            try session.bind(silent, to: lab.topology.exchange, routingKey: "ledger.silent", deadline: Lab.soon)
+            try session.declareQueue(ConsumerTopology.Queue(silent), deadline: .soon)
+            try session.bind(silent, to: lab.topology.exchange, routingKey: "ledger.silent", deadline: .soon)
             // As one without a majority.
             try Lab.broker.control("eval", "sys:suspend('%2F_\(silent)').")
             var isSuspended = true
@@ -93,7 +92,7 @@ extension MessagingTests {
                     """
                     INSERT INTO outbox (type, subject, sequence, data)
                     SELECT 'ledger.entry', 'later' || n, 1, '{}' FROM generate_series(1, 100) n
-                    """, deadline: Lab.soon)
+                    """, deadline: .soon)
             }
             try Eventually.happens("later events") { try lab.effects() == 110 }
             try resume()

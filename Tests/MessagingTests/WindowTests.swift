@@ -50,7 +50,7 @@ extension MessagingTests {
             try lab.write(1)
             let first = try lab.consumer.start(["TAPROOM_TIMEOUT": "1"])
             #expect(try first.waitForEnd() == .exited(70))
-            let given = try first.lines.map { try JSONValue(parsing: $0) }.filter { $0["level"]?.string == "critical" }
+            let given = try first.lines.map { try TestJSON(parsing: $0) }.filter { $0["level"]?.string == "critical" }
             #expect(given.count == 1)
             #expect(given.first?["event_id"]?.string?.isEmpty == false)
             #expect(given.first?["request_id"]?.string == "from-test")
@@ -129,7 +129,7 @@ extension MessagingTests {
 
         @Test func aMissingInboxCostsNoEventAnAttempt() throws {
             let lab = try Lab(retry: [1])
-            try lab.sql { try $0.run(script: "ALTER TABLE inbox RENAME TO away", deadline: Lab.soon) }
+            try lab.sql { try $0.run(script: "ALTER TABLE inbox RENAME TO away", deadline: .soon) }
             let (relay, consumer) = (try lab.relay.start(), try lab.consumer.start())
             defer { for process in [relay, consumer] { process.terminate() } }
             try lab.write(5)
@@ -141,12 +141,12 @@ extension MessagingTests {
                     WHERE datname = current_database() AND application_name = 'ledger' AND query = 'ROLLBACK'
                     """
                 tries.formUnion(
-                    try lab.sql { try $0.execute(ends, deadline: Lab.soon) }.map { try $0.decode(String.self) })
+                    try lab.sql { try $0.execute(ends, deadline: .soon) }.map { try $0.decode(String.self) })
                 return tries.count > 8
             }
             #expect(
                 consumer.lines.contains { $0.contains("relation \\\"inbox\\\" does not exist") }, "\(consumer.lines)")
-            try lab.sql { try $0.run(script: "ALTER TABLE away RENAME TO inbox", deadline: Lab.soon) }
+            try lab.sql { try $0.run(script: "ALTER TABLE away RENAME TO inbox", deadline: .soon) }
             try lab.audit()
             #expect(!consumer.lines.joined().contains("set aside"))
         }

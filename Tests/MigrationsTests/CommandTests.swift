@@ -64,9 +64,9 @@ import Testing
     @Test("a full disk under the progress stops nothing; a script that it cuts off is an error")
     func fullDisk() throws {
         let fixture = try Fixture()
-        func migrate(_ rest: String) throws -> Subprocess {
-            try Subprocess.run(
-                "/bin/sh", ["-c", #"exec "$0" migrate \#(rest)"#, Subprocess.product("taproom")],
+        func migrate(_ rest: String) throws -> TestProcess {
+            try TestProcess.run(
+                "/bin/sh", ["-c", #"exec "$0" migrate \#(rest)"#, TestProcess.product("taproom")],
                 environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": fixture.url], folder: fixture.project.path)
         }
         #expect(try migrate("upgrade head 2>/dev/full").status == 0)
@@ -79,11 +79,11 @@ import Testing
     @Test("closed standard streams and a reader that has gone are as a full disk, and never a session's text")
     func closedStreams() throws {
         let fixture = try Fixture()
-        func migrate(_ rest: String) throws -> Subprocess {
+        func migrate(_ rest: String) throws -> TestProcess {
             // Descriptor 4 is a pipe that nobody reads.
             let command = "mkfifo pipe; exec 3<>pipe 4>pipe 3>&-; rm pipe; exec \"$0\" migrate "
-            return try Subprocess.run(
-                "/bin/sh", ["-c", command + rest, Subprocess.product("taproom")],
+            return try TestProcess.run(
+                "/bin/sh", ["-c", command + rest, TestProcess.product("taproom")],
                 environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": fixture.url], folder: fixture.project.path)
         }
         for (index, streams) in ["2>&-", "<&- >&- 2>&-", "2>&4"].enumerated() {
@@ -116,9 +116,9 @@ import Testing
         #expect(empty.status == 1)
         #expect(empty.errors.contains("the embedded database of subscriptions was never started"))
         #expect(empty.errors.contains("make up"))
-        func other(_ arguments: String..., scope: String) throws -> Subprocess {
-            try Subprocess.run(
-                Subprocess.product("taproom"), ["migrate"] + arguments + ["current"],
+        func other(_ arguments: String..., scope: String) throws -> TestProcess {
+            try TestProcess.run(
+                TestProcess.product("taproom"), ["migrate"] + arguments + ["current"],
                 environment: unset.merging(["TAPROOM_SCOPE": scope]) { $1 }, folder: fixture.project.path)
         }
         #expect(try other(scope: "stage").output == "\(Fixture.first)\n")

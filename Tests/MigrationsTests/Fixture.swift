@@ -116,9 +116,9 @@ struct Fixture {
     func versions() throws -> [String] { try column("SELECT version_num FROM alembic_version") }
 
     /// Runs `taproom migrate` in the project folder.
-    func taproom(_ arguments: String..., environment: [String: String] = [:]) throws -> Subprocess {
-        try Subprocess.run(
-            Subprocess.product("taproom"), ["migrate"] + arguments,
+    func taproom(_ arguments: String..., environment: [String: String] = [:]) throws -> TestProcess {
+        try TestProcess.run(
+            TestProcess.product("taproom"), ["migrate"] + arguments,
             environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": url].merging(environment) { $1 }, folder: project.path)
     }
 }

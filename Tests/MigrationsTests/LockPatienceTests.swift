@@ -63,7 +63,7 @@ import Testing
         try fixture.write(Fixture.third, after: Fixture.second, up: "SELECT pg_sleep(600);", down: "")
         let run = try ChildProcess(
             "/usr/bin/env",
-            arguments: ["--chdir", fixture.project.path, Subprocess.product("taproom")]
+            arguments: ["--chdir", fixture.project.path, TestProcess.product("taproom")]
                 + ["migrate", "upgrade", "head"],
             environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": fixture.url])
         let sessions = """

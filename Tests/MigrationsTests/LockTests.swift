@@ -14,8 +14,8 @@ import Testing
         try holder.execute("SELECT pg_advisory_lock(\(MigrationLock.key))", deadline: .never)
         let runs = (1...3).map { _ in
             Background { [path = fixture.project.path, url = fixture.url] in
-                try Subprocess.run(
-                    Subprocess.product("taproom"), ["migrate", "upgrade", "head"],
+                try TestProcess.run(
+                    TestProcess.product("taproom"), ["migrate", "upgrade", "head"],
                     environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": url], folder: path)
             }
         }
@@ -82,9 +82,7 @@ import Testing
                 WHERE d.datname = current_database() AND NOT granted AND relation = 'subscription'::regclass
                 """) == ["1"]
         }
-        try outsider.run(
-            script: "INSERT INTO subscription_status_history VALUES ('h', 's'); COMMIT",
-            deadline: .after(milliseconds: 20_000))
+        try outsider.run(script: "INSERT INTO subscription_status_history VALUES ('h', 's'); COMMIT", deadline: .soon)
         return (try migration.value(), fixture)
     }
 

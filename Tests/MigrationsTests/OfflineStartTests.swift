@@ -10,7 +10,7 @@ import Testing
 
     /// psql goes on after an error, as it does unless told otherwise.
     private func errors(_ script: String) throws -> String {
-        try Subprocess.run(
+        try TestProcess.run(
             "psql", ["--no-psqlrc", "--quiet", "--dbname=\(fixture.url)"], input: script,
             environment: ["PGOPTIONS": "-c client_min_messages=warning"]
         ).errors

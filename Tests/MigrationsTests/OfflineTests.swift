@@ -5,8 +5,8 @@ import Testing
 
 /// Scripts that `--sql` prints, applied by psql.
 @Suite struct OfflineTests {
-    private func psql(_ fixture: Fixture, _ script: String) throws -> Subprocess {
-        try Subprocess.run(
+    private func psql(_ fixture: Fixture, _ script: String) throws -> TestProcess {
+        try TestProcess.run(
             "psql", ["--no-psqlrc", "--quiet", "--dbname=\(fixture.url)"], input: script,
             environment: ["PGOPTIONS": "-c client_min_messages=warning"])
     }
@@ -39,8 +39,8 @@ import Testing
 
     /// What `taproom migrate` prints about this repository's own files.
     private func script(_ service: String, _ arguments: String...) throws -> String {
-        let run = try Subprocess.run(
-            Subprocess.product("taproom"),
+        let run = try TestProcess.run(
+            TestProcess.product("taproom"),
             ["migrate", "--config", "model_config.json", "--service", service] + arguments + ["--sql"],
             folder: Repository.root)
         try #require(run.status == 0, "\(run.errors)")

@@ -50,7 +50,7 @@ import Testing
     }
 
     @discardableResult
-    func run(_ sql: SQL) throws -> Rows { try database.execute(sql, deadline: .after(milliseconds: 20_000)) }
+    func run(_ sql: SQL) throws -> Rows { try database.execute(sql, deadline: .soon) }
 
     func history(_ id: String) throws -> ChargeRecords.History {
         let entry = try #require(try records.find(id).first)
@@ -250,10 +250,9 @@ import Testing
     @Test("a charge that gets another request id while it is settled is left alone")
     func anotherRequestIDMeanwhile() throws {
         let id = try charge("broken", state: "unknown")
-        let soon = Deadline.after(milliseconds: 20_000)
-        let settling = try database.withConnection(deadline: soon) { other in
-            try other.transaction(deadline: soon) { other in
-                try other.execute("UPDATE charge SET request_id = 'B' WHERE id = \(id)", deadline: soon)
+        let settling = try database.withConnection(deadline: .soon) { other in
+            try other.transaction(deadline: .soon) { other in
+                try other.execute("UPDATE charge SET request_id = 'B' WHERE id = \(id)", deadline: .soon)
                 let settling = Background { refusal("broken", .notCharged) }
                 try Eventually.happens("the wait for the row") {
                     try run(

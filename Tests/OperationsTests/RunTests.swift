@@ -114,8 +114,8 @@ import Testing
         #expect(try run(["a"]).run().charged == 1)
     }
 
-    func json(_ summary: RunSummary) throws -> JSONValue {
-        try JSONValue(parsing: String(decoding: JSONEncoder().encode(summary), as: UTF8.self))
+    func json(_ summary: RunSummary) throws -> TestJSON {
+        try TestJSON(parsing: String(decoding: JSONEncoder().encode(summary), as: UTF8.self))
     }
 
     @Test("a request id that another charge has used ends the run when the month is over, and is no success else")

@@ -44,7 +44,7 @@ import Testing
             headers: [("Content-Type", "application/json"), ("x-api-key", "key"), ("x-empty", "")])
         let answer = try answer(outcome)
         #expect(answer.status == 200)
-        #expect(try JSONValue(parsing: answer.body)["request_id"]?.string == "r-1")
+        #expect(try TestJSON(parsing: answer.body)["request_id"]?.string == "r-1")
         #expect(answer.retryAfter == nil)
         let request = try #require(platform.requests.first)
         #expect(request.method == "POST")
@@ -108,8 +108,7 @@ import Testing
         let client = client
         let url = platform.url
         let statuses = try concurrently(32) { index in
-            let outcome = client.post(
-                "\(url)/order/r-\(index % 8)", headers: [], body: [], deadline: .after(milliseconds: 20_000))
+            let outcome = client.post("\(url)/order/r-\(index % 8)", headers: [], body: [], deadline: .soon)
             guard case .answered(let answer) = outcome else { throw BrokenMessage("\(outcome)") }
             return answer.status
         }

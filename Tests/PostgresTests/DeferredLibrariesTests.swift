@@ -14,7 +14,8 @@ import Testing
         let data = server.folder + "/data"
         try makeCertificate(data + "/server")
         chmod(data + "/server.key", 0o600)
-        _ = try Subprocess.run("chown", ["--reference=\(data)/PG_VERSION", data + "/server.key", data + "/server.crt"])
+        _ = try TestProcess.run(
+            "chown", ["--reference=\(data)/PG_VERSION", data + "/server.key", data + "/server.crt"])
         let session = try server.connect(to: server.url("postgres"))
         try session.run(script: "ALTER SYSTEM SET ssl = on", deadline: .never)
         try session.run(script: "CREATE ROLE beer LOGIN PASSWORD 'hop'; CREATE ROLE kerberos LOGIN", deadline: .never)
@@ -35,7 +36,7 @@ import Testing
 
     /// Signs itself, for `beer.example`: the files `path` with `.crt` and with `.key`.
     private static func makeCertificate(_ path: String) throws {
-        let openssl = try Subprocess.run(
+        let openssl = try TestProcess.run(
             "openssl",
             [
                 "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
@@ -53,11 +54,11 @@ import Testing
         folder = try TemporaryFolder()
     }
 
-    private func psql(_ connection: String, environment: [String: String] = [:]) throws -> Subprocess {
-        let libraries = ["LD_LIBRARY_PATH": Subprocess.product("libraries"), "PGCONNECT_TIMEOUT": "20"]
+    private func psql(_ connection: String, environment: [String: String] = [:]) throws -> TestProcess {
+        let libraries = ["LD_LIBRARY_PATH": TestProcess.product("libraries"), "PGCONNECT_TIMEOUT": "20"]
         // The parent of the shell is psql: what it has loaded.
         let commands = "\\conninfo\nSELECT current_user;\n\\! grep -o '/lib[a-z0-9_-]*' /proc/$PPID/maps | sort -u\n"
-        return try Subprocess.run(
+        return try TestProcess.run(
             "psql", ["-XAt", "dbname=postgres port=\(server.port) \(connection)"], input: commands,
             environment: libraries.merging(environment) { $1 })
     }

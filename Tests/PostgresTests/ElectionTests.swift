@@ -13,18 +13,16 @@ import Testing
         observer = try PostgresServer.shared.connect(to: url)
         try observer.run(
             script: "CREATE TABLE schedule_run (function varchar(64) PRIMARY KEY, tick timestamptz NOT NULL)",
-            deadline: soon)
+            deadline: .soon)
     }
 
-    private var soon: Deadline { .after(milliseconds: 20_000) }
-
     private func tick() throws -> String {
-        try observer.execute("SELECT tick FROM schedule_run", deadline: soon)[0].decode(String.self)
+        try observer.execute("SELECT tick FROM schedule_run", deadline: .soon)[0].decode(String.self)
     }
 
     /// What the passing of one interval does to the last tick.
     private func letATickPass() throws {
-        try observer.execute("UPDATE schedule_run SET tick = tick - interval '1 day'", deadline: soon)
+        try observer.execute("UPDATE schedule_run SET tick = tick - interval '1 day'", deadline: .soon)
     }
 
     @Test("twenty replicas, each with sessions of its own: one wins each tick")
@@ -32,20 +30,20 @@ import Testing
         let replicas = (0..<20).map { Database(url: url, application: "replica-\($0)") }
         for _ in 0..<10 {
             let wins = try concurrently(replicas.count) { index in
-                try replicas[index].electing(name: "f", everySeconds: 86_400, deadline: .after(milliseconds: 20_000)) {
+                try replicas[index].electing(name: "f", everySeconds: 86_400, deadline: .soon) {
                     index
                 }
             }
             #expect(wins.compactMap(\.self).count == 1)
             // Who comes late to the same tick does not run it again.
-            #expect(try replicas[0].electing(name: "f", everySeconds: 86_400, deadline: soon) { true } == nil)
+            #expect(try replicas[0].electing(name: "f", everySeconds: 86_400, deadline: .soon) { true } == nil)
             try letATickPass()
         }
     }
 
     @Test func ticksAreWholeMultiplesOfTheInterval() throws {
         let database = Database(url: url, application: "replica")
-        _ = try database.electing(name: "f", everySeconds: 86_400, deadline: soon) {}
+        _ = try database.electing(name: "f", everySeconds: 86_400, deadline: .soon) {}
         #expect(try tick().hasSuffix(" 00:00:00+00"))
     }
 
@@ -53,37 +51,37 @@ import Testing
         let (first, second) = (Database(url: url, application: "first"), Database(url: url, application: "second"))
         let (hasBegun, mayEnd) = (Gate(), Gate())
         let long = Background {
-            try first.electing(name: "f", everySeconds: 86_400, deadline: .after(milliseconds: 60_000)) {
+            try first.electing(name: "f", everySeconds: 86_400, deadline: .soon) {
                 hasBegun.open()
                 return mayEnd.wait()
             }
         }
         hasBegun.wait()
         try letATickPass()
-        #expect(try second.electing(name: "f", everySeconds: 86_400, deadline: soon) { true } == nil)
+        #expect(try second.electing(name: "f", everySeconds: 86_400, deadline: .soon) { true } == nil)
         // Another function is another election.
-        #expect(try second.electing(name: "g", everySeconds: 86_400, deadline: soon) { true } == true)
+        #expect(try second.electing(name: "g", everySeconds: 86_400, deadline: .soon) { true } == true)
         mayEnd.open()
         #expect(try long.value() == true)
-        #expect(try second.electing(name: "f", everySeconds: 86_400, deadline: soon) { true } == true)
+        #expect(try second.electing(name: "f", everySeconds: 86_400, deadline: .soon) { true } == true)
     }
 
     @Test func aFailedRunCountsAndGivesTheLockBack() throws {
         struct Failed: Error {}
         let (first, second) = (Database(url: url, application: "first"), Database(url: url, application: "second"))
         #expect(throws: Failed.self) {
-            try first.electing(name: "f", everySeconds: 86_400, deadline: soon) { throw Failed() }
+            try first.electing(name: "f", everySeconds: 86_400, deadline: .soon) { throw Failed() }
         }
-        #expect(try second.electing(name: "f", everySeconds: 86_400, deadline: soon) { true } == nil)
+        #expect(try second.electing(name: "f", everySeconds: 86_400, deadline: .soon) { true } == nil)
         try letATickPass()
-        #expect(try second.electing(name: "f", everySeconds: 86_400, deadline: soon) { true } == true)
+        #expect(try second.electing(name: "f", everySeconds: 86_400, deadline: .soon) { true } == true)
     }
 
     @Test("a tick of a clock that was ahead stands in nobody's way")
     func aTickInTheFuture() throws {
         let database = Database(url: url, application: "replica")
-        _ = try database.electing(name: "f", everySeconds: 86_400, deadline: soon) {}
-        try observer.execute("UPDATE schedule_run SET tick = tick + interval '3 days'", deadline: soon)
-        #expect(try database.electing(name: "f", everySeconds: 86_400, deadline: soon) { true } == true)
+        _ = try database.electing(name: "f", everySeconds: 86_400, deadline: .soon) {}
+        try observer.execute("UPDATE schedule_run SET tick = tick + interval '3 days'", deadline: .soon)
+        #expect(try database.electing(name: "f", everySeconds: 86_400, deadline: .soon) { true } == true)
     }
 }

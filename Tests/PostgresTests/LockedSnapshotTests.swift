@@ -14,7 +14,7 @@ import Testing
         database = Database(url: url, application: "snapshot")
         outsider = try PostgresServer.shared.connect(to: url)
         observer = try PostgresServer.shared.connect(to: url)
-        try outsider.run(script: "CREATE TABLE item (n integer); INSERT INTO item VALUES (1)", deadline: soon)
+        try outsider.run(script: "CREATE TABLE item (n integer); INSERT INTO item VALUES (1)", deadline: .soon)
     }
 
     private func isWaiting(_ statement: String) throws -> Bool {
@@ -22,11 +22,11 @@ import Testing
             """
             SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock' AND position(\(statement) IN query) > 0
-            """, deadline: soon)[0].decode(Int.self) > 0
+            """, deadline: .soon)[0].decode(Int.self) > 0
     }
 
     @Test func whoWaitsToTruncateKeepsNobodyFromReading() throws {
-        let deadline = soon
+        let deadline = Deadline.soon
         var truncation: Background<Void>?
         let seen = Lock([Int]())
         try database.withSnapshot(locking: ["item"], deadline: deadline) { snapshot in
@@ -43,12 +43,12 @@ import Testing
         }
         #expect(seen.withLock { $0 } == [1, 1])
         try truncation?.value()
-        #expect(try database.execute("SELECT count(*) FROM item", deadline: soon)[0].decode(Int.self) == 0)
+        #expect(try database.execute("SELECT count(*) FROM item", deadline: .soon)[0].decode(Int.self) == 0)
     }
 
     @Test func whatIsCommittedWhileItWaitsIsSeen() throws {
-        try outsider.run(script: "BEGIN; TRUNCATE item; INSERT INTO item VALUES (2)", deadline: soon)
-        let deadline = soon
+        try outsider.run(script: "BEGIN; TRUNCATE item; INSERT INTO item VALUES (2)", deadline: .soon)
+        let deadline = Deadline.soon
         let work = Background { [database] in
             try database.withSnapshot(locking: ["item"], deadline: deadline) { snapshot in
                 try snapshot.read(deadline: deadline) { reader in
@@ -57,17 +57,17 @@ import Testing
             }
         }
         try Eventually.happens("it to wait") { try isWaiting("LOCK TABLE") }
-        try outsider.run(script: "COMMIT", deadline: soon)
+        try outsider.run(script: "COMMIT", deadline: .soon)
         #expect(try work.value() == [2])
     }
 
     @Test func whatIsRefusedALockOnceItIsReadIsNotReadAgain() throws {
         var reads = 0
         let error = #expect(throws: PostgresError.self) {
-            try database.withSnapshot(locking: ["item"], deadline: soon) { snapshot in
-                try snapshot.read(deadline: soon) { reader in
+            try database.withSnapshot(locking: ["item"], deadline: .soon) { snapshot in
+                try snapshot.read(deadline: .soon) { reader in
                     reads += 1
-                    try reader.run(script: "DO 'BEGIN RAISE lock_not_available; END'", deadline: soon)
+                    try reader.run(script: "DO 'BEGIN RAISE lock_not_available; END'", deadline: .soon)
                 }
             }
         }

@@ -16,7 +16,7 @@ import Testing
 
     private func isSomebodyAsleep() throws -> Bool {
         try !database.execute(
-            "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'", deadline: soon
+            "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'", deadline: .soon
         ).isEmpty
     }
 
@@ -24,10 +24,10 @@ import Testing
     func theNextCallAfterARestartSucceeds(_ mode: PostgresServer.ShutdownMode) throws {
         let database = database
         // Several idle sessions: all of them are dead afterwards.
-        _ = try concurrently(4) { _ in try database.execute("SELECT pg_sleep(\(0.05))", deadline: soon).count }
+        _ = try concurrently(4) { _ in try database.execute("SELECT pg_sleep(\(0.05))", deadline: .soon).count }
         for _ in 0..<2 {
             try server.restart(mode: mode)
-            for _ in 0..<6 { #expect(try database.execute("SELECT 1", deadline: soon).count == 1) }
+            for _ in 0..<6 { #expect(try database.execute("SELECT 1", deadline: .soon).count == 1) }
         }
     }
 
@@ -36,7 +36,7 @@ import Testing
         let outcomes = Lock([String]())
         let thread = Background {
             do {
-                try database.execute("SELECT pg_sleep(\(600))", deadline: soon)
+                try database.execute("SELECT pg_sleep(\(600))", deadline: .soon)
             } catch PostgresError.connectionLost {
                 outcomes.withLock { $0.append("lost") }
             } catch {
@@ -47,21 +47,21 @@ import Testing
         try server.restart(mode: .fast)
         _ = try thread.value()
         #expect(outcomes.withLock { $0 } == ["lost"])
-        #expect(try database.execute("SELECT 1", deadline: soon).count == 1)
+        #expect(try database.execute("SELECT 1", deadline: .soon).count == 1)
     }
 
     /// kill -9 of one backend makes the server drop all of them and recover.
     @Test func aKilledBackendCostsNoLaterCall() throws {
-        let pid = try database.execute("SELECT pg_backend_pid()", deadline: soon)[0].decode(Int.self)
+        let pid = try database.execute("SELECT pg_backend_pid()", deadline: .soon)[0].decode(Int.self)
         #expect(Glibc.kill(Int32(pid), SIGKILL) == 0)
         try Eventually.happens("the recovery") {
             do {
-                return try database.execute("SELECT 1", deadline: soon).count == 1
+                return try database.execute("SELECT 1", deadline: .soon).count == 1
             } catch let error as PostgresError where error.problem.status == 503 {
                 return false
             }
         }
-        for _ in 0..<3 { #expect(try database.execute("SELECT 1", deadline: soon).count == 1) }
+        for _ in 0..<3 { #expect(try database.execute("SELECT 1", deadline: .soon).count == 1) }
     }
 
     @Test func callsUnderLoadRecoverByThemselves() throws {
@@ -87,9 +87,9 @@ import Testing
                 do {
                     if isFirst {
                         isFirst = false
-                        try database.execute("SELECT pg_sleep(\(600))", deadline: soon)
+                        try database.execute("SELECT pg_sleep(\(600))", deadline: .soon)
                     }
-                    try database.execute("SELECT \(index)::integer", deadline: soon)
+                    try database.execute("SELECT \(index)::integer", deadline: .soon)
                     successes += 1
                     if last { after += 1 }
                 } catch let error as PostgresError where error.problem.status == 503 {
@@ -107,7 +107,7 @@ import Testing
 
     /// A server that stands still takes the request to cancel, and never answers it.
     @Test func theDeadlineHoldsWhenTheServerStandsStill() throws {
-        try database.execute("SELECT 1", deadline: soon)
+        try database.execute("SELECT 1", deadline: .soon)
         let postmaster = try server.processID()
         #expect(Glibc.kill(postmaster, SIGSTOP) == 0)
         defer { Glibc.kill(postmaster, SIGCONT) }

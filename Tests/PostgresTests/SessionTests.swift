@@ -20,11 +20,11 @@ import Testing
             """
             SELECT count(*) FROM pg_stat_activity
             WHERE application_name = 'sessions' AND datname = current_database()
-            """, deadline: soon)[0].decode(Int.self)
+            """, deadline: .soon)[0].decode(Int.self)
     }
 
     private func backend() throws -> Int {
-        try database.execute("SELECT pg_backend_pid()", deadline: soon)[0].decode(Int.self)
+        try database.execute("SELECT pg_backend_pid()", deadline: .soon)[0].decode(Int.self)
     }
 
     @Test func noSessionIsOpenedBeforeItIsNeededAndOneIsKept() throws {
@@ -39,7 +39,7 @@ import Testing
         let sums = try concurrently(32) { index in
             var sum = 0
             for round in 0..<50 {
-                let rows = try database.execute("SELECT \(index)::integer * 1000 + \(round)::integer", deadline: soon)
+                let rows = try database.execute("SELECT \(index)::integer * 1000 + \(round)::integer", deadline: .soon)
                 let value = try rows[0].decode(Int.self)
                 guard value == index * 1000 + round else { throw BrokenMessage("another's answer: \(value)") }
                 sum += 1
@@ -49,40 +49,40 @@ import Testing
         #expect(sums == Array(repeating: 50, count: 32))
         let afterwards = try sessions()
         #expect((1...32).contains(afterwards))
-        _ = try concurrently(32) { _ in try database.execute("SELECT 1", deadline: soon).count }
+        _ = try concurrently(32) { _ in try database.execute("SELECT 1", deadline: .soon).count }
         #expect(try sessions() <= 32)
     }
 
     @Test func settingsHoldWhateverTheServersDefaults() throws {
-        let name = try observer.execute("SELECT current_database()", deadline: soon)[0].decode(String.self)
+        let name = try observer.execute("SELECT current_database()", deadline: .soon)[0].decode(String.self)
         let defaults = [
             "default_transaction_isolation = serializable", "timezone = 'Asia/Tokyo'", "jit = on",
             "datestyle = 'SQL, DMY'", "client_encoding = 'LATIN1'", "standard_conforming_strings = off",
             "array_nulls = off",
         ]
         for setting in defaults {
-            try observer.run(script: "ALTER DATABASE \(name) SET \(setting)", deadline: soon)
+            try observer.run(script: "ALTER DATABASE \(name) SET \(setting)", deadline: .soon)
         }
         let rows = try database.execute(
             """
             SELECT current_setting('transaction_isolation'), current_setting('timezone'), current_setting('jit'),
                    current_setting('statement_timeout')
-            """, deadline: soon)
+            """, deadline: .soon)
         #expect(
             try rows[0].decode(String.self, String.self, String.self, String.self)
                 == ("read committed", "UTC", "off", "0"))
         let texts = try database.execute(
-            "SELECT timestamp '2026-11-22 01:02:03', \("Zoë → 9"), U&'\\2192'", deadline: soon)
+            "SELECT timestamp '2026-11-22 01:02:03', \("Zoë → 9"), U&'\\2192'", deadline: .soon)
         #expect(
             try texts[0].decode(String.self, String.self, String.self) == ("2026-11-22 01:02:03", "Zoë → 9", "→"))
-        let escapes = try database.execute("SELECT length('\\x'), ('{NULL}'::text[])[1] IS NULL", deadline: soon)
+        let escapes = try database.execute("SELECT length('\\x'), ('{NULL}'::text[])[1] IS NULL", deadline: .soon)
         #expect(try escapes[0].decode(Int.self, Bool.self) == (2, true))
     }
 
     @Test("the server finds out itself that a host has vanished; sockets of one host have nothing to find out")
     func theServerLooksForTheHost() throws {
         let server = PostgresServer.shared
-        let name = try observer.execute("SELECT current_database()", deadline: soon)[0].decode(String.self)
+        let name = try observer.execute("SELECT current_database()", deadline: .soon)[0].decode(String.self)
         for (address, expected) in [
             (url, "30 10 3"),
             ("postgresql:///\(name)?host=\(server.folder)&port=\(server.port)&user=postgres", "0 0 0"),
@@ -91,22 +91,22 @@ import Testing
                 """
                 SELECT concat_ws(' ', current_setting('tcp_keepalives_idle'), current_setting('tcp_keepalives_interval'),
                                  current_setting('tcp_keepalives_count'))
-                """, deadline: soon)
+                """, deadline: .soon)
             #expect(try settings[0].decode(String.self) == expected, "\(address)")
         }
     }
 
     @Test func theAddressKeepsItsOwnOptionsBeneathOurs() throws {
-        try observer.run(script: "CREATE SCHEMA shop", deadline: soon)
+        try observer.run(script: "CREATE SCHEMA shop", deadline: .soon)
         let server = PostgresServer.shared
-        let name = try observer.execute("SELECT current_database()", deadline: soon)[0].decode(String.self)
+        let name = try observer.execute("SELECT current_database()", deadline: .soon)[0].decode(String.self)
         for address in [
             "\(url)?options=-csearch_path%3Dshop%20-cdatestyle%3DGerman",
             "host=127.0.0.1 port=\(server.port) user=postgres dbname=\(name) "
                 + "options='-c search_path=shop -c datestyle=German'",
         ] {
             let rows = try server.connect(to: address).execute(
-                "SELECT current_schema(), date '2026-11-22'", deadline: soon)
+                "SELECT current_schema(), date '2026-11-22'", deadline: .soon)
             #expect(try rows[0].decode(String.self, String.self) == ("shop", "2026-11-22"), "\(address)")
         }
     }
@@ -114,7 +114,7 @@ import Testing
     @Test func everySessionEndsWithItsDatabase() throws {
         do {
             let passing = Database(url: url, application: "sessions")
-            _ = try concurrently(8) { _ in try passing.execute("SELECT 1", deadline: soon).count }
+            _ = try concurrently(8) { _ in try passing.execute("SELECT 1", deadline: .soon).count }
         }
         try Eventually.happens("the end of the sessions") { try sessions() == 0 }
     }
@@ -124,19 +124,19 @@ import Testing
         _ = try concurrently(8) { index in
             for round in 0..<10 {
                 switch (index + round) % 3 {
-                case 0: _ = try? database.execute("SELECT 1 / \(0)", deadline: soon)
+                case 0: _ = try? database.execute("SELECT 1 / \(0)", deadline: .soon)
                 case 1: _ = try? database.execute("SELECT pg_sleep(\(60))", deadline: .after(milliseconds: 5))
-                default: _ = try? database.transaction(deadline: soon) { _ in throw BrokenMessage("on purpose") }
+                default: _ = try? database.transaction(deadline: .soon) { _ in throw BrokenMessage("on purpose") }
                 }
             }
         }
         try Eventually.happens("the end of the cancelled sessions") { try sessions() <= 8 }
-        #expect(try database.execute("SELECT 1", deadline: soon).count == 1)
+        #expect(try database.execute("SELECT 1", deadline: .soon).count == 1)
     }
 
     @Test func anIdleSessionThatWasEndedIsNotUsedAgain() throws {
         let first = try backend()
-        try observer.execute("SELECT pg_terminate_backend(\(first))", deadline: soon)
+        try observer.execute("SELECT pg_terminate_backend(\(first))", deadline: .soon)
         try Eventually.happens("the end of the session") { try sessions() == 0 }
         #expect(try backend() != first)
     }
@@ -147,7 +147,7 @@ import Testing
         let errors = Lock([PostgresError]())
         let thread = Background {
             do {
-                try database.execute("SELECT pg_sleep(\(600))", deadline: soon)
+                try database.execute("SELECT pg_sleep(\(600))", deadline: .soon)
             } catch let error as PostgresError {
                 errors.withLock { $0.append(error) }
             } catch {}
@@ -159,7 +159,7 @@ import Testing
                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE query LIKE '%pg_sleep%' AND state = 'active' AND application_name = 'sessions'
                     AND datname = current_database()
-                """, deadline: soon
+                """, deadline: .soon
             ).isEmpty
         }
         #expect(ended.wait(milliseconds: 30_000))
@@ -169,14 +169,14 @@ import Testing
         #expect(statement.contains("pg_sleep"))
         #expect(error.problem.status == 503)
         #expect(error.problem.extensions["executed"] == "unknown")
-        #expect(try database.execute("SELECT 1", deadline: soon).count == 1)
+        #expect(try database.execute("SELECT 1", deadline: .soon).count == 1)
     }
 
     // MARK: No database
 
     private func isUnavailable(_ url: String) throws -> Bool {
         let error = try #require(throws: PostgresError.self) {
-            try Database(url: url, application: "nowhere").execute("SELECT 1", deadline: soon)
+            try Database(url: url, application: "nowhere").execute("SELECT 1", deadline: .soon)
         }
         #expect(error.problem.status == 503)
         #expect(error.problem.extensions["executed"] == "no")

@@ -31,7 +31,7 @@ import Testing
     private func port(_ url: String) throws -> Int {
         let deadline = Deadline.after(milliseconds: 4000)
         return try Connection(url: url, application: "several", deadline: deadline)
-            .execute("SELECT inet_server_port()", deadline: soon)[0].decode(Int.self)
+            .execute("SELECT inet_server_port()", deadline: .soon)[0].decode(Int.self)
     }
 
     @Test func theNextOneIsTriedInTimeAndIsTheFirstFromThenOn() throws {
@@ -46,7 +46,7 @@ import Testing
         let database = Database(url: url(silent.port, server.port), application: "several")
         // A busy machine may need several tries; without another host no number of them is enough.
         try Eventually.happens("a session with the second") {
-            (try? database.execute("SELECT 1", deadline: soon))?.count == 1
+            (try? database.execute("SELECT 1", deadline: .soon))?.count == 1
         }
         #expect(calls() > 0)
     }
@@ -65,15 +65,15 @@ import Testing
     @Test func aServerThatTakesNoWritesIsPassedOver() throws {
         let other = try PostgresServer()
         let session = try other.connect(to: other.url("postgres"))
-        try session.run(script: "CREATE DATABASE \(database)", deadline: soon)
-        try session.run(script: "ALTER DATABASE \(database) SET default_transaction_read_only = on", deadline: soon)
+        try session.run(script: "CREATE DATABASE \(database)", deadline: .soon)
+        try session.run(script: "ALTER DATABASE \(database) SET default_transaction_read_only = on", deadline: .soon)
         let address = url(other.port, silent.port, server.port)
         #expect(try port(address) == server.port)
         #expect(try port(url(other.port, silent.port, server.port, attributes: "any")) == other.port)
         // The one that answered last does so no more.
-        try session.run(script: "ALTER DATABASE \(database) RESET default_transaction_read_only", deadline: soon)
+        try session.run(script: "ALTER DATABASE \(database) RESET default_transaction_read_only", deadline: .soon)
         try server.connect(to: server.url("postgres"))
-            .run(script: "ALTER DATABASE \(database) SET default_transaction_read_only = on", deadline: soon)
+            .run(script: "ALTER DATABASE \(database) SET default_transaction_read_only = on", deadline: .soon)
         #expect(try port(address) == other.port)
     }
 

@@ -26,7 +26,7 @@ private final class Statements: Sendable {
         let answers = Background {
             try concurrently(count) { [self] number in
                 if number > 0 { firstRuns.wait() }
-                return Result { try batcher.answer(number, deadline: soon) }
+                return Result { try batcher.answer(number, deadline: .soon) }
             }
         }
         defer { firstMayEnd.open() }
@@ -43,7 +43,7 @@ private final class Statements: Sendable {
 
     private func refusal() throws -> PostgresError {
         let connection = try PostgresServer.shared.connect(to: PostgresServer.shared.freshDatabase())
-        return try #require(throws: PostgresError.self) { try connection.execute("SELECT 1 / 0", deadline: soon) }
+        return try #require(throws: PostgresError.self) { try connection.execute("SELECT 1 / 0", deadline: .soon) }
     }
 
     @Test func everyoneGetsTheAnswerToTheirOwnRequest() throws {
@@ -104,7 +104,7 @@ private final class Statements: Sendable {
             if batch.requests == [0] { throw PostgresError.unavailable(reason: "nobody there") }
             return batch.requests.map { "answer \($0)" }
         }
-        #expect(throws: PostgresError.self) { try batcher.answer(0, deadline: soon) }
-        #expect(try batcher.answer(1, deadline: soon) == "answer 1")
+        #expect(throws: PostgresError.self) { try batcher.answer(0, deadline: .soon) }
+        #expect(try batcher.answer(1, deadline: .soon) == "answer 1")
     }
 }

@@ -13,7 +13,7 @@ import Testing
         database = Database(url: url, application: "deadlines")
         observer = try PostgresServer.shared.connect(to: url)
         // The session is there: what a deadline ends is a statement, not the way to the server.
-        try database.execute("SELECT 1", deadline: soon)
+        try database.execute("SELECT 1", deadline: .soon)
     }
 
     /// How many sessions of `database` run a statement that holds this text.
@@ -23,7 +23,7 @@ import Testing
             SELECT count(*) FROM pg_stat_activity
             WHERE application_name = 'deadlines' AND datname = current_database() AND state = 'active'
                 AND query LIKE \("%\(text)%")
-            """, deadline: soon)[0].decode(Int.self)
+            """, deadline: .soon)[0].decode(Int.self)
     }
 
     private func isTimedOut(_ error: any Error) -> Bool {
@@ -39,13 +39,13 @@ import Testing
         #expect(error.problem.status == 503)
         #expect(error.problem.extensions["executed"] == "unknown")
         try Eventually.happens("the end of the statement") { try running("pg_sleep") == 0 }
-        #expect(try database.execute("SELECT 1", deadline: soon).count == 1)
+        #expect(try database.execute("SELECT 1", deadline: .soon).count == 1)
     }
 
     @Test func theDeadlineEndsAWaitForALock() throws {
-        try observer.run(script: "CREATE TABLE item (n integer); INSERT INTO item VALUES (1)", deadline: soon)
-        try observer.transaction(deadline: soon) { observer in
-            try observer.execute("UPDATE item SET n = 2", deadline: soon)
+        try observer.run(script: "CREATE TABLE item (n integer); INSERT INTO item VALUES (1)", deadline: .soon)
+        try observer.transaction(deadline: .soon) { observer in
+            try observer.execute("UPDATE item SET n = 2", deadline: .soon)
             let error = try #require(throws: PostgresError.self) {
                 try database.execute("UPDATE item SET n = 3", deadline: .after(milliseconds: 1000))
             }
@@ -56,16 +56,16 @@ import Testing
                     """
                     SELECT 1 FROM pg_stat_activity
                     WHERE datname = current_database() AND state = 'active' AND query = 'UPDATE item SET n = 3'
-                    """, deadline: soon
+                    """, deadline: .soon
                 ).isEmpty
             }
         }
-        #expect(try observer.execute("SELECT n FROM item", deadline: soon)[0].decode(Int.self) == 2)
+        #expect(try observer.execute("SELECT n FROM item", deadline: .soon)[0].decode(Int.self) == 2)
     }
 
     @Test func theDeadlineEndsACopy() throws {
         let error = try #require(throws: PostgresError.self) {
-            try database.withConnection(deadline: soon) { connection in
+            try database.withConnection(deadline: .soon) { connection in
                 try connection.copyOut(
                     "COPY (SELECT n, pg_sleep(CASE WHEN n > 10 THEN 600 ELSE 0 END) FROM generate_series(1, 20) n) TO STDOUT",
                     deadline: .after(milliseconds: 500)
@@ -77,7 +77,7 @@ import Testing
     }
 
     @Test func aTransactionDoesNotOutliveItsDeadline() throws {
-        try observer.run(script: "CREATE TABLE item (n integer)", deadline: soon)
+        try observer.run(script: "CREATE TABLE item (n integer)", deadline: .soon)
         let deadline = Deadline.after(milliseconds: 500)
         #expect(throws: PostgresError.self) {
             try database.transaction(deadline: deadline) { connection in
@@ -86,16 +86,15 @@ import Testing
             }
         }
         try Eventually.happens("the end of the transaction") {
-            try observer.execute(
-                "SELECT count(*) FROM pg_locks WHERE relation = 'item'::regclass", deadline: soon)[0]
+            try observer.execute("SELECT count(*) FROM pg_locks WHERE relation = 'item'::regclass", deadline: .soon)[0]
                 .decode(Int.self) == 0
         }
-        #expect(try observer.execute("SELECT 1 FROM item", deadline: soon).isEmpty)
+        #expect(try observer.execute("SELECT 1 FROM item", deadline: .soon).isEmpty)
     }
 
     @Test func nothingIsSentAfterTheDeadline() throws {
-        try observer.run(script: "CREATE TABLE item (n integer)", deadline: soon)
-        try database.execute("SELECT 1", deadline: soon)
+        try observer.run(script: "CREATE TABLE item (n integer)", deadline: .soon)
+        try database.execute("SELECT 1", deadline: .soon)
         for _ in 0..<20 {
             let error = try #require(throws: PostgresError.self) {
                 try database.execute("INSERT INTO item VALUES (1)", deadline: .after(milliseconds: 0))
@@ -103,16 +102,16 @@ import Testing
             guard case .unavailable = error else { throw error }
             #expect(error.problem.extensions["executed"] == "no")
         }
-        #expect(try observer.execute("SELECT 1 FROM item", deadline: soon).isEmpty)
+        #expect(try observer.execute("SELECT 1 FROM item", deadline: .soon).isEmpty)
     }
 
     @Test func theServerHasALimitOfItsOwn() throws {
         let limited = Database(url: url, application: "limited", statementTimeoutMilliseconds: 2000)
         let error = try #require(throws: PostgresError.self) {
-            try limited.execute("SELECT pg_sleep(\(600))", deadline: soon)
+            try limited.execute("SELECT pg_sleep(\(600))", deadline: .soon)
         }
         #expect(error.sqlState == "57014")
         #expect(error.problem.status == 503)
-        #expect(try limited.execute("SELECT 1", deadline: soon).count == 1)
+        #expect(try limited.execute("SELECT 1", deadline: .soon).count == 1)
     }
 }

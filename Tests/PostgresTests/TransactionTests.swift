@@ -10,20 +10,20 @@ private struct Unwanted: Error {}
 
     init() throws {
         database = Database(url: try PostgresServer.shared.freshDatabase(), application: "transactions")
-        _ = try database.withConnection(deadline: soon) {
+        _ = try database.withConnection(deadline: .soon) {
             try $0.run(
                 script: "CREATE TABLE item (id integer PRIMARY KEY, n integer); INSERT INTO item VALUES (1, 0), (2, 0)",
-                deadline: soon)
+                deadline: .soon)
         }
     }
 
     private func sum() throws -> Int {
-        try database.execute("SELECT sum(n) FROM item", deadline: soon)[0].decode(Int.self)
+        try database.execute("SELECT sum(n) FROM item", deadline: .soon)[0].decode(Int.self)
     }
 
     @Test func commitsWhatSucceeds() throws {
-        let result = try database.transaction(deadline: soon) { connection in
-            try connection.execute("UPDATE item SET n = n + \(1)", deadline: soon)
+        let result = try database.transaction(deadline: .soon) { connection in
+            try connection.execute("UPDATE item SET n = n + \(1)", deadline: .soon)
             return "done"
         }
         #expect(result == "done")
@@ -32,15 +32,15 @@ private struct Unwanted: Error {}
 
     @Test func rollsBackWhatThrowsAndPassesTheErrorOn() throws {
         #expect(throws: Unwanted.self) {
-            try database.transaction(deadline: soon) { connection in
-                try connection.execute("UPDATE item SET n = n + \(1)", deadline: soon)
+            try database.transaction(deadline: .soon) { connection in
+                try connection.execute("UPDATE item SET n = n + \(1)", deadline: .soon)
                 throw Unwanted()
             }
         }
         #expect(try sum() == 0)
         let error = try #require(throws: PostgresError.self) {
-            try database.transaction(deadline: soon) {
-                try $0.execute("INSERT INTO item VALUES (1, 9)", deadline: soon)
+            try database.transaction(deadline: .soon) {
+                try $0.execute("INSERT INTO item VALUES (1, 9)", deadline: .soon)
             }
         }
         #expect(error.sqlState == "23505")
@@ -51,18 +51,18 @@ private struct Unwanted: Error {}
     /// PostgreSQL answers COMMIT with success after a failed statement, and rolls back.
     @Test func doesNotTakeARolledBackTransactionForACommittedOne() throws {
         #expect(throws: PostgresError.self) {
-            try database.transaction(deadline: soon) { connection in
-                try connection.execute("UPDATE item SET n = n + \(1)", deadline: soon)
-                _ = try? connection.execute("SELECT 1 / \(0)", deadline: soon)
+            try database.transaction(deadline: .soon) { connection in
+                try connection.execute("UPDATE item SET n = n + \(1)", deadline: .soon)
+                _ = try? connection.execute("SELECT 1 / \(0)", deadline: .soon)
             }
         }
         #expect(try sum() == 0)
     }
 
     @Test func aTransactionLeftOpenIsNobodyElses() throws {
-        try database.withConnection(deadline: soon) { connection in
-            try connection.execute("BEGIN", deadline: soon)
-            try connection.execute("UPDATE item SET n = 100", deadline: soon)
+        try database.withConnection(deadline: .soon) { connection in
+            try connection.execute("BEGIN", deadline: .soon)
+            try connection.execute("UPDATE item SET n = 100", deadline: .soon)
         }
         #expect(try sum() == 0)
     }
@@ -75,13 +75,13 @@ private struct Unwanted: Error {}
         _ = try concurrently(2) { index in
             let (own, other) = index == 0 ? (1, 2) : (2, 1)
             let (mine, theirs) = index == 0 ? (first, second) : (second, first)
-            try database.transaction(deadline: soon) { connection in
+            try database.transaction(deadline: .soon) { connection in
                 attempts.withLock { $0 += 1 }
-                try connection.execute("UPDATE item SET n = n + 1 WHERE id = \(own)", deadline: soon)
+                try connection.execute("UPDATE item SET n = n + 1 WHERE id = \(own)", deadline: .soon)
                 // Each holds its row before it asks for the other's; the gates stay open when it is run again.
                 mine.open()
                 theirs.wait()
-                try connection.execute("UPDATE item SET n = n + 1 WHERE id = \(other)", deadline: soon)
+                try connection.execute("UPDATE item SET n = n + 1 WHERE id = \(other)", deadline: .soon)
             }
         }
         #expect(attempts.withLock { $0 } > 2)
@@ -95,13 +95,13 @@ private struct Unwanted: Error {}
         let database = database
         _ = try concurrently(2) { index in
             let (mine, theirs) = index == 0 ? (first, second) : (second, first)
-            try database.transaction(deadline: soon) { connection in
+            try database.transaction(deadline: .soon) { connection in
                 attempts.withLock { $0 += 1 }
-                try connection.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", deadline: soon)
-                let sum = try connection.execute("SELECT sum(n) FROM item", deadline: soon)[0].decode(Int.self)
+                try connection.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", deadline: .soon)
+                let sum = try connection.execute("SELECT sum(n) FROM item", deadline: .soon)[0].decode(Int.self)
                 mine.open()
                 theirs.wait()
-                try connection.execute("UPDATE item SET n = \(sum + 1) WHERE id = \(index + 1)", deadline: soon)
+                try connection.execute("UPDATE item SET n = \(sum + 1) WHERE id = \(index + 1)", deadline: .soon)
             }
         }
         #expect(attempts.withLock { $0 } > 2)
@@ -112,10 +112,10 @@ private struct Unwanted: Error {}
     @Test func givesUpAfterFiveTimes() throws {
         let attempts = Lock(0)
         let error = try #require(throws: PostgresError.self) {
-            try database.transaction(deadline: soon) { connection in
+            try database.transaction(deadline: .soon) { connection in
                 attempts.withLock { $0 += 1 }
                 try connection.run(
-                    script: "DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$", deadline: soon)
+                    script: "DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$", deadline: .soon)
             }
         }
         #expect(error.sqlState == "40001")
@@ -126,9 +126,9 @@ private struct Unwanted: Error {}
     @Test func runsNothingElseAgain() throws {
         let attempts = Lock(0)
         #expect(throws: PostgresError.self) {
-            try database.transaction(deadline: soon) { connection in
+            try database.transaction(deadline: .soon) { connection in
                 attempts.withLock { $0 += 1 }
-                try connection.execute("SELECT 1 / \(0)", deadline: soon)
+                try connection.execute("SELECT 1 / \(0)", deadline: .soon)
             }
         }
         #expect(attempts.withLock { $0 } == 1)

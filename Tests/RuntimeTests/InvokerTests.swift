@@ -140,7 +140,7 @@ private struct Scripted: HTTPFunction {
         let log = try StandardError.captured {
             result = try serve(["/do/\(what)"]) { $0.headers["x-request-id"] = "unusual-\(what)" }
         }
-        let line = try JSONValue(
+        let line = try TestJSON(
             parsing: String(try #require(log.split(separator: "\n").first { $0.contains("unusual-\(what)") })))
         let body = try #require(result.bodies.first)
         let isWithoutBody = ["204", "304", "204-with-stream"].contains(what)
@@ -182,7 +182,7 @@ private struct Scripted: HTTPFunction {
             _ = try serve(["/do/stream-fails-inside"]) { $0.headers["x-request-id"] = "broken-off-1" }
         }
         let line = try #require(log.split(separator: "\n").first { $0.contains("broken-off-1") })
-        #expect(try JSONValue(parsing: String(line))["level"]?.string == "error")
+        #expect(try TestJSON(parsing: String(line))["level"]?.string == "error")
     }
 
     @Test func nobodyIsAnsweredWhoHasLeft() throws {

@@ -10,7 +10,7 @@ import Testing
     private let livez = FunctionProcess.environment("LivezFunction", routes: ["GET /livez"])
 
     private func cgi(_ method: String, _ target: String, body: String = "", length: Int? = nil) throws -> (
-        FastCGIAnswer, [JSONValue]
+        FastCGIAnswer, [TestJSON]
     ) {
         let run = try FunctionRun(
             "SubscribeFunction",
@@ -21,7 +21,7 @@ import Testing
             ]) { $1 },
             input: Array(body.utf8))
         #expect(run.end == .exited(0))
-        return (try FastCGIAnswer(cgi: run.output), try run.lines.map { try JSONValue(parsing: $0) })
+        return (try FastCGIAnswer(cgi: run.output), try run.lines.map { try TestJSON(parsing: $0) })
     }
 
     @Test func answersPlainCGI() throws {
@@ -52,11 +52,11 @@ import Testing
         #expect(try cgi("GET", "/club/1/subscribe/").0.status == 405)
     }
 
-    private func event(_ text: String) throws -> (JSONValue, FunctionRun) {
+    private func event(_ text: String) throws -> (TestJSON, FunctionRun) {
         let run = try FunctionRun(
             "SubscribeFunction", arguments: ["--event"], environment: environment, input: Array(text.utf8))
         #expect(run.end == .exited(0))
-        return (try JSONValue(parsing: run.output), run)
+        return (try TestJSON(parsing: run.output), run)
     }
 
     @Test func answersAnEventInTheShapeOfPayload2() throws {
@@ -69,10 +69,10 @@ import Testing
         #expect(answer["statusCode"]?.integer == 400)
         #expect(answer["isBase64Encoded"] == .bool(false))
         #expect(answer["headers"]?["x-request-id"]?.string == "event-1")
-        let problem = try JSONValue(parsing: try #require(answer["body"]?.string))
+        let problem = try TestJSON(parsing: try #require(answer["body"]?.string))
         #expect(problem["errors"]?.elements.first?["pointer"]?.string == "/customer_id")
         #expect(run.lines.count == 1)
-        #expect(try JSONValue(parsing: run.lines[0])["request_id"]?.string == "event-1")
+        #expect(try TestJSON(parsing: run.lines[0])["request_id"]?.string == "event-1")
     }
 
     @Test func theRequestIDOfAnEventMayComeInItsHeader() throws {
@@ -85,8 +85,8 @@ import Testing
     }
 
     @Test func anAnswerThatCannotBeWrittenIsAFailure() throws {
-        let run = try Subprocess.run(
-            "/bin/sh", ["-c", #"exec "$0" --event >/dev/full"#, Subprocess.product("LivezFunction")],
+        let run = try TestProcess.run(
+            "/bin/sh", ["-c", #"exec "$0" --event >/dev/full"#, TestProcess.product("LivezFunction")],
             input: #"{"rawPath": "/livez", "requestContext": {"http": {"method": "GET"}}}"#, environment: livez)
         #expect(run.status == 1)
         #expect(run.errors.split(separator: "\n").count == 1, "it is logged: \(run.errors)")
@@ -111,11 +111,11 @@ import Testing
         let (answer, run) = try event(text)
         #expect(answer["statusCode"]?.integer == 400)
         #expect(answer["body"]?.string?.contains("payload 2.0") == true)
-        #expect(try JSONValue(parsing: run.lines[0])["level"]?.string == "info")
+        #expect(try TestJSON(parsing: run.lines[0])["level"]?.string == "info")
     }
 
     @Test func saysThatAnEventIsTooLong() throws {
-        func answer(padding: Int) throws -> JSONValue {
+        func answer(padding: Int) throws -> TestJSON {
             let event = #"{"requestContext": {"http": {"method": "GET"}}}"#
             return try self.event(event + String(repeating: " ", count: padding - event.utf8.count)).0
         }
@@ -131,7 +131,7 @@ import Testing
         #expect(run.end == .exited(78))
         #expect(run.output.isEmpty)
         #expect(run.lines.count == 1)
-        let line = try JSONValue(parsing: try #require(run.lines.first))
+        let line = try TestJSON(parsing: try #require(run.lines.first))
         #expect(line["level"]?.string == "critical")
         #expect(line["function"]?.string == "order")
         let error = try #require(line["error"]?.string)
@@ -150,13 +150,13 @@ import Testing
     @Test func anEmptyVersionTableIsNoMigration() throws {
         let url = try PostgresServer.shared.freshDatabase()
         try PostgresServer.shared.connect(to: url).run(
-            script: "CREATE TABLE alembic_version (version_num varchar(32))", deadline: .after(milliseconds: 60_000))
+            script: "CREATE TABLE alembic_version (version_num varchar(32))", deadline: .soon)
         let run = try FunctionRun(
             "ReadyzFunction", arguments: ["--event"],
             environment: FunctionProcess.environment("ReadyzFunction", routes: ["GET /readyz"])
                 .merging(["DATABASE_URL": url, "MIGRATION_HEAD": "head"]) { $1 },
             input: Array(#"{"rawPath": "/readyz", "requestContext": {"http": {"method": "GET"}}}"#.utf8))
-        let answer = try JSONValue(parsing: run.output)
+        let answer = try TestJSON(parsing: run.output)
         #expect(answer["statusCode"]?.integer == 503)
         #expect(answer["body"]?.string?.contains("no migration has run") == true)
     }

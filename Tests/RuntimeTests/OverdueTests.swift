@@ -9,7 +9,7 @@ import Testing
     /// A charge that stands still has one of two workers; the other one is at a body that still comes.
     @Test func whatDoesNotEndEndsItsProcessOnceTheOthersAreDone() throws {
         let folder = try TemporaryFolder()
-        try folder.copy(executable: Subprocess.product("ChargeFunction"), to: "ChargeFunction")
+        try folder.copy(executable: TestProcess.product("ChargeFunction"), to: "ChargeFunction")
         try folder.write("fault", "hold charge.before-begin")
         let listener = try StreamListener(path: folder.path + "/socket")
         let process = try ChildProcess(
@@ -41,7 +41,7 @@ import Testing
 
         let lines = gaveUp()
         #expect(lines.count == 1)
-        let line = try JSONValue(parsing: lines[0])
+        let line = try TestJSON(parsing: lines[0])
         #expect(line["function"]?.string == "charge" && line["request_id"]?.string == "stuck-1")
         #expect(line["route"]?.string == "POST /subscription/{id}/charge/{request_id}")
         guard case .number(let duration) = line["duration_ms"] else {

@@ -15,7 +15,7 @@ import Testing
 
     /// A database with so much of the schema as a run without doubts asks for.
     private func schema(in url: String) throws {
-        let session = try Connection(url: url, application: "test", deadline: .after(milliseconds: 10_000))
+        let session = try Connection(url: url, application: "test", deadline: .soon)
         try session.run(
             script: """
                 CREATE TABLE schedule_run (function varchar(64) PRIMARY KEY, tick timestamptz NOT NULL);
@@ -29,7 +29,7 @@ import Testing
                     charge_id bigint, charge_attempt integer, subscription text, charge_period text,
                     sent_request text, customer text, sku integer)
                 LANGUAGE sql AS 'SELECT 1, 1, '''', '''', '''', '''', 1 WHERE false';
-                """, deadline: .after(milliseconds: 10_000))
+                """, deadline: .soon)
     }
 
     @Test("ticks are whole multiples of the interval, and missed ones are skipped")
@@ -53,7 +53,7 @@ import Testing
             try ScheduledProcess(
                 "SettleChargesFunction", name: "s", everySeconds: 1, environment: environment(database: url))
         }
-        func wins() throws -> [JSONValue] {
+        func wins() throws -> [TestJSON] {
             try replicas.flatMap { try $0.log() }.filter { $0["result"]?["settled"] != nil }
         }
         try Eventually.happens("five runs") { try wins().count >= 5 }
@@ -68,8 +68,8 @@ import Testing
         #expect(
             losers.allSatisfy { $0["result"]?["skipped"]?.string?.hasPrefix("another process has this tick") == true })
         #expect(try wins().first?["result"]?["settled"]?["charged"]?.integer == 0)
-        let session = try Connection(url: url, application: "test", deadline: .after(milliseconds: 10_000))
-        let won = try session.execute("SELECT count(*) FROM won", deadline: .after(milliseconds: 10_000))[0]
+        let session = try Connection(url: url, application: "test", deadline: .soon)
+        let won = try session.execute("SELECT count(*) FROM won", deadline: .soon)[0]
         #expect(try won.decode(Int.self) == wins().count)
     }
 
@@ -82,9 +82,8 @@ import Testing
         try Eventually.happens("two failed runs") {
             try process.log().filter { $0["level"]?.string == "warning" }.count >= 2
         }
-        let session = try Connection(
-            url: server.url("postgres"), application: "test", deadline: .after(milliseconds: 10_000))
-        try session.run(script: "CREATE DATABASE \(name)", deadline: .after(milliseconds: 20_000))
+        let session = try Connection(url: server.url("postgres"), application: "test", deadline: .soon)
+        try session.run(script: "CREATE DATABASE \(name)", deadline: .soon)
         try schema(in: server.url(name))
         try Eventually.happens("a run that succeeds") { try process.log().contains { $0["level"]?.string == "info" } }
         process.process.terminate()
@@ -104,17 +103,17 @@ import Testing
         for event in ["{}", #"{"time": 1763694000000}"#] {
             let run = try run(event, database: url)
             #expect(run.end == .exited(0))
-            #expect(try JSONValue(parsing: run.output)["settled"]?["unknown"]?.integer == 0)
+            #expect(try TestJSON(parsing: run.output)["settled"]?["unknown"]?.integer == 0)
             #expect(run.lines.count == 1)
         }
-        #expect(try JSONValue(parsing: run(#"{"time": 7}"#, database: url).lines[0])["tick"]?.integer == 7)
+        #expect(try TestJSON(parsing: run(#"{"time": 7}"#, database: url).lines[0])["tick"]?.integer == 7)
     }
 
     @Test func saysByItsExitStatusThatItFailed() throws {
         let nowhere = "postgresql://nobody@127.0.0.1:1/none"
         let failed = try run("{}", database: nowhere)
         #expect(failed.end == .exited(1) && failed.output.isEmpty)
-        #expect(try JSONValue(parsing: failed.lines[0])["error"]?.string?.contains("database unavailable") == true)
+        #expect(try TestJSON(parsing: failed.lines[0])["error"]?.string?.contains("database unavailable") == true)
         let bad = try run("[]", database: nowhere)
         #expect(bad.end == .exited(64) && bad.output.isEmpty)
         #expect(bad.lines.joined().contains("{}"))

@@ -7,10 +7,10 @@ import Testing
 @testable import Charging
 
 /// Attempts that run or died, and who comes after them.
-@Suite struct AttemptTakeoverTests: DoubtSuite {
-    let doubtful: DoubtfulCharge
+@Suite struct AttemptTakeoverTests: ChargeSuite {
+    let setup: ChargeSetup
 
-    init() throws { doubtful = try DoubtfulCharge() }
+    init() throws { setup = try ChargeSetup() }
 
     /// An attempt whose process died, with its lease over.
     private func deadAttempt(_ request: String) throws {
@@ -66,7 +66,7 @@ import Testing
         try platform.waitForRequests(1)
         let lease = try shop.run("SELECT extract(epoch FROM lease_until - created_at)::float8 FROM charge")
         gate.open()
-        try running.value()
+        _ = try running.value()
         #expect(try lease[0].decode(Double.self) > 20)
     }
 
@@ -74,7 +74,7 @@ import Testing
         platform.behave { _ in .answer(402) }
         #expect(problem { try charge("r-1") } != nil)
         _ = try attempt("r-2")
-        guard case .inProgress(isRunning: true) = try begin("r-3") else { throw NotBegun() }
+        guard case .inProgress(isRunning: true) = try begin("r-3") else { throw UnexpectedBeginning() }
     }
 
     @Test("who has waited for another's attempt sends nothing: a platform in trouble gets one call")

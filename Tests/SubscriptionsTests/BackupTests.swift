@@ -9,21 +9,17 @@ import Testing
 @testable import Charging
 
 /// What docs/reliability.md says of backups.
-@Suite struct BackupTests: DoubtSuite {
-    let doubtful: DoubtfulCharge
-    private let soon = Deadline.after(milliseconds: 60_000)
+@Suite struct BackupTests: ChargeSuite {
+    let setup: ChargeSetup
 
-    init() throws { doubtful = try DoubtfulCharge() }
+    init() throws { setup = try ChargeSetup() }
 
     @Test func aRestoredDatabaseGoesOnWhereTheBackupWasMade() throws {
         let charged = try receipt("charged")
         let unknown = try shop.subscription(club: try shop.club(), history: [(StatusID.active, "-1 day")])
         try doubt("doubted", of: unknown)
         let sending = try shop.subscription(club: try shop.club(), history: [])
-        guard
-            case .begun = try shop.ledger().begin(
-                subscription: sending, requestID: "sending", leaseMilliseconds: 1, onlyWatch: false, deadline: soon)
-        else { throw NotBegun() }
+        guard case .begun = try begin("sending", of: sending, lease: 1) else { throw UnexpectedBeginning() }
         try shop.run("INSERT INTO inbox (consumer, event_id) VALUES ('ledger', 'é \"1\"')")
 
         let server = PostgresServer.shared
@@ -46,7 +42,7 @@ import Testing
 
         _ = try restored.store.changeStatus(
             of: subscription, to: StatusID.paused, effectDate: nil, returnAfterDays: nil, details: nil, cause: .test,
-            deadline: soon)
+            deadline: .soon)
         let sequences = try restored.run(
             "SELECT sequence FROM outbox WHERE subject = \(subscription) ORDER BY position"
         )

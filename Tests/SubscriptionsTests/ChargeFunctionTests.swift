@@ -4,10 +4,10 @@ import TestSupport
 import Testing
 
 /// What the charge function's process makes of its environment.
-@Suite struct ChargeFunctionTests: DoubtSuite {
-    let doubtful: DoubtfulCharge
+@Suite struct ChargeFunctionTests: ChargeSuite {
+    let setup: ChargeSetup
 
-    init() throws { doubtful = try DoubtfulCharge() }
+    init() throws { setup = try ChargeSetup() }
 
     private func function(_ environment: [String: String]) throws -> FunctionProcess {
         let usual = [
@@ -32,7 +32,7 @@ import Testing
             "BILLING_TIME_ZONE": "Asia/Tokyo", "ECOMMERCE_URL": platform.url.replacing("http:", with: "HTTP:") + "/",
         ])
         let answer = try function.request("POST", "/subscription/\(subscription)/charge/r-1")
-        #expect(try JSONValue(parsing: answer.body)["period"]?.string == "2026-12")
+        #expect(try TestJSON(parsing: answer.body)["period"]?.string == "2026-12")
         #expect(platform.requests.first?.target == "/ecommerce/order/r-1")
     }
 

@@ -10,7 +10,7 @@ import Testing
 extension ChargeLedgerTests {
     @Test("paused between the first look and the row: the statement that writes it looks again")
     func pausedMeanwhile() throws {
-        _ = try ledger.finish(try attempt("r-1"), .declined(status: 402, body: ""), cause: .test, deadline: soon)
+        _ = try ledger.finish(try attempt("r-1"), .declined(status: 402, body: ""), cause: .test, deadline: .soon)
         try shop.history(subscription, StatusID.paused, effect: "0 seconds")
         #expect(problem { _ = try begin("r-2") }?.slug == "not-chargeable")
     }
@@ -20,9 +20,8 @@ extension ChargeLedgerTests {
         let deleter = try shop.session()
         let charger = try shop.session()
         // The row is there and not committed when the subscription goes.
-        try charger.execute("BEGIN", deadline: soon)
-        try charger.execute(
-            "SELECT begin_charge(\(subscription), 'r-1', 'UTC', 60000, false)", deadline: soon)
+        try charger.execute("BEGIN", deadline: .soon)
+        try charger.execute("SELECT begin_charge(\(subscription), 'r-1', 'UTC', 60000, false)", deadline: .soon)
         let deletion = Background { [shop, subscription] in
             try shop.run("DELETE FROM subscription_status_history WHERE subscription_id = \(subscription)")
             try shop.run("DELETE FROM subscription WHERE id = \(subscription)")
@@ -30,25 +29,19 @@ extension ChargeLedgerTests {
         try Eventually.happens("the deletion to wait or to end") {
             try isSomebodyWaiting() || shop.count("SELECT count(*) FROM subscription") == 0
         }
-        try charger.execute("COMMIT", deadline: soon)
+        try charger.execute("COMMIT", deadline: .soon)
         _ = try deletion.value()
         #expect(try shop.count("SELECT count(*) FROM charge WHERE retired_at IS NULL") == 0)
 
         // The subscription goes, uncommitted, when the row is to be written.
         let other = try shop.subscription(club: club, history: [])
-        try deleter.execute("BEGIN", deadline: soon)
-        try deleter.execute("DELETE FROM subscription WHERE id = \(other)", deadline: soon)
-        let late = Background { [ledger] in
-            problem {
-                _ = try ledger.begin(
-                    subscription: other, requestID: "r-2", leaseMilliseconds: 60_000, onlyWatch: false,
-                    deadline: .after(milliseconds: 20_000))
-            }
-        }
+        try deleter.execute("BEGIN", deadline: .soon)
+        try deleter.execute("DELETE FROM subscription WHERE id = \(other)", deadline: .soon)
+        let late = Background { [self] in problem { _ = try begin("r-2", of: other) } }
         try Eventually.happens("the charge to wait or to end") {
             try isSomebodyWaiting() || shop.count("SELECT count(*) FROM charge WHERE subscription_id = \(other)") > 0
         }
-        try deleter.execute("COMMIT", deadline: soon)
+        try deleter.execute("COMMIT", deadline: .soon)
         let refusal = try late.value()
         // It met the deletion under way, or asked once more when it was over.
         #expect(
@@ -62,16 +55,16 @@ extension ChargeLedgerTests {
 
     @Test("deleted while the next attempt begins: its request id is given back as well")
     func deletedWhileTriedAgain() throws {
-        _ = try ledger.finish(try attempt("r-1"), .declined(status: 402, body: ""), cause: .test, deadline: soon)
+        _ = try ledger.finish(try attempt("r-1"), .declined(status: 402, body: ""), cause: .test, deadline: .soon)
         let charger = try shop.session()
-        try charger.execute("BEGIN", deadline: soon)
-        try charger.execute("SELECT begin_charge(\(subscription), 'r-2', 'UTC', 60000, false)", deadline: soon)
+        try charger.execute("BEGIN", deadline: .soon)
+        try charger.execute("SELECT begin_charge(\(subscription), 'r-2', 'UTC', 60000, false)", deadline: .soon)
         let deletion = Background { [shop, subscription] in
             try shop.run("DELETE FROM subscription_status_history WHERE subscription_id = \(subscription)")
             try shop.run("DELETE FROM subscription WHERE id = \(subscription)")
         }
         try Eventually.happens("the deletion to wait") { try isSomebodyWaiting() }
-        try charger.execute("COMMIT", deadline: soon)
+        try charger.execute("COMMIT", deadline: .soon)
         _ = try deletion.value()
         #expect(try shop.count("SELECT count(*) FROM charge WHERE retired_at IS NULL") == 0)
         #expect(try shop.count("SELECT count(*) FROM charge_request") == 0)
@@ -79,45 +72,41 @@ extension ChargeLedgerTests {
 
     @Test("renamed while it is charged: the charge follows, and its outcome is recorded")
     func renamedMeanwhile() throws {
-        func begin(_ id: String, _ request: String) throws -> ChargeLedger.Beginning {
-            try ledger.begin(
-                subscription: id, requestID: request, leaseMilliseconds: 60_000, onlyWatch: false, deadline: soon)
-        }
         let made = try attempt("r-1")
         try shop.run(rename(subscription, to: "renamed"))
-        guard case .inProgress(isRunning: true) = try begin("renamed", "r-2") else { throw Unexpected() }
-        let receipt = try ledger.finish(made, .charged(status: 200, order: "{}"), cause: .test, deadline: soon).receipt
-        guard case .alreadyCharged(let same) = try begin("renamed", "r-2") else { throw Unexpected() }
+        guard case .inProgress(isRunning: true) = try begin("r-2", of: "renamed") else { throw UnexpectedBeginning() }
+        let receipt = try ledger.finish(made, .charged(status: 200, order: "{}"), cause: .test, deadline: .soon).receipt
+        guard case .alreadyCharged(let same) = try begin("r-2", of: "renamed") else { throw UnexpectedBeginning() }
         #expect(same.requestID == "r-1" && same.chargedAt == receipt?.chargedAt)
 
         // The row is there and not committed when the subscription gets another id.
         let other = try shop.subscription(club: club, history: [])
         let charger = try shop.session()
-        try charger.execute("BEGIN", deadline: soon)
-        try charger.execute("SELECT begin_charge(\(other), 'r-3', 'UTC', 60000, false)", deadline: soon)
+        try charger.execute("BEGIN", deadline: .soon)
+        try charger.execute("SELECT begin_charge(\(other), 'r-3', 'UTC', 60000, false)", deadline: .soon)
         let renaming = Background { [self] in _ = try shop.run(rename(other, to: "other")) }
         try Eventually.happens("the renaming to wait") { try isSomebodyWaiting() }
-        try charger.execute("COMMIT", deadline: soon)
+        try charger.execute("COMMIT", deadline: .soon)
         _ = try renaming.value()
-        guard case .inProgress(isRunning: true) = try begin("other", "r-4") else { throw Unexpected() }
+        guard case .inProgress(isRunning: true) = try begin("r-4", of: "other") else { throw UnexpectedBeginning() }
     }
 
     @Test("where nothing is sent again, neither is a doubt that comes with a renamed subscription at this moment")
     func renamedIntoADoubt() throws {
-        _ = try ledger.finish(try attempt("r-1"), .unusable(status: 500, body: ""), cause: .test, deadline: soon)
+        _ = try ledger.finish(try attempt("r-1"), .unusable(status: 500, body: ""), cause: .test, deadline: .soon)
         let holder = try shop.session()
-        try holder.execute("BEGIN", deadline: soon)
-        try holder.execute("SELECT pg_advisory_xact_lock(hashtextextended('request r-2', 0))", deadline: soon)
+        try holder.execute("BEGIN", deadline: .soon)
+        try holder.execute("SELECT pg_advisory_xact_lock(hashtextextended('request r-2', 0))", deadline: .soon)
         // It has looked, and waits for its request id before it looks again.
-        let beginning = Background { [shop, soon] in
+        let beginning = Background { [shop] in
             try #require(throws: PostgresError.self) {
                 try shop.session().execute(
-                    "SELECT begin_charge_once('renamed', 'r-2', 'UTC', 60000, false)", deadline: soon)
+                    "SELECT begin_charge_once('renamed', 'r-2', 'UTC', 60000, false)", deadline: .soon)
             }
         }
         try Eventually.happens("the charge to wait") { try shop.isHeldUp("begin_charge_once") }
         try shop.run(rename(subscription, to: "renamed"))
-        try holder.execute("COMMIT", deadline: soon)
+        try holder.execute("COMMIT", deadline: .soon)
         #expect(try beginning.value().sqlState == "40001")
         #expect(try shop.run("SELECT state FROM charge")[0].decode(String.self) == "unknown")
     }
@@ -135,41 +124,38 @@ extension ChargeLedgerTests {
     func insertedAgainMeanwhile() throws {
         let id = try shop.subscription(club: club, history: [])
         let outsider = try shop.session()
-        try outsider.execute("BEGIN", deadline: soon)
-        try outsider.execute("DELETE FROM subscription WHERE id = \(id)", deadline: soon)
-        try outsider.execute("INSERT INTO subscription VALUES (\(id), \(Int(club)), 'another')", deadline: soon)
-        let beginning = Background { [ledger, soon] in
-            try ledger.begin(
-                subscription: id, requestID: "r-1", leaseMilliseconds: 60_000, onlyWatch: false, deadline: soon)
-        }
+        try outsider.execute("BEGIN", deadline: .soon)
+        try outsider.execute("DELETE FROM subscription WHERE id = \(id)", deadline: .soon)
+        try outsider.execute("INSERT INTO subscription VALUES (\(id), \(Int(club)), 'another')", deadline: .soon)
+        let beginning = Background { [self] in try begin("r-1", of: id) }
         try Eventually.happens("the charge to wait") { try shop.isHeldUp("begin_charges") }
-        try outsider.execute("COMMIT", deadline: soon)
-        guard case .begun(let attempt) = try beginning.value() else { throw Unexpected() }
+        try outsider.execute("COMMIT", deadline: .soon)
+        guard case .begun(let attempt) = try beginning.value() else { throw UnexpectedBeginning() }
         #expect(attempt.customer == "another")
     }
 
     @Test("whoever truncates subscriptions while an outcome is recorded is not ended", arguments: [false, true])
     func truncatedBeforeTheRecord(byAnOperator: Bool) throws {
         let made = try attempt("r-1")
-        if byAnOperator { try expireLease() }
+        if byAnOperator { try letTimePass() }
         let reader = try shop.session()
-        try reader.execute("BEGIN", deadline: soon)
-        try reader.execute("SELECT count(*) FROM subscription", deadline: soon)
+        try reader.execute("BEGIN", deadline: .soon)
+        try reader.execute("SELECT count(*) FROM subscription", deadline: .soon)
         let truncation = Background { [self] in
-            _ = try impatientSession().execute("TRUNCATE subscription, subscription_status_history", deadline: soon)
+            _ = try impatientSession().execute("TRUNCATE subscription, subscription_status_history", deadline: .soon)
         }
         try Eventually.happens("the truncation to wait") { try shop.isHeldUp("TRUNCATE") }
         let record = Background { [self] in
             if byAnOperator {
                 try shop.run("SELECT settle_charge(\(made.charge), 'charged', 'A-1', 'ann', 'asked the platform')")
             } else {
-                _ = try ledger.finish(made, .charged(status: 200, order: "{}"), cause: .test, deadline: soon)
+                _ = try ledger.finish(made, .charged(status: 200, order: "{}"), cause: .test, deadline: .soon)
             }
         }
         try Eventually.happens("the record to wait") {
             try shop.isHeldUp(byAnOperator ? "settle_charge" : "finish_charges")
         }
-        try reader.execute("COMMIT", deadline: soon)
+        try reader.execute("COMMIT", deadline: .soon)
         #expect(throws: Never.self) { try truncation.value() }
         try record.value()
         #expect(try shop.count("SELECT count(*) FROM charge WHERE state = 'charged' AND retired_at IS NOT NULL") == 1)
@@ -178,13 +164,13 @@ extension ChargeLedgerTests {
     @Test("whoever truncates table by table while a charge begins is not ended")
     func truncatedAroundTheBeginning() throws {
         let outsider = try impatientSession()
-        try outsider.execute("BEGIN", deadline: soon)
-        try outsider.execute("TRUNCATE subscription_status_history", deadline: soon)
+        try outsider.execute("BEGIN", deadline: .soon)
+        try outsider.execute("TRUNCATE subscription_status_history", deadline: .soon)
         let beginning = Background { [self] in problem { _ = try begin("r-1") }?.slug }
         try Eventually.happens("the charge to wait") { try shop.isHeldUp("begin_charges") }
         #expect(throws: Never.self) {
-            try outsider.execute("TRUNCATE subscription CASCADE", deadline: soon)
-            try outsider.execute("COMMIT", deadline: soon)
+            try outsider.execute("TRUNCATE subscription CASCADE", deadline: .soon)
+            try outsider.execute("COMMIT", deadline: .soon)
         }
         #expect(try beginning.value() == "subscription-not-found")
     }
@@ -192,7 +178,7 @@ extension ChargeLedgerTests {
     /// One that looks for a deadlock before the ledger's sessions would.
     private func impatientSession() throws -> Connection {
         let session = try shop.session()
-        try session.execute("SET deadlock_timeout = '500ms'", deadline: soon)
+        try session.execute("SET deadlock_timeout = '500ms'", deadline: .soon)
         return session
     }
 

@@ -6,10 +6,10 @@ import TestSupport
 import Testing
 
 /// Which request id is sent, and which is refused.
-@Suite struct ChargeRequestIDTests: DoubtSuite {
-    let doubtful: DoubtfulCharge
+@Suite struct ChargeRequestIDTests: ChargeSuite {
+    let setup: ChargeSetup
 
-    init() throws { doubtful = try DoubtfulCharge() }
+    init() throws { setup = try ChargeSetup() }
 
     @Test func aRequestIDBelongsToOneSubscription() throws {
         let other = try shop.subscription(club: try shop.club(), history: [])

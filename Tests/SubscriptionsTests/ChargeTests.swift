@@ -5,23 +5,32 @@ import Subscriptions
 import TestSupport
 import Testing
 
-@Suite struct ChargeTests {
-    let shop: Shop
-    let platform: ScriptedPlatform
-    let desk: ChargeDesk
-    let subscription: String
+/// What leaves nobody knowing whether the platform charged, and what the caller is told.
+private let doubtfulAnswers: [(String, PlatformBehaviour, Int, String)] = [
+    ("500 after acting", .actAndAnswer(500), 502, "platform-error"),
+    ("503 before acting", .answer(503), 502, "platform-error"),
+    ("a redirect", .answer(302, headers: [("Location", "/elsewhere")]), 502, "platform-error"),
+    ("no JSON", .actAndAnswer(200, "<html>"), 502, "platform-error"),
+    ("a comma too many", .actAndAnswer(200, #"{"id":1,}"#), 502, "platform-error"),
+    ("no escape of JSON", .actAndAnswer(200, #"{"a":"\q"}"#), 502, "platform-error"),
+    ("no number of JSON", .actAndAnswer(200, #"{"n":01}"#), 502, "platform-error"),
+    ("two values", .actAndAnswer(200, "1,2"), 502, "platform-error"),
+    (
+        "too deep to stand in an event",
+        .actAndAnswer(200, String(repeating: "[", count: 63) + String(repeating: "]", count: 63)), 502,
+        "platform-error"
+    ),
+    ("garbage", .garbage, 504, "charge-outcome-unknown"),
+    ("cut before acting", .cutBeforeActing, 504, "charge-outcome-unknown"),
+    ("cut after acting", .cutAfterActing, 504, "charge-outcome-unknown"),
+    ("cut in the answer", .cutInReply, 504, "charge-outcome-unknown"),
+    ("10 MB", .huge, 504, "charge-outcome-unknown"),
+]
 
-    init() throws {
-        shop = try Shop()
-        platform = try ScriptedPlatform()
-        desk = shop.desk(platform)
-        subscription = try shop.subscription(club: try shop.club(sku: 700), history: [(StatusID.active, "-1 day")])
-    }
+@Suite struct ChargeTests: ChargeSuite {
+    let setup: ChargeSetup
 
-    @discardableResult
-    func charge(_ request: String, of other: String? = nil, milliseconds: Int = 20_000) throws -> ChargeDesk.Charged {
-        try desk.charge(subscription: other ?? subscription, requestID: request, .test(milliseconds: milliseconds))
-    }
+    init() throws { setup = try ChargeSetup() }
 
     func sentIDs() -> [String] { platform.requests.map(\.requestID) }
 
@@ -33,7 +42,7 @@ import Testing
         #expect(request.headers["x-api-key"] == "key" && request.headers["x-api-secret"] == "secret")
         #expect(request.headers["x-request-id"] == "test-request")
         #expect(request.headers["traceparent"] != nil)
-        let body = try JSONValue(parsing: request.body)
+        let body = try TestJSON(parsing: request.body)
         #expect(body["sku_id"]?.integer == 700)
         #expect(
             body["customer_id"]?.string
@@ -126,30 +135,9 @@ import Testing
         #expect(try charge("r-2").receipt.requestID == "r-2")
     }
 
-    static let doubts: [(String, PlatformBehaviour, Int, String)] = [
-        ("500 after acting", .actAndAnswer(500), 502, "platform-error"),
-        ("503 before acting", .answer(503), 502, "platform-error"),
-        ("a redirect", .answer(302, headers: [("Location", "/elsewhere")]), 502, "platform-error"),
-        ("no JSON", .actAndAnswer(200, "<html>"), 502, "platform-error"),
-        ("a comma too many", .actAndAnswer(200, #"{"id":1,}"#), 502, "platform-error"),
-        ("no escape of JSON", .actAndAnswer(200, #"{"a":"\q"}"#), 502, "platform-error"),
-        ("no number of JSON", .actAndAnswer(200, #"{"n":01}"#), 502, "platform-error"),
-        ("two values", .actAndAnswer(200, "1,2"), 502, "platform-error"),
-        (
-            "too deep to stand in an event",
-            .actAndAnswer(200, String(repeating: "[", count: 63) + String(repeating: "]", count: 63)), 502,
-            "platform-error"
-        ),
-        ("garbage", .garbage, 504, "charge-outcome-unknown"),
-        ("cut before acting", .cutBeforeActing, 504, "charge-outcome-unknown"),
-        ("cut after acting", .cutAfterActing, 504, "charge-outcome-unknown"),
-        ("cut in the answer", .cutInReply, 504, "charge-outcome-unknown"),
-        ("10 MB", .huge, 504, "charge-outcome-unknown"),
-    ]
-
-    @Test("an unknown outcome pins the request id", arguments: doubts.indices)
+    @Test("an unknown outcome pins the request id", arguments: doubtfulAnswers.indices)
     func doubt(index: Int) throws {
-        let (name, behaviour, status, slug) = Self.doubts[index]
+        let (name, behaviour, status, slug) = doubtfulAnswers[index]
         platform.behave { $0.ordinal == 0 ? behaviour : .order }
         let refusal = problem { try charge("r-1") }
         #expect(refusal?.status == status && refusal?.slug == slug, "\(name): \(String(describing: refusal))")
@@ -165,7 +153,7 @@ import Testing
         platform.behave { _ in .actAndAnswer(200, "\u{FEFF}{\"id\": 1}") }
         let receipt = try charge("r-1").receipt
         #expect(Array(receipt.order.utf8) == Array(#"{"id": 1}"#.utf8))
-        #expect(try JSONValue(parsing: receipt.json)["order"]?["id"]?.integer == 1)
+        #expect(try TestJSON(parsing: receipt.json)["order"]?["id"]?.integer == 1)
     }
 
     @Test func noAnswerInTimeIsUnknown() throws {

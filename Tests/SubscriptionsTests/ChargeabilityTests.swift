@@ -6,10 +6,10 @@ import TestSupport
 import Testing
 
 /// Who may be charged.
-@Suite struct ChargeabilityTests: DoubtSuite {
-    let doubtful: DoubtfulCharge
+@Suite struct ChargeabilityTests: ChargeSuite {
+    let setup: ChargeSetup
 
-    init() throws { doubtful = try DoubtfulCharge() }
+    init() throws { setup = try ChargeSetup() }
 
     @Test(
         arguments: [
@@ -41,8 +41,7 @@ import Testing
         let other = try shop.subscription(club: club, history: [])
         #expect(problem { try charge("r-1", of: other) }?.slug == "not-chargeable")
         let refusal = problem {
-            _ = try shop.store.subscribe(
-                customer: "c", toClub: club, cause: .test, deadline: .after(milliseconds: 20_000))
+            _ = try shop.store.subscribe(customer: "c", toClub: club, cause: .test, deadline: .soon)
         }
         #expect(refusal?.slug == "club-not-active")
     }

@@ -39,7 +39,7 @@ import Testing
         let ids = try (0..<25).map { _ in try shop.subscription(club: club, history: [(1, "-1 day")]) }
         var seen: [String] = []
         while true {
-            let page = try shop.eligibility.page(after: seen.last, limit: 10, deadline: .after(milliseconds: 20_000))
+            let page = try shop.eligibility.page(after: seen.last, limit: 10, deadline: .soon)
             seen += page
             if page.count < 10 { break }
         }
@@ -85,14 +85,14 @@ import Testing
     @Test("the stream is one JSON array, whatever characters the ids have")
     func stream() throws {
         let collector = Collector()
-        try shop.eligibility.writeAll(to: collector, deadline: .after(milliseconds: 20_000))
+        try shop.eligibility.writeAll(to: collector, deadline: .soon)
         #expect(String(decoding: collector.bytes, as: UTF8.self) == "[]")
 
         let club = try shop.club()
         let odd = ["back\\slash", "quo\"te", "tab\tand\nline\rend", "\u{8}\u{B}\u{C}\u{1F}", "ação 🍺", "plain"]
         for id in odd { _ = try shop.subscription(id: id, club: club, history: [(1, "-1 day")]) }
         let full = Collector()
-        try shop.eligibility.writeAll(to: full, deadline: .after(milliseconds: 20_000))
+        try shop.eligibility.writeAll(to: full, deadline: .soon)
         #expect(Set(try JSON.decode([String].self, from: full.bytes)) == Set(odd))
     }
 
@@ -128,7 +128,7 @@ import Testing
             defer { isDone.withLock { $0 = true } }
             return try (0..<60).flatMap { _ in
                 let list = Collector()
-                try shop.eligibility.writeAll(to: list, deadline: .after(milliseconds: 20_000))
+                try shop.eligibility.writeAll(to: list, deadline: .soon)
                 let ids = try JSON.decode([String].self, from: list.bytes)
                 return [ids.count, Set(ids).count]
             }
@@ -183,7 +183,7 @@ import Testing
         }
         let function = try FunctionProcess(
             "EligibleFunction", routes: ["GET /subscription/eligible"], environment: ["DATABASE_URL": shop.url])
-        let count = try shop.eligibility.page(after: nil, limit: 10_000, deadline: .after(milliseconds: 20_000)).count
+        let count = try shop.eligibility.page(after: nil, limit: 10_000, deadline: .soon).count
         for (limit, isLast) in [(count - 1, false), (count, true), (count + 1, true)] {
             let answer = try function.request("GET", "/subscription/eligible?limit=\(limit)")
             #expect(answer.status == 200)
@@ -196,7 +196,7 @@ import Testing
         try subscribeMany()
         let client = Leaving()
         #expect(throws: Leaving.Gone.self) {
-            try shop.eligibility.writeAll(to: client, deadline: .after(milliseconds: 20_000))
+            try shop.eligibility.writeAll(to: client, deadline: .soon)
         }
         #expect(client.pieces == 3)
     }

@@ -1,5 +1,4 @@
 import Postgres
-import Runtime
 import TestSupport
 
 extension Shop {
@@ -19,10 +18,10 @@ extension Shop {
         _ script: String, waiting statement: String = "", _ body: @escaping @Sendable () throws -> Value
     ) throws -> Value {
         let outsider = try session()
-        try outsider.run(script: "BEGIN; \(script)", deadline: .after(milliseconds: 20_000))
+        try outsider.run(script: "BEGIN; \(script)", deadline: .soon)
         let work = Background(body)
         try Eventually.happens("the statement to wait") { try isHeldUp(statement) }
-        try outsider.run(script: "COMMIT", deadline: .after(milliseconds: 20_000))
+        try outsider.run(script: "COMMIT", deadline: .soon)
         return try work.value()
     }
 }

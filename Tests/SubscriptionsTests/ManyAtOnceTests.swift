@@ -12,12 +12,10 @@ import Testing
 
     init() throws { shop = try Shop() }
 
-    private var soon: Deadline { .after(milliseconds: 60_000) }
-
     @Test func aCrowdOfDifferentRequestsGetsEachItsOwnAnswer() throws {
         let (open, closed) = (try shop.club(), try shop.club(status: 2))
-        let first = try shop.store.subscribe(customer: "old", toClub: open, cause: .test, deadline: soon).id
-        let outcomes = try concurrently(80) { [shop, soon] number -> String in
+        let first = try shop.store.subscribe(customer: "old", toClub: open, cause: .test, deadline: .soon).id
+        let outcomes = try concurrently(80) { [shop] number -> String in
             let (club, customer) =
                 switch number % 4 {
                 case 0: (open, "new “\\\(number)\",NULL")
@@ -26,7 +24,7 @@ import Testing
                 default: (4711, "lost \(number)")
                 }
             do {
-                let made = try shop.store.subscribe(customer: customer, toClub: club, cause: .test, deadline: soon)
+                let made = try shop.store.subscribe(customer: customer, toClub: club, cause: .test, deadline: .soon)
                 return try shop.run("SELECT customer_store_id FROM subscription WHERE id = \(made.id)")[0]
                     .decode(String.self)
             } catch let problem as Problem {
@@ -47,10 +45,10 @@ import Testing
 
     @Test func racingChangesOfOneSubscriptionLeaveOneAutomaticReturn() throws {
         let id = try shop.subscription(club: try shop.club(), history: [(StatusID.active, "-1 day")])
-        let returns = try concurrently(40) { [shop, soon] number in
+        let returns = try concurrently(40) { [shop] number in
             try shop.store.changeStatus(
                 of: id, to: StatusID.paused, effectDate: nil, returnAfterDays: number + 1, details: nil, cause: .test,
-                deadline: soon
+                deadline: .soon
             ).returnsAt
         }
         #expect(returns.allSatisfy { $0 != nil })
@@ -68,11 +66,11 @@ import Testing
     /// An outside suite's open transaction holds a club's row; whoever subscribes elsewhere must not wait for it.
     @Test func whoIsHeldUpHoldsUpNobodyElse() throws {
         let (held, free) = (try shop.club(), try shop.club())
-        let outsider = try Connection(url: shop.url, application: "outside", deadline: soon)
-        try outsider.run(script: "BEGIN; SELECT FROM club WHERE id = \(held) FOR UPDATE", deadline: soon)
-        let waiting = Background { [shop, soon] in
+        let outsider = try Connection(url: shop.url, application: "outside", deadline: .soon)
+        try outsider.run(script: "BEGIN; SELECT FROM club WHERE id = \(held) FOR UPDATE", deadline: .soon)
+        let waiting = Background { [shop] in
             try concurrently(4) {
-                try shop.store.subscribe(customer: "held \($0)", toClub: held, cause: .test, deadline: soon).id
+                try shop.store.subscribe(customer: "held \($0)", toClub: held, cause: .test, deadline: .soon).id
             }
         }
         try Eventually.happens("the held ones to wait") {
@@ -81,11 +79,11 @@ import Testing
                 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
                 """) > 0
         }
-        _ = try concurrently(20) { [shop, soon] number in
-            try shop.store.subscribe(customer: "free \(number)", toClub: free, cause: .test, deadline: soon).id
+        _ = try concurrently(20) { [shop] number in
+            try shop.store.subscribe(customer: "free \(number)", toClub: free, cause: .test, deadline: .soon).id
         }
         #expect(try shop.count("SELECT count(*) FROM subscription") == 20)
-        try outsider.run(script: "ROLLBACK", deadline: soon)
+        try outsider.run(script: "ROLLBACK", deadline: .soon)
         #expect(Set(try waiting.value()).count == 4)
         #expect(try shop.count("SELECT count(*) FROM subscription") == 24)
     }
@@ -95,12 +93,12 @@ import Testing
         let id = try shop.subscription(club: try shop.club(), history: [])
         let outsider = try shop.session()
         try outsider.run(
-            script: "SET deadlock_timeout = '500ms'; BEGIN; TRUNCATE subscription_status_history", deadline: soon)
-        let change = Background { [shop, soon] in
+            script: "SET deadlock_timeout = '500ms'; BEGIN; TRUNCATE subscription_status_history", deadline: .soon)
+        let change = Background { [shop] in
             problem {
                 _ = try shop.store.changeStatus(
                     of: id, to: StatusID.paused, effectDate: nil, returnAfterDays: nil, details: nil, cause: .test,
-                    deadline: soon)
+                    deadline: .soon)
             }?.slug
         }
         try Eventually.happens("the change to wait, alone") {
@@ -111,7 +109,7 @@ import Testing
                 """) > 0
         }
         #expect(throws: Never.self) {
-            try outsider.run(script: "TRUNCATE subscription CASCADE; COMMIT", deadline: soon)
+            try outsider.run(script: "TRUNCATE subscription CASCADE; COMMIT", deadline: .soon)
         }
         #expect(try change.value() == "subscription-not-found")
     }

@@ -6,10 +6,10 @@ import Testing
 @testable import Charging
 
 /// How an operator takes a charge out of doubt.
-@Suite struct OperatorSettlingTests: DoubtSuite {
-    let doubtful: DoubtfulCharge
+@Suite struct OperatorSettlingTests: ChargeSuite {
+    let setup: ChargeSetup
 
-    init() throws { doubtful = try DoubtfulCharge() }
+    init() throws { setup = try ChargeSetup() }
 
     @Test("where nothing may be sent twice, a doubt waits for an operator")
     func manual() throws {
@@ -96,7 +96,7 @@ import Testing
         #expect(try decide("charged", "A-1") == "attempt-running")
         #expect(try decide("not-charged", nil) == "attempt-running")
         gate.open()
-        try running.value()
+        _ = try running.value()
     }
 
     @Test("a JSON order stays as it was given")
@@ -111,8 +111,7 @@ import Testing
         let late = try attempt("r-1")
         try letTimePass()
         #expect(try decide("not-charged", nil) == "settled")
-        let standing = try shop.ledger().finish(
-            late, .unanswered(reason: ""), cause: .test, deadline: .after(milliseconds: 20_000))
+        let standing = try ledger.finish(late, .unanswered(reason: ""), cause: .test, deadline: .soon)
         #expect(!standing.isInDoubt)
         #expect(try charge(of: subscription).state == "declined")
         #expect(try receipt("r-2").requestID == "r-2")
@@ -120,10 +119,9 @@ import Testing
 
     @Test func ofTwoOperatorsAtOnceTheFirstDecides() throws {
         try doubt("r-1")
-        let soon = Deadline.after(milliseconds: 20_000)
         let first = try shop.session()
-        try first.execute("BEGIN", deadline: soon)
-        try first.execute("SELECT settle_charge(id, 'charged', 'A', 'ann', 'w') FROM charge", deadline: soon)
+        try first.execute("BEGIN", deadline: .soon)
+        try first.execute("SELECT settle_charge(id, 'charged', 'A', 'ann', 'w') FROM charge", deadline: .soon)
         let second = Background { [self] in try decide("not-charged", nil) }
         try Eventually.happens("the second to wait") {
             try shop.count(
@@ -131,7 +129,7 @@ import Testing
                 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
                 """) > 0
         }
-        try first.execute("COMMIT", deadline: soon)
+        try first.execute("COMMIT", deadline: .soon)
         #expect(try second.value() == "already-charged")
         #expect(try charge(of: subscription).state == "charged")
         #expect(try shop.count("SELECT count(*) FROM charge_settlement") == 1)

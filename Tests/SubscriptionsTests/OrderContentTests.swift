@@ -6,10 +6,10 @@ import TestSupport
 import Testing
 
 /// What is sent to the platform, and what is kept of its answer.
-@Suite struct OrderContentTests: DoubtSuite {
-    let doubtful: DoubtfulCharge
+@Suite struct OrderContentTests: ChargeSuite {
+    let setup: ChargeSetup
 
-    init() throws { doubtful = try DoubtfulCharge() }
+    init() throws { setup = try ChargeSetup() }
 
     @Test("what is sent after a refusal is the customer and the article of that moment", arguments: [402, 429])
     func afterARefusal(status: Int) throws {
@@ -19,7 +19,7 @@ import Testing
         try shop.run("UPDATE club SET store_sku = 701")
         try shop.run("UPDATE subscription SET customer_store_id = 'moved'")
         try charge("r-2")
-        let body = try JSONValue(parsing: platform.requests[1].body)
+        let body = try TestJSON(parsing: platform.requests[1].body)
         #expect(body["sku_id"]?.integer == 701 && body["customer_id"]?.string == "moved")
     }
 

@@ -11,7 +11,7 @@ import Testing
 
     init() throws {
         let url = try PostgresServer.shared.freshDatabase()
-        session = try Connection(url: url, application: "test", deadline: .after(milliseconds: 60_000))
+        session = try Connection(url: url, application: "test", deadline: .soon)
         try Migrator(connection: session, folder: .load(Repository.root + "/migrations/orders")).upgrade()
         function = try FunctionProcess(
             "EcommerceOrderFunction", routes: ["POST /ecommerce/order/{request_id}"],
@@ -35,7 +35,7 @@ import Testing
                 CREATE FUNCTION outsider() RETURNS trigger LANGUAGE plpgsql AS
                     $$ BEGIN DELETE FROM platform_order; RETURN NULL; END $$;
                 CREATE TRIGGER outsider AFTER INSERT ON platform_order EXECUTE FUNCTION outsider();
-                """, deadline: .after(milliseconds: 60_000))
+                """, deadline: .soon)
         #expect(try order(of: "c").body == first.body)
         #expect(function.process.end == nil)
     }

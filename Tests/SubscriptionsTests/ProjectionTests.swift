@@ -32,7 +32,7 @@ import Testing
                 SELECT format('at %s: definition %s, page %s, json %s', span, definition, page, json) FROM answer
                 WHERE definition::text[] IS DISTINCT FROM page::text[] OR definition::text[] IS DISTINCT FROM json
                 UNION ALL SELECT format('intervals of %s', id) FROM wrong_active_intervals() id
-                """, deadline: .after(milliseconds: 60_000)
+                """, deadline: .soon
         ).map { try $0.decode(String.self) }
     }
 
@@ -48,7 +48,7 @@ import Testing
         for step in 0..<120 {
             let script = outsider.statement()
             do {
-                try connection.run(script: script, deadline: .after(milliseconds: 60_000))
+                try connection.run(script: script, deadline: .soon)
             } catch {
                 // What the approved model itself refuses; nothing else may.
                 try #require(
@@ -112,16 +112,15 @@ import Testing
         let shop = try Shop()
         let connection = try PostgresServer.shared.connect(to: shop.url)
         let upkeep = EligibilityUpkeep(connection)
-        let limit = Deadline.after(milliseconds: 20_000)
         _ = try shop.subscription(club: try shop.club(), history: [(1, "-2 days")])
         try connection.run(
-            script: "BEGIN ISOLATION LEVEL REPEATABLE READ; TRUNCATE subscription CASCADE; COMMIT", deadline: limit)
+            script: "BEGIN ISOLATION LEVEL REPEATABLE READ; TRUNCATE subscription CASCADE; COMMIT", deadline: .soon)
         #expect(try shop.count("SELECT count(*) FROM active_interval") == 1)
-        #expect(try upkeep.wrong(deadline: limit).count == 0)
+        #expect(try upkeep.wrong(deadline: .soon).count == 0)
         #expect(try shop.eligible() == [])
         try shop.run("SELECT settle_subscriptions(100)")
         #expect(try shop.count("SELECT count(*) FROM active_interval") == 0)
-        #expect(try upkeep.wrong(deadline: limit).count == 0)
+        #expect(try upkeep.wrong(deadline: .soon).count == 0)
     }
 
     @Test("sessions that write the same histories at the same time, and never wait for each other's commit")
@@ -141,7 +140,7 @@ import Testing
                 do {
                     try connection.run(
                         script: "BEGIN ISOLATION LEVEL \(isolation);\(statements.joined(separator: ";"));COMMIT",
-                        deadline: .after(milliseconds: 60_000))
+                        deadline: .soon)
                 } catch {
                     refusals.append("\(error)")
                     try connection.run(script: "ROLLBACK", deadline: .never)
@@ -188,7 +187,7 @@ import Testing
         if isPaged {
             #expect(try shop.eligible() == [id])
         } else {
-            try shop.eligibility.writeAll(to: EligibilityTests.Collector(), deadline: .after(milliseconds: 20_000))
+            try shop.eligibility.writeAll(to: EligibilityTests.Collector(), deadline: .soon)
         }
         #expect(try shop.count("SELECT count(*) FROM unsettled_subscription") == 0)
         #expect(try shop.eligible() == [id])
@@ -265,7 +264,7 @@ import Testing
                 DROP TABLE subscription, charge, active_interval CASCADE; RESET ROLE;
                 """, deadline: .never)
         let eligible = try Eligibility(Database(url: url, application: "test"))
-            .page(after: nil, limit: 100, deadline: .after(milliseconds: 20_000))
+            .page(after: nil, limit: 100, deadline: .soon)
         #expect(eligible == ["new", "s3"])
         #expect(try Self.disagreement(connection) == [])
         try connection.run(script: "DROP OWNED BY \(role); DROP ROLE \(role)", deadline: .never)

@@ -9,7 +9,6 @@ import Testing
     @Test("the check of all intervals ends in time also where the statistics are from before there were any")
     func oldStatistics() throws {
         let shop = try Shop()
-        let limit = Deadline.after(milliseconds: 60_000)
         let connection = try shop.session()
         try connection.run(
             script: """
@@ -18,14 +17,14 @@ import Testing
                 INSERT INTO club VALUES (1);
                 INSERT INTO subscription SELECT n, NULL, 'c' FROM generate_series(1, 30) n;
                 INSERT INTO subscription_status_history SELECT n, n, 1, NULL FROM generate_series(1, 30) n
-                """, deadline: limit)
-        try connection.run(script: "ANALYZE; TRUNCATE subscription CASCADE", deadline: limit)
+                """, deadline: .soon)
+        try connection.run(script: "ANALYZE; TRUNCATE subscription CASCADE", deadline: .soon)
         try connection.run(
             script: """
                 INSERT INTO subscription SELECT n, 1, 'c' FROM generate_series(1, 60000) n;
                 INSERT INTO subscription_status_history SELECT n, n, 1, '2021-01-01' FROM generate_series(1, 60000) n
-                """, deadline: limit)
-        #expect(try EligibilityUpkeep(connection).wrong(deadline: .after(milliseconds: 10_000)).count == 0)
+                """, deadline: .soon)
+        #expect(try EligibilityUpkeep(connection).wrong(deadline: .soon).count == 0)
     }
 
     @Test("what was written while the triggers were off is found, and a rebuild mends it")
@@ -35,8 +34,7 @@ import Testing
         let ids = try (0..<3).map { _ in try shop.subscription(club: club, history: [(1, "-2 days")]) }
         let connection = try PostgresServer.shared.connect(to: shop.url)
         let upkeep = EligibilityUpkeep(connection)
-        let limit = Deadline.after(milliseconds: 20_000)
-        #expect(try upkeep.wrong(deadline: limit).count == 0)
+        #expect(try upkeep.wrong(deadline: .soon).count == 0)
         try connection.run(
             script: """
                 SET session_replication_role = replica;
@@ -45,12 +43,12 @@ import Testing
                 INSERT INTO subscription VALUES ('new', \(club), 'c');
                 INSERT INTO subscription_status_history VALUES ('new', 'new', 1, '2020-01-01');
                 RESET session_replication_role;
-                """, deadline: limit)
-        let wrong = try upkeep.wrong(deadline: limit)
+                """, deadline: .soon)
+        let wrong = try upkeep.wrong(deadline: .soon)
         #expect(wrong.count == 3)
         #expect(wrong.example == "new")
-        #expect(try upkeep.rebuild(deadline: limit) == 0)
-        #expect(try upkeep.wrong(deadline: limit).count == 0)
+        #expect(try upkeep.rebuild(deadline: .soon) == 0)
+        #expect(try upkeep.wrong(deadline: .soon).count == 0)
         #expect(try shop.eligible() == ["new", ids[2]])
     }
 
@@ -63,9 +61,8 @@ import Testing
         let settle = "BEGIN; SELECT pg_advisory_xact_lock(1635018102, -1)"
         func rebuild() -> Background<Int> {
             Background {
-                let limit = Deadline.after(milliseconds: 60_000)
-                let connection = try Connection(url: url, application: "rebuild", deadline: limit)
-                return try EligibilityUpkeep(connection).rebuild(deadline: limit)
+                let connection = try Connection(url: url, application: "rebuild", deadline: .soon)
+                return try EligibilityUpkeep(connection).rebuild(deadline: .soon)
             }
         }
         try other.run(script: settle, deadline: .never)
@@ -104,7 +101,6 @@ import Testing
     @Test("many unsettled subscriptions are no piece of the list that grows with them")
     func manyUnsettled() throws {
         let shop = try Shop()
-        let limit = Deadline.after(milliseconds: 60_000)
         let upkeep = EligibilityUpkeep(try shop.session())
         let club = Int(try shop.club())
         try shop.run(
@@ -114,12 +110,12 @@ import Testing
                 RETURNING id)
             INSERT INTO subscription_status_history SELECT id, id, 1, '2021-01-01', utc_now(), '' FROM made
             """)
-        #expect(try upkeep.manyUnsettled(deadline: limit) == nil)
+        #expect(try upkeep.manyUnsettled(deadline: .soon) == nil)
         // As a rebuild that was killed leaves it, in its first batch and after it.
         for unsettled in ["SELECT NULL", "SELECT id FROM subscription"] {
             try shop.run("DELETE FROM unsettled_subscription")
             try shop.run("INSERT INTO unsettled_subscription \(unsafeText: unsettled)")
-            #expect(try upkeep.manyUnsettled(deadline: limit) == 10_001)
+            #expect(try upkeep.manyUnsettled(deadline: .soon) == 10_001)
             let (longest, all) = try shop.run(
                 """
                 SELECT max(length(piece)), sum(json_array_length(('[' || piece || ']')::json))
@@ -128,7 +124,7 @@ import Testing
             #expect(longest < 1000 && all == 10_001)
         }
         try shop.run("DELETE FROM unsettled_subscription WHERE subscription_id = 's1'")
-        #expect(try upkeep.manyUnsettled(deadline: limit) == nil)
+        #expect(try upkeep.manyUnsettled(deadline: .soon) == nil)
     }
 
     @Test("taproom rebuild-eligibility works whatever isolation the server has as its default")
@@ -136,8 +132,8 @@ import Testing
         let shop = try Shop()
         let name = shop.url.split(separator: "/").last.map(String.init) ?? ""
         try shop.run("ALTER DATABASE \(unsafeText: name) SET default_transaction_isolation = 'repeatable read'")
-        let run = try Subprocess.run(
-            Subprocess.product("taproom"), ["rebuild-eligibility"],
+        let run = try TestProcess.run(
+            TestProcess.product("taproom"), ["rebuild-eligibility"],
             environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": shop.url], folder: Repository.root)
         #expect(run.status == 0 && run.output == "Rebuilt.\n", "\(run.output)\(run.errors)")
     }

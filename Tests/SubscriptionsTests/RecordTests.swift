@@ -6,16 +6,15 @@ import TestSupport
 import Testing
 
 /// What visitors and operators are shown.
-@Suite struct RecordTests: DoubtSuite {
-    let doubtful: DoubtfulCharge
-    private let soon = Deadline.after(milliseconds: 20_000)
+@Suite struct RecordTests: ChargeSuite {
+    let setup: ChargeSetup
 
-    init() throws { doubtful = try DoubtfulCharge() }
+    init() throws { setup = try ChargeSetup() }
 
     @Test func aSubscriptionInsertedAgainShowsNoChargesOfTheDeletedOne() throws {
         func shown() throws -> Int? {
-            let record = try SubscriptionRecords(shop.database).record(of: subscription, deadline: soon)
-            return try JSONValue(parsing: JSON.encode(record))["charges"]?.elements.count
+            let record = try SubscriptionRecords(shop.database).record(of: subscription, deadline: .soon)
+            return try TestJSON(parsing: JSON.encode(record))["charges"]?.elements.count
         }
         try charge("r-1")
         #expect(try shown() == 1)
@@ -29,7 +28,7 @@ import Testing
         let club = try shop.count("SELECT id FROM club")
         try shop.clubHistory(club, 3, effect: "1 day")
         try shop.clubHistory(club, 2, effect: "2 days")
-        let clubs = try JSONValue(parsing: JSON.encode(ClubCatalogue(shop.database).all(deadline: soon))).elements
+        let clubs = try TestJSON(parsing: JSON.encode(ClubCatalogue(shop.database).all(deadline: .soon))).elements
         #expect(clubs.map { $0["next_change"]?["id"]?.integer } == [3])
     }
 }

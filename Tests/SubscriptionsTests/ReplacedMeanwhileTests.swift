@@ -7,17 +7,10 @@ import Testing
 @testable import Charging
 
 /// Rows that an outsider takes away and puts back in one transaction: they are there before it and after it.
-@Suite struct ReplacedMeanwhileTests {
-    private let shop: Shop
-    private let club: Int32
-    private let subscription: String
-    private var soon: Deadline { .after(milliseconds: 20_000) }
+@Suite struct ReplacedMeanwhileTests: ChargeSuite {
+    let setup: ChargeSetup
 
-    init() throws {
-        shop = try Shop()
-        club = try shop.club(sku: 1)
-        subscription = try shop.subscription(club: club, customer: "one", history: [(1, "-1 day")])
-    }
+    init() throws { setup = try ChargeSetup(customer: "one") }
 
     /// Truncates a table and puts its rows back.
     private func reload(_ table: String) -> String {
@@ -37,23 +30,9 @@ import Testing
         """
     }
 
-    private func begin(
-        _ request: String, of id: String? = nil, _ ledger: ChargeLedger? = nil
-    ) throws -> ChargeLedger.Beginning {
-        try (ledger ?? shop.ledger()).begin(
-            subscription: id ?? subscription, requestID: request, leaseMilliseconds: 60_000, onlyWatch: false,
-            deadline: soon)
-    }
-
-    private func attempt(_ request: String, of id: String? = nil) throws -> ChargeLedger.Attempt {
-        guard case .begun(let attempt) = try begin(request, of: id) else { throw NotBegun() }
-        return attempt
-    }
-
     private func decline(_ request: String, of id: String? = nil) throws {
-        let ledger = shop.ledger()
         _ = try ledger.finish(
-            try attempt(request, of: id), .declined(status: 402, body: ""), cause: .test, deadline: soon)
+            try attempt(request, of: id), .declined(status: 402, body: ""), cause: .test, deadline: .soon)
     }
 
     // MARK: Charging
@@ -85,13 +64,12 @@ import Testing
         #expect(try shop.club(sku: 2) == 2)
         // Charges can be read and locked, and not written.
         let outsider = try shop.session()
-        try outsider.run(script: "BEGIN; LOCK TABLE charge IN SHARE MODE", deadline: soon)
+        try outsider.run(script: "BEGIN; LOCK TABLE charge IN SHARE MODE", deadline: .soon)
         let work = Background { [self] in try attempt("r-1") }
         try Eventually.happens("the charge to wait") { try shop.isHeldUp("begin_charges") }
-        try outsider.run(
-            script: "\(replace("subscription", subscription, with: change)); COMMIT", deadline: soon)
+        try outsider.run(script: "\(replace("subscription", subscription, with: change)); COMMIT", deadline: .soon)
         let new = try work.value()
-        #expect("\(new.customer) \(new.sku)" == (change == "club_id = 2" ? "one 2" : "two 1"))
+        #expect("\(new.customer) \(new.sku)" == (change == "club_id = 2" ? "one 2" : "two 700"))
     }
 
     @Test("renamed with a new one in its place while its next attempt begins: each has its own charge")
@@ -122,9 +100,8 @@ import Testing
     @Test("its id is handed to one that is charged: that one's receipt", arguments: [false, true])
     func handedOn(afterADecline: Bool) throws {
         let other = try shop.subscription(club: club, customer: "one", history: [])
-        let ledger = shop.ledger()
         let made = try attempt("r-1", of: other)
-        _ = try ledger.finish(made, .charged(status: 200, order: "{}"), cause: .test, deadline: soon)
+        _ = try ledger.finish(made, .charged(status: 200, order: "{}"), cause: .test, deadline: .soon)
         let handOn = """
             DELETE FROM subscription_status_history; DELETE FROM subscription WHERE id = '\(subscription)';
             UPDATE subscription SET id = '\(subscription)' WHERE id = '\(other)'
@@ -135,13 +112,13 @@ import Testing
             beginning = try shop.beside(handOn) { [self] in try begin("r-3") }
         } else {
             let outsider = try shop.session()
-            try outsider.run(script: "BEGIN; LOCK TABLE charge IN SHARE MODE", deadline: soon)
+            try outsider.run(script: "BEGIN; LOCK TABLE charge IN SHARE MODE", deadline: .soon)
             let work = Background { [self] in try begin("r-3") }
             try Eventually.happens("the charge to wait") { try shop.isHeldUp("begin_charges") }
-            try outsider.run(script: "\(handOn); COMMIT", deadline: soon)
+            try outsider.run(script: "\(handOn); COMMIT", deadline: .soon)
             beginning = try work.value()
         }
-        guard case .alreadyCharged(let receipt) = beginning else { throw NotBegun() }
+        guard case .alreadyCharged(let receipt) = beginning else { throw UnexpectedBeginning() }
         #expect(receipt.requestID == "r-1")
     }
 
@@ -152,26 +129,23 @@ import Testing
 
     @Test func anAttemptIsNotRecordedOnTheChargeOfAnotherSubscription() throws {
         let old = try attempt("r-1")
-        try shop.session().run(script: Self.clear, deadline: soon)
+        try shop.session().run(script: Self.clear, deadline: .soon)
         let other = try shop.subscription(club: club, history: [])
         let new = try attempt("r-2", of: other)
         #expect(new.charge != old.charge)
         #expect(throws: PostgresError.self) {
-            try shop.ledger().finish(old, .charged(status: 200, order: "{}"), cause: .test, deadline: soon)
+            try ledger.finish(old, .charged(status: 200, order: "{}"), cause: .test, deadline: .soon)
         }
         let states = try shop.run("SELECT state FROM charge").map { try $0.decode(String.self) }
         #expect(states == ["sending"])
     }
 
     @Test func anAttemptWhoseRecordIsGoneSaysSo() throws {
-        let platform = try ScriptedPlatform()
         let gate = Gate()
         platform.behave { _ in .holdAfterActing(gate) }
-        let work = Background { [self] in
-            problem { _ = try shop.desk(platform).charge(subscription: subscription, requestID: "r-1", .test()) }
-        }
+        let work = Background { [self] in problem { try charge("r-1") } }
         try platform.waitForRequests(1)
-        try shop.session().run(script: Self.clear, deadline: soon)
+        try shop.session().run(script: Self.clear, deadline: .soon)
         gate.open()
         let refusal = try #require(try work.value())
         #expect(refusal.slug == "charge-outcome-unknown")
@@ -189,10 +163,10 @@ import Testing
         "whoever is eligible is so while a table is loaded again",
         arguments: ["club_status_history", "subscription_status_history"], [false, true])
     func eligible(table: String, inPages: Bool) throws {
-        let seen = try shop.beside(reload(table)) { [shop, soon] in
-            if inPages { return try shop.eligibility.page(after: nil, limit: 10, deadline: soon).joined() }
+        let seen = try shop.beside(reload(table)) { [shop] in
+            if inPages { return try shop.eligibility.page(after: nil, limit: 10, deadline: .soon).joined() }
             let collector = Collector()
-            try shop.eligibility.writeAll(to: collector, deadline: soon)
+            try shop.eligibility.writeAll(to: collector, deadline: .soon)
             return String(decoding: collector.text, as: UTF8.self)
         }
         #expect(seen == (inPages ? subscription : "[\"\(subscription)\"]"))
@@ -200,7 +174,7 @@ import Testing
 
     @Test func whoHoldsATableForLongGivesA503() throws {
         let outsider = try shop.session()
-        try outsider.run(script: "BEGIN; LOCK TABLE club IN ACCESS EXCLUSIVE MODE", deadline: soon)
+        try outsider.run(script: "BEGIN; LOCK TABLE club IN ACCESS EXCLUSIVE MODE", deadline: .soon)
         for inPages in [false, true] {
             let refusal = problem {
                 if inPages {
@@ -214,18 +188,18 @@ import Testing
     }
 
     @Test func aSubscriptionIsInsertedAgainWhileItsStatusChanges() throws {
-        _ = try shop.beside(replace("subscription", subscription)) { [shop, subscription, soon] in
+        _ = try shop.beside(replace("subscription", subscription)) { [shop, subscription] in
             try shop.store.changeStatus(
                 of: subscription, to: StatusID.paused, effectDate: nil, returnAfterDays: nil, details: nil,
-                cause: .test, deadline: soon)
+                cause: .test, deadline: .soon)
         }
         #expect(try shop.status(of: subscription) == StatusID.paused)
     }
 
     @Test func aClubIsInsertedAgainWhileSomebodySubscribes() throws {
         let club = try shop.club()
-        let subscribed = try shop.beside(replace("club", String(club))) { [shop, soon] in
-            try shop.store.subscribe(customer: "two", toClub: club, cause: .test, deadline: soon)
+        let subscribed = try shop.beside(replace("club", String(club))) { [shop] in
+            try shop.store.subscribe(customer: "two", toClub: club, cause: .test, deadline: .soon)
         }
         #expect(try shop.eligible() == [subscription, subscribed.id])
     }

@@ -9,10 +9,10 @@ import Testing
 @testable import Charging
 
 /// How a charge comes out of doubt by the settling function.
-@Suite struct SettlingTests: DoubtSuite {
-    let doubtful: DoubtfulCharge
+@Suite struct SettlingTests: ChargeSuite {
+    let setup: ChargeSetup
 
-    init() throws { doubtful = try DoubtfulCharge() }
+    init() throws { setup = try ChargeSetup() }
 
     @Test func aDoubtIsSettledWithItsPinnedIDWhenItIsDue() throws {
         try doubt("r-1")
@@ -38,10 +38,7 @@ import Testing
 
     @Test("killed before or during the call: settled when the lease is over, not sooner")
     func anAttemptThatDied() throws {
-        let ledger = shop.ledger()
-        _ = try ledger.begin(
-            subscription: subscription, requestID: "dead", leaseMilliseconds: 60_000, onlyWatch: false,
-            deadline: .after(milliseconds: 20_000))
+        _ = try attempt("dead")
         #expect(try settle() == [0, 0, 0, 0])
         // Its subscription is paused meanwhile, and its club sells something else: the order may exist as it was sent.
         try shop.history(subscription, StatusID.paused, effect: "0 seconds")
@@ -49,7 +46,7 @@ import Testing
         try letTimePass()
         #expect(try settle() == [1, 0, 0, 0])
         #expect(try charge(of: subscription) == ("charged", 2, "dead"))
-        #expect(try JSONValue(parsing: platform.requests[0].body)["sku_id"]?.integer == 700)
+        #expect(try TestJSON(parsing: platform.requests[0].body)["sku_id"]?.integer == 700)
     }
 
     @Test func backsOffUntilItIsSettled() throws {
@@ -238,9 +235,9 @@ import Testing
 
     @Test func aSubscriptionShowsItsDoubtAndSinceWhen() throws {
         let records = SubscriptionRecords(shop.database)
-        func shown() throws -> JSONValue? {
-            try JSONValue(
-                parsing: JSON.encode(records.record(of: subscription, deadline: .after(milliseconds: 20_000)))
+        func shown() throws -> TestJSON? {
+            try TestJSON(
+                parsing: JSON.encode(records.record(of: subscription, deadline: .soon))
             )["charges"]?.elements.first
         }
         try doubt("r-1")

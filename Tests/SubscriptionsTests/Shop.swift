@@ -28,13 +28,13 @@ final class Shop: Sendable {
     }
 
     func migrator() throws -> Migrator {
-        let connection = try Connection(url: url, application: "test", deadline: .after(milliseconds: 10_000))
+        let connection = try Connection(url: url, application: "test", deadline: .soon)
         return try Migrator(connection: connection, folder: .load(Repository.root + "/migrations/subscriptions"))
     }
 
     /// A session of its own, for transactions that stand open.
     func session() throws -> Connection {
-        try Connection(url: url, application: "test", deadline: .after(milliseconds: 10_000))
+        try Connection(url: url, application: "test", deadline: .soon)
     }
 
     var eligibility: Eligibility { Eligibility(database) }
@@ -45,7 +45,7 @@ final class Shop: Sendable {
     }
 
     @discardableResult
-    func run(_ sql: SQL) throws -> Rows { try database.execute(sql, deadline: .after(milliseconds: 20_000)) }
+    func run(_ sql: SQL) throws -> Rows { try database.execute(sql, deadline: .soon) }
 
     func count(_ sql: SQL) throws -> Int { try run(sql)[0].decode(Int.self) }
 
@@ -97,7 +97,7 @@ final class Shop: Sendable {
     }
 
     func eligible() throws -> Set<String> {
-        Set(try eligibility.page(after: nil, limit: 10_000, deadline: .after(milliseconds: 20_000)))
+        Set(try eligibility.page(after: nil, limit: 10_000, deadline: .soon))
     }
 
     func ledger(zone: String = "UTC", resend: ResendPolicy = .idempotent) -> ChargeLedger {

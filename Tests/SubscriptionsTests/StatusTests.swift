@@ -19,7 +19,7 @@ import Testing
     ) throws -> SubscriptionStore.Change {
         try shop.store.changeStatus(
             of: subscription, to: status, effectDate: effect.flatMap { EffectDate.parse($0) }, returnAfterDays: days,
-            details: details, cause: .test, deadline: .after(milliseconds: 20_000))
+            details: details, cause: .test, deadline: .soon)
     }
 
     func returns() throws -> Int {
@@ -96,8 +96,8 @@ import Testing
                 ('second', \(subscription), 1, '9000-01-02', utc_now(), 'outside')
             """)
         let record = try SubscriptionRecords(shop.database)
-            .record(of: subscription, deadline: .after(milliseconds: 20_000))
-        #expect(try JSONValue(parsing: JSON.encode(record))["next_change"]?["id"]?.integer == StatusID.paused)
+            .record(of: subscription, deadline: .soon)
+        #expect(try TestJSON(parsing: JSON.encode(record))["next_change"]?["id"]?.integer == StatusID.paused)
     }
 
     @Test func aPlannedChangeOutlivesAnotherMadeNow() throws {
@@ -116,8 +116,7 @@ import Testing
         let store = shop.store
         let refusal = problem {
             _ = try store.changeStatus(
-                of: "nobody", to: 1, effectDate: nil, returnAfterDays: nil, details: nil, cause: .test,
-                deadline: .after(milliseconds: 20_000))
+                of: "nobody", to: 1, effectDate: nil, returnAfterDays: nil, details: nil, cause: .test, deadline: .soon)
         }
         #expect(refusal?.slug == "subscription-not-found")
         #expect(refusal?.status == 404)

@@ -11,7 +11,7 @@ import Testing
     init() throws { shop = try Shop() }
 
     func subscribe(_ customer: String, _ club: Int32) throws -> String {
-        try shop.store.subscribe(customer: customer, toClub: club, cause: .test, deadline: .after(milliseconds: 20_000))
+        try shop.store.subscribe(customer: customer, toClub: club, cause: .test, deadline: .soon)
             .id
     }
 
@@ -30,8 +30,7 @@ import Testing
         let club = try shop.club()
         let outcomes = try concurrently(100) { [shop] _ in
             do {
-                let made = try shop.store.subscribe(
-                    customer: "racer", toClub: club, cause: .test, deadline: .after(milliseconds: 60_000))
+                let made = try shop.store.subscribe(customer: "racer", toClub: club, cause: .test, deadline: .soon)
                 return "made \(made.id)"
             } catch let problem as Problem {
                 return "\(problem.status) \(problem.slug) \(problem.extensions["subscription_id"] ?? "")"
@@ -59,8 +58,7 @@ import Testing
         let later = SubscriptionStore(Database(url: shop.url, application: "later"), RelaySignal(Settings([:])))
         let second = Background {
             problem {
-                _ = try later.subscribe(
-                    customer: "racer", toClub: club, cause: .test, deadline: .after(milliseconds: 60_000))
+                _ = try later.subscribe(customer: "racer", toClub: club, cause: .test, deadline: .soon)
             }?.slug
         }
         try Eventually.happens("the second to wait") {
@@ -86,7 +84,7 @@ import Testing
             problem {
                 _ = try shop.store.changeStatus(
                     of: id, to: StatusID.paused, effectDate: nil, returnAfterDays: nil, details: nil, cause: .test,
-                    deadline: .after(milliseconds: 20_000))
+                    deadline: .soon)
             },
         ]
         #expect(refusals.map { $0?.status } == [500, 500])

@@ -6,10 +6,10 @@ import TestSupport
 import Testing
 
 /// Charges that have waited, and how long the platform is given.
-@Suite struct TimeLimitTests: DoubtSuite {
-    let doubtful: DoubtfulCharge
+@Suite struct TimeLimitTests: ChargeSuite {
+    let setup: ChargeSetup
 
-    init() throws { doubtful = try DoubtfulCharge() }
+    init() throws { setup = try ChargeSetup() }
 
     /// The charge function with so many seconds for a request, of which all but 3 are the platform's.
     func function(timeout: Int = 10) throws -> FunctionProcess {
@@ -36,7 +36,7 @@ import Testing
         let function = try function()
         let refused = try charge(function, "r-1", of: subscription, waited: 5000)
         #expect(refused.status == 503 && refused.headers["retry-after"] != nil, "\(refused.status)")
-        #expect(try JSONValue(parsing: refused.body)["executed"]?.string == "no")
+        #expect(try TestJSON(parsing: refused.body)["executed"]?.string == "no")
         #expect(platform.requests.isEmpty)
         #expect(try charge(of: subscription).state == "released")
         #expect(try charge(function, "r-2", of: subscription, waited: 1000).status == 200)

@@ -67,7 +67,7 @@ public struct FastCGIAnswer: Sendable {
     public let errors: [UInt8]
 
     public var text: String { String(decoding: body, as: UTF8.self) }
-    public func json() throws -> JSONValue { try JSONValue(parsing: body) }
+    public func json() throws -> TestJSON { try TestJSON(parsing: body) }
 
     /// The last part of the problem's type; `nil` when the body is no problem of ours.
     public var problem: String? {

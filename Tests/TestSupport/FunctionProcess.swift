@@ -38,7 +38,7 @@ public final class FunctionProcess: Sendable {
         self.folder = folder
         self.listener = listener
         socketPath = path
-        process = try ChildProcess(Subprocess.product(executable), environment: environment, input: listener.number)
+        process = try ChildProcess(TestProcess.product(executable), environment: environment, input: listener.number)
     }
 
     /// The variables that the command line tool renders for every function.
@@ -48,7 +48,7 @@ public final class FunctionProcess: Sendable {
         [
             "TAPROOM_FUNCTION": String(executable.prefix { $0 != "F" }).lowercased(),
             "TAPROOM_ROUTES": routes.joined(separator: "\n"), "TAPROOM_TIMEOUT": String(timeout),
-            "TAPROOM_CONCURRENCY": String(concurrency), "LD_LIBRARY_PATH": Subprocess.product("libraries"),
+            "TAPROOM_CONCURRENCY": String(concurrency), "LD_LIBRARY_PATH": TestProcess.product("libraries"),
         ]
     }
 
@@ -66,10 +66,10 @@ public final class FunctionProcess: Sendable {
 
     /// The log as JSON, one value per line.
     /// - Throws: for a line that is not JSON.
-    public func log() throws -> [JSONValue] { try process.lines.map { try JSONValue(parsing: $0) } }
+    public func log() throws -> [TestJSON] { try process.lines.map { try TestJSON(parsing: $0) } }
 
     /// Waits until so many lines are in the log, and returns them all.
-    public func waitForLog(lines count: Int) throws -> [JSONValue] {
+    public func waitForLog(lines count: Int) throws -> [TestJSON] {
         try Eventually.happens("\(count) log lines, not \(process.lines)") { process.lines.count >= count }
         return try log()
     }
@@ -85,11 +85,11 @@ public final class ScheduledProcess: Sendable {
     public init(_ executable: String, name: String, everySeconds seconds: Int, environment: [String: String]) throws {
         let own = ["TAPROOM_FUNCTION": name, "TAPROOM_SCHEDULE": String(seconds), "TAPROOM_TIMEOUT": "20"]
         process = try ChildProcess(
-            Subprocess.product(executable), environment: environment.merging(own) { given, _ in given })
+            TestProcess.product(executable), environment: environment.merging(own) { given, _ in given })
     }
 
     /// The log as JSON, one value per line.
-    public func log() throws -> [JSONValue] { try process.lines.map { try JSONValue(parsing: $0) } }
+    public func log() throws -> [TestJSON] { try process.lines.map { try TestJSON(parsing: $0) } }
 }
 
 /// One run of a function, from start to end: plain CGI, a JSON event, or a start that is refused.
@@ -105,7 +105,7 @@ public struct FunctionRun: Sendable {
         let (giving, given) = StreamSocket.pair()
         let (taking, taken) = StreamSocket.pair()
         let process = try ChildProcess(
-            Subprocess.product(executable), arguments: arguments, environment: environment, input: given.number,
+            TestProcess.product(executable), arguments: arguments, environment: environment, input: given.number,
             output: taken.number)
         given.close()
         taken.close()

@@ -93,7 +93,7 @@ public struct HTTPAnswer: Sendable {
     public var text: String { String(decoding: body, as: UTF8.self) }
 
     /// The body as JSON.
-    public func json() throws -> JSONValue { try JSONValue(parsing: body) }
+    public func json() throws -> TestJSON { try TestJSON(parsing: body) }
 
     /// The last part of the problem's type, such as `club-not-found`; `nil` when the body is no problem of ours.
     public var problem: String? {

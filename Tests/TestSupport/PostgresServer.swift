@@ -97,7 +97,7 @@ public final class PostgresServer: Sendable {
 
     /// A session; it closes when it goes.
     public func connect(to url: String) throws -> Connection {
-        try Connection(url: url, application: "test", deadline: .after(milliseconds: 10_000))
+        try Connection(url: url, application: "test", deadline: .soon)
     }
 
     /// The libpq URI of a database of this server.

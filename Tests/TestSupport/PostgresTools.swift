@@ -22,7 +22,7 @@ struct PostgresTools: Sendable {
     /// - Throws: with what the program said, when it fails.
     func run(_ program: String, _ arguments: String...) throws {
         let command = asOwner + ["\(folder)/\(program)"] + arguments
-        let result = try Subprocess.run(command[0], Array(command.dropFirst()), folder: "/")
+        let result = try TestProcess.run(command[0], Array(command.dropFirst()), folder: "/")
         guard result.status == 0 else {
             throw Failure(description: "\(program) failed: \(result.output)\(result.errors)")
         }
@@ -35,7 +35,7 @@ struct PostgresTools: Sendable {
     /// Gives a folder to the user that the server runs as.
     func takeOver(_ folder: String) throws {
         guard !asOwner.isEmpty else { return }
-        let result = try Subprocess.run("chown", ["postgres:postgres", folder])
+        let result = try TestProcess.run("chown", ["postgres:postgres", folder])
         guard result.status == 0 else { throw Failure(description: result.errors) }
     }
 

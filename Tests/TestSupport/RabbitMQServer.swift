@@ -163,14 +163,14 @@ private struct RabbitMQTools: Sendable {
 
     func control(_ arguments: [String], environment: [String: String]) throws {
         let command = asOwner + ["/usr/lib/rabbitmq/bin/rabbitmqctl"] + arguments
-        let result = try Subprocess.run("/usr/bin/env", command, environment: environment)
+        let result = try TestProcess.run("/usr/bin/env", command, environment: environment)
         guard result.status == 0 else { throw Failure(result.errors + result.output) }
     }
 
     /// Gives a folder to the user that the node runs as.
     func takeOver(_ folder: String) throws {
         guard !asOwner.isEmpty else { return }
-        let result = try Subprocess.run("chown", ["-R", "rabbitmq:rabbitmq", folder])
+        let result = try TestProcess.run("chown", ["-R", "rabbitmq:rabbitmq", folder])
         guard result.status == 0 else { throw Failure(result.errors) }
     }
 }

@@ -11,11 +11,10 @@ extension Database {
     }
 
     private func rowsReadSoFar(of table: String) throws -> Int {
-        let soon = Deadline.after(milliseconds: 20_000)
         // What the session counts is seen once it has handed it in; this is the session that `body` used last.
-        try execute("SELECT pg_stat_force_next_flush()", deadline: soon)
+        try execute("SELECT pg_stat_force_next_flush()", deadline: .soon)
         return try execute(
             "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = \(table)",
-            deadline: soon)[0].decode(Int.self)
+            deadline: .soon)[0].decode(Int.self)
     }
 }

@@ -27,7 +27,7 @@ public final class TemporaryFolder: Sendable {
     /// Copies an executable, ready to be started: by a process of its own, because a file that this process has open for
     /// writing may be inherited by a child that another thread starts, and then cannot be executed ("text file busy").
     public func copy(executable: String, to name: String) throws {
-        let result = try Subprocess.run("cp", [executable, "\(path)/\(name)"])
+        let result = try TestProcess.run("cp", [executable, "\(path)/\(name)"])
         guard result.status == 0 else { throw CocoaError(.fileWriteUnknown, userInfo: ["cp": result.errors]) }
     }
 

@@ -14,7 +14,7 @@ public final class Watchdog: Sendable {
         guard Glibc.pipe(&ends) == 0 else { throw POSIXError(.EMFILE) }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         pipe = ends[1]
-        process = try Subprocess.start(
+        process = try TestProcess.start(
             "/bin/sh", ["-c", "trap '' INT TERM HUP; read -r _; \(stop); rm -rf '\(folder)'"], folder: "/",
             input: .descriptor(ends[0]))
         close(ends[0])
@@ -23,6 +23,6 @@ public final class Watchdog: Sendable {
     /// Does at once what the end of the process would do, and waits until it is done.
     public func release() {
         close(pipe)
-        Subprocess.wait(for: process)
+        TestProcess.wait(for: process)
     }
 }

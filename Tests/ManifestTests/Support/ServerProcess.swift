@@ -8,7 +8,7 @@ final class ServerProcess {
     var isRunning: Bool { process.end == nil }
 
     init(_ executable: String, _ arguments: [String]) throws {
-        process = try ChildProcess(executable, arguments: arguments, environment: Subprocess.surroundings)
+        process = try ChildProcess(executable, arguments: arguments, environment: TestProcess.surroundings)
     }
 
     deinit {

@@ -13,6 +13,6 @@ final class Supervisor {
 
     /// What supervisorctl prints.
     func control(_ words: String...) throws -> String {
-        try Subprocess.run("/usr/bin/supervisorctl", ["-c", file] + words).output
+        try TestProcess.run("/usr/bin/supervisorctl", ["-c", file] + words).output
     }
 }

@@ -31,7 +31,7 @@ private func bytes(_ response: HTTPResponse) -> [UInt8] {
         let problem = Problem("x", status: 400, title: text, detail: text).with(text, text)
         var withFault = problem
         withFault.errors = [.init(pointer: text, detail: text)]
-        let json = try JSONValue(parsing: bytes(withFault.response(requestID: "r")))
+        let json = try TestJSON(parsing: bytes(withFault.response(requestID: "r")))
         #expect(json["title"]?.string == text)
         #expect(json["detail"]?.string == text)
         #expect(json[text]?.string == text)
@@ -43,53 +43,5 @@ private func bytes(_ response: HTTPResponse) -> [UInt8] {
         let text = String(decoding: bytes(problem.response(requestID: "r-9")), as: UTF8.self)
         #expect(!text.contains("hunter2"))
         #expect(text.contains("urn:request:r-9"))
-    }
-}
-
-@Suite struct ResponseHeadTests {
-    private func head(_ response: HTTPResponse) throws -> String {
-        String(decoding: try ResponseHead.bytes(response), as: UTF8.self)
-    }
-
-    @Test func hasStatusHeadersAndLength() throws {
-        #expect(
-            try head(.text("hello").with(header: "X-A", "1"))
-                == "Status: 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nX-A: 1\r\nContent-Length: 5\r\n\r\n")
-    }
-
-    @Test func aStreamHasNoLength() throws {
-        #expect(try head(HTTPResponse(body: .stream { _ in })) == "Status: 200 OK\r\n\r\n")
-    }
-
-    @Test func noValueEndsItsLine() {
-        for value in ["1\r\nSet-Cookie: evil\n\rX-B: 2\r\n\r\nbody", "\n", "\r"] {
-            #expect(throws: InvalidAnswer.self) { try head(.text("").with(header: "X-A", value)) }
-        }
-    }
-}
-
-@Suite struct DeadlineTests {
-    @Test func passesOnceAndForAll() {
-        #expect(Deadline.after(milliseconds: 0).hasPassed)
-        #expect(Deadline.after(milliseconds: -5).hasPassed)
-        #expect(Deadline.after(milliseconds: .min).hasPassed)
-        #expect(Deadline.after(milliseconds: 0).remainingMilliseconds == 0)
-        #expect(!Deadline.after(milliseconds: 60_000).hasPassed)
-        #expect(!Deadline.never.hasPassed)
-    }
-
-    @Test func roundsUpAndFitsThirtyTwoBits() {
-        let soon = Deadline.after(milliseconds: 60_000)
-        #expect((1...60_001).contains(soon.remainingMilliseconds))
-        #expect(Deadline.never.remainingMilliseconds == Int(Int32.max))
-        #expect(Deadline.after(milliseconds: 1_000_000_000_000).remainingMilliseconds == Int(Int32.max))
-    }
-
-    @Test func ordersByTime() {
-        let hour = Deadline.after(milliseconds: 3_600_000)
-        #expect(hour.atMost(milliseconds: 1000) < hour)
-        #expect(hour.atMost(milliseconds: 7_200_000) == hour)
-        #expect(hour < .never)
-        #expect(Deadline.never.atMost(milliseconds: 5) < hour)
     }
 }

@@ -1,17 +1,17 @@
 import FoundationEssentials
 
 /// Any JSON value, to look into answers and log lines.
-public enum JSONValue: Decodable, Sendable, Equatable {
+public enum TestJSON: Decodable, Sendable, Equatable {
     case null
     case bool(Bool)
     case number(Double)
     case string(String)
-    case array([JSONValue])
-    case object([String: JSONValue])
+    case array([TestJSON])
+    case object([String: TestJSON])
 
     /// - Throws: when the bytes are not one JSON value.
     public init(parsing bytes: [UInt8]) throws {
-        self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
+        self = try JSONDecoder().decode(TestJSON.self, from: Data(bytes))
     }
 
     public init(parsing text: String) throws { try self.init(parsing: Array(text.utf8)) }
@@ -26,15 +26,15 @@ public enum JSONValue: Decodable, Sendable, Equatable {
             self = .number(number)
         } else if let string = try? value.decode(String.self) {
             self = .string(string)
-        } else if let array = try? value.decode([JSONValue].self) {
+        } else if let array = try? value.decode([TestJSON].self) {
             self = .array(array)
         } else {
-            self = .object(try value.decode([String: JSONValue].self))
+            self = .object(try value.decode([String: TestJSON].self))
         }
     }
 
     /// The member of an object; `nil` when there is none, or this is no object.
-    public subscript(member: String) -> JSONValue? {
+    public subscript(member: String) -> TestJSON? {
         guard case .object(let members) = self else { return nil }
         return members[member]
     }
@@ -50,7 +50,7 @@ public enum JSONValue: Decodable, Sendable, Equatable {
     }
 
     /// Empty for anything but an array.
-    public var elements: [JSONValue] {
+    public var elements: [TestJSON] {
         guard case .array(let elements) = self else { return [] }
         return elements
     }

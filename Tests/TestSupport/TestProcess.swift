@@ -4,7 +4,7 @@ import Foundation
 ///
 /// It is posix_spawn and not `Foundation.Process`: that one takes a program for running as long as anything it has
 /// started holds a descriptor of its own, so it waits for ever for a `pg_ctl start`.
-public struct Subprocess: Sendable {
+public struct TestProcess: Sendable {
     /// Exit status; 128 and the signal's number when a signal ended it.
     public let status: Int32
     public let output: String
@@ -19,14 +19,14 @@ public struct Subprocess: Sendable {
     public static func run(
         _ program: String, _ arguments: [String] = [], input: String = "", environment: [String: String] = [:],
         folder: String? = nil
-    ) throws -> Subprocess {
+    ) throws -> TestProcess {
         // Files, because a program that fills one pipe while we read the other waits for ever.
         let scratch = try TemporaryFolder()
         for (name, text) in [("0", input), ("1", ""), ("2", "")] { try scratch.write(name, text) }
         let process = try start(
             program, arguments, environment: environment, folder: folder, input: .file("\(scratch.path)/0"),
             output: "\(scratch.path)/1", errors: "\(scratch.path)/2")
-        return Subprocess(status: wait(for: process), output: try scratch.read("1"), errors: try scratch.read("2"))
+        return TestProcess(status: wait(for: process), output: try scratch.read("1"), errors: try scratch.read("2"))
     }
 
     /// The path of an executable of this package, built beside the tests.

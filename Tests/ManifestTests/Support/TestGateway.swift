@@ -5,7 +5,7 @@ import TestSupport
 
 /// A real nginx with a rendered configuration, on a free port and in a folder of its own; stopped with the last
 /// reference.
-final class Gateway {
+final class TestGateway {
     let port: Int
     let deployment: Deployment
     private let folder: TemporaryFolder
@@ -66,18 +66,4 @@ final class Gateway {
 extension HTTPAnswer {
     /// Every value that the header came with.
     func values(_ name: String) -> [String] { headers.values(name) }
-}
-
-struct Problem: Decodable {
-    let type: String
-    let title: String
-    let status: Int
-    let detail: String
-    let instance: String
-    let executed: String?
-
-    /// Throws unless `answer` is a complete problem of RFC 9457.
-    init(_ answer: HTTPAnswer) throws {
-        self = try JSONDecoder().decode(Problem.self, from: Data(answer.body))
-    }
 }

@@ -6,51 +6,59 @@ import Testing
 
 @testable import Charging
 
-/// A subscription whose charge can be brought into doubt.
-struct DoubtfulCharge {
+/// A subscription that can be charged, and what it is charged through.
+struct ChargeSetup {
     let shop: Shop
     let platform: ScriptedPlatform
     let desk: ChargeDesk
+    let ledger: ChargeLedger
+    /// It sells the order 700.
+    let club: Int32
     let subscription: String
 
-    init() throws {
+    init(customer: String? = nil) throws {
         shop = try Shop()
         platform = try ScriptedPlatform()
         desk = shop.desk(platform)
-        subscription = try shop.subscription(club: try shop.club(sku: 700), history: [(StatusID.active, "-1 day")])
+        ledger = shop.ledger()
+        club = try shop.club(sku: 700)
+        subscription = try shop.subscription(
+            club: club, customer: customer, history: [(StatusID.active, "-1 day")])
     }
 }
 
-struct NotBegun: Error {}
+/// The ledger gave another answer than the one the test goes on from.
+struct UnexpectedBeginning: Error {}
 
-/// What the suites about doubts do again and again.
-protocol DoubtSuite {
-    var doubtful: DoubtfulCharge { get }
+/// What the suites about charges do again and again.
+protocol ChargeSuite {
+    var setup: ChargeSetup { get }
 }
 
-extension DoubtSuite {
-    var shop: Shop { doubtful.shop }
-    var platform: ScriptedPlatform { doubtful.platform }
-    var desk: ChargeDesk { doubtful.desk }
-    var subscription: String { doubtful.subscription }
+extension ChargeSuite {
+    var shop: Shop { setup.shop }
+    var platform: ScriptedPlatform { setup.platform }
+    var desk: ChargeDesk { setup.desk }
+    var ledger: ChargeLedger { setup.ledger }
+    var club: Int32 { setup.club }
+    var subscription: String { setup.subscription }
 
-    func charge(_ request: String, of other: String? = nil) throws {
-        _ = try desk.charge(subscription: other ?? subscription, requestID: request, .test())
+    @discardableResult
+    func charge(_ request: String, of other: String? = nil, milliseconds: Int = 20_000) throws -> ChargeDesk.Charged {
+        try desk.charge(subscription: other ?? subscription, requestID: request, .test(milliseconds: milliseconds))
     }
 
-    func receipt(_ request: String) throws -> ChargeLedger.Receipt {
-        try desk.charge(subscription: subscription, requestID: request, .test()).receipt
-    }
+    func receipt(_ request: String) throws -> ChargeLedger.Receipt { try charge(request).receipt }
 
-    func begin(_ request: String) throws -> ChargeLedger.Beginning {
-        try shop.ledger().begin(
-            subscription: subscription, requestID: request, leaseMilliseconds: 60_000, onlyWatch: false,
-            deadline: .after(milliseconds: 20_000))
+    func begin(_ request: String, of other: String? = nil, lease: Int = 60_000) throws -> ChargeLedger.Beginning {
+        try ledger.begin(
+            subscription: other ?? subscription, requestID: request, leaseMilliseconds: lease, onlyWatch: false,
+            deadline: .soon)
     }
 
     /// Leave to send, of which nothing more is heard when nobody records an outcome.
-    func attempt(_ request: String) throws -> ChargeLedger.Attempt {
-        guard case .begun(let attempt) = try begin(request) else { throw NotBegun() }
+    func attempt(_ request: String, of other: String? = nil) throws -> ChargeLedger.Attempt {
+        guard case .begun(let attempt) = try begin(request, of: other) else { throw UnexpectedBeginning() }
         return attempt
     }
 

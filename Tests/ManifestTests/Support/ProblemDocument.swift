@@ -1,0 +1,17 @@
+import Foundation
+import TestSupport
+
+/// A complete problem of RFC 9457.
+struct ProblemDocument: Decodable {
+    let type: String
+    let title: String
+    let status: Int
+    let detail: String
+    let instance: String
+    let executed: String?
+
+    /// Throws unless `answer` is one.
+    init(_ answer: HTTPAnswer) throws {
+        self = try JSONDecoder().decode(ProblemDocument.self, from: Data(answer.body))
+    }
+}
