@@ -36,7 +36,7 @@ let cModules: [Target] = [
 // MARK: Runtime and wrappers: a module imports only what stands above it
 
 let foundation: [Target] = [
-    library("Runtime", ["CFastCGI", log], faultPoints),
+    library("Runtime", ["CFastCGI", "CLinux", log], faultPoints),
     library("Postgres", ["CPostgres", "CPostgresLoader", "Runtime"]),
     library("Outbound", ["CCurl", "Runtime", log]),
     library("Events", ["Postgres", "Runtime"]),

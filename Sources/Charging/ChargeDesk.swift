@@ -79,23 +79,29 @@ public struct ChargeDesk: Sendable {
                 countsSilence: remaining >= whole - Self.beginMilliseconds)
         FaultPoint.beforeFinish.reach()
         // Also when beginning took all the time: the lease and the gateway wait longer than that.
-        let recording = max(deadline, .after(milliseconds: Self.leastRecordMilliseconds))
+        let standing = try record(
+            verdict, of: attempt, context, deadline: max(deadline, .after(milliseconds: Self.leastRecordMilliseconds)))
+        FaultPoint.afterFinish.reach()
+        if case .charged = verdict { standing.reportSecondOrder(of: attempt, context) }
+        return (verdict, standing)
+    }
+
+    /// Records what came of the attempt, trying until the deadline whatever the database says: what is known now is lost
+    /// with this process. After that the lease ends and the same request id is sent again.
+    /// - Throws: 504 at the deadline, or at once when the charge is gone.
+    private func record(
+        _ verdict: Verdict, of attempt: ChargeLedger.Attempt, _ context: Context, deadline: Deadline
+    ) throws -> ChargeLedger.Standing {
         var refusal: PostgresError?
         while true {
             do {
-                let standing = try ledger.finish(
-                    attempt, verdict, cause: EventCause(context), deadline: recording)
-                FaultPoint.afterFinish.reach()
-                if case .charged = verdict { standing.reportSecondOrder(of: attempt, context) }
-                return (verdict, standing)
+                return try ledger.finish(attempt, verdict, cause: EventCause(context), deadline: deadline)
             } catch let error as PostgresError where error.constraint == "charge_event_charge_id_fkey" {
                 verdict.reportUnrecorded(of: attempt, context)
                 throw ChargeProblem.recordRemoved
             } catch let error as PostgresError {
-                // Whatever the database says: what is known now is lost with this process, so try until time is up;
-                // after that the lease ends and the same request id is sent again.
                 if error.sqlState != nil { refusal = error }
-                guard !recording.hasPassed else {
+                guard !deadline.hasPassed else {
                     var problem = ChargeProblem.unrecorded(ledger.resend)
                     problem.debug = "outcome \(verdict.outcome) could not be recorded: \(refusal ?? error)"
                     throw problem.about(attempt)

@@ -7,11 +7,13 @@ public enum ResendPolicy: String, Sendable {
     /// Nothing is ever sent again; an operator settles.
     case manual
 
-    /// Reads `ECOMMERCE_RESEND`; `idempotent` when absent.
+    /// Reads `ECOMMERCE_RESEND`.
     public init(_ settings: Settings) {
-        let text = settings.text("ECOMMERCE_RESEND", default: Self.idempotent.rawValue)
+        let text = settings.text("ECOMMERCE_RESEND")
         guard let policy = ResendPolicy(rawValue: text) else {
-            settings.fault("ECOMMERCE_RESEND", "is “\(text)”: it must be idempotent or manual")
+            if !text.isEmpty {
+                settings.fault("ECOMMERCE_RESEND", "is “\(text)”: it must be idempotent or manual")
+            }
             self = .manual
             return
         }

@@ -93,7 +93,7 @@ public struct CustomerRebuild {
                     current = nil
                 }
                 current = Customer.following(current, recorded)
-                if current == nil { throw BrokenStream(recorded.stream) }
+                if current == nil { throw InconsistentHistory(recorded.stream) }
             }
             guard let last = page.last else { break }
             place = (last.stream, last.version)
@@ -142,7 +142,7 @@ public struct CustomerRebuild {
                     try catchUp(deadline: deadline)
                     try writer.run(script: Self.swap, deadline: deadline)
                 }
-            } catch let error as PostgresError where error.sqlState == "55P03" {
+            } catch let error as PostgresError where error.sqlState == SQLState.lockNotAvailable {
                 let pause = min(500 << attempt, 10_000)
                 guard attempt + 1 < Self.attempts, deadline.remainingMilliseconds > pause else {
                     throw InUse(

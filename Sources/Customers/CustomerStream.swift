@@ -15,7 +15,7 @@ struct CustomerStream {
             SELECT stream, version, type, data, recorded_at FROM customer_event WHERE stream = \(id) ORDER BY version
             """, deadline: deadline)
         if rows.isEmpty { return nil }
-        guard let customer = Customer.replay(try rows.map(Self.recorded)) else { throw BrokenStream(id) }
+        guard let customer = Customer.replay(try rows.map(Self.recorded)) else { throw InconsistentHistory(id) }
         return customer
     }
 
@@ -55,7 +55,7 @@ struct CustomerStream {
     ) throws -> Customer {
         let event = CustomerEvent.created(number: number, email: email, address: address)
         guard let customer = Customer(RecordedEvent(stream: id, version: 1, recordedAt: instant, event: event)) else {
-            throw BrokenStream(id)
+            throw InconsistentHistory(id)
         }
         try connection.execute(
             """
@@ -73,7 +73,7 @@ struct CustomerStream {
             String.self, Int.self, String.self, String.self, Instant.self)
         guard let kind = CustomerEvent.Kind(rawValue: type),
             let event = try JSON.decode(EventData.self, from: Array(data.utf8)).event(kind)
-        else { throw BrokenStream(stream) }
+        else { throw InconsistentHistory(stream) }
         return RecordedEvent(stream: stream, version: version, recordedAt: recordedAt, event: event)
     }
 
@@ -96,7 +96,7 @@ struct CustomerStream {
 }
 
 /// Events that do not make a customer: written by something else, or by a later version of this program.
-struct BrokenStream: Error, CustomStringConvertible {
+struct InconsistentHistory: Error, CustomStringConvertible {
     let description: String
     init(_ id: String) { description = "the events of stream \(id) do not make a customer" }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Foundation
 import Glibc
 
@@ -57,8 +58,7 @@ struct Binaries {
     /// - Throws: `InstanceError` with what is missing.
     func checkLoads(_ name: String, as account: Account?) throws {
         var disk = statvfs()
-        // ST_NOEXEC, which Swift's view of glibc leaves out.
-        if statvfs(target, &disk) == 0, disk.f_flag & 8 != 0 {
+        if statvfs(target, &disk) == 0, disk.f_flag & UInt(ST_NOEXEC) != 0 {
             throw InstanceError(
                 "\(target) is on a disk that is mounted noexec: set TAPROOM_STATE to a folder on another")
         }

@@ -57,7 +57,9 @@ extension Diagnosis {
         }
         do {
             try eligibility(EligibilityUpkeep(connection), deadline: .after(milliseconds: Self.eligibilityMilliseconds))
-        } catch let error as PostgresError where error.sqlState?.hasPrefix("42") != true {
+        } catch let error as PostgresError
+            where error.sqlState?.hasPrefix(SQLState.Class.syntaxErrorOrAccessRuleViolation) != true
+        {
             // Nothing is known of the intervals, and to make them anew would slow the list down.
             throw Obstacle(
                 description: "they could not be compared with the histories within "

@@ -78,7 +78,7 @@ struct Schema {
         do {
             try connect(Self.reckoner).execute(
                 "SELECT now() AT TIME ZONE \(zone)", deadline: .after(milliseconds: 5000))
-        } catch let error as PostgresError where error.sqlState == "22023" {
+        } catch let error as PostgresError where error.sqlState == SQLState.invalidParameterValue {
             throw InstanceError(
                 "billing.time_zone has no usable value: PostgreSQL does not know \(zone); give a name that it has in "
                     + "pg_timezone_names (or set TAPROOM_BILLING_TIME_ZONE)")
@@ -113,7 +113,7 @@ struct Schema {
                 "SELECT EXISTS (SELECT FROM taproom_migration WHERE revision = \(head))",
                 deadline: .after(milliseconds: 5000))[0].decode(Bool.self)
             return isApplied ? .ready : .ahead(current)
-        } catch let error as PostgresError where error.sqlState == "42P01" {
+        } catch let error as PostgresError where error.sqlState == SQLState.undefinedTable {
             return .ahead(current)
         }
     }

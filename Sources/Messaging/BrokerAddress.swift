@@ -53,18 +53,23 @@ public struct BrokerAddress: Sendable, Equatable {
         self.password = password
         self.virtualHost = virtualHost.isEmpty ? "/" : virtualHost
     }
+
+    /// In place of one that is missing or wrong, in a process that will not serve.
+    fileprivate static let standIn = BrokerAddress()
+
+    private init() { (host, port, virtualHost, user, password) = ("", 0, "/", "", "") }
 }
 
 extension Settings {
-    /// The broker's address in `AMQP_URL`; one that cannot be used is recorded as a fault.
-    func broker() -> BrokerAddress? {
+    /// The broker's address in `AMQP_URL`.
+    func broker() -> BrokerAddress {
         let uri = text("AMQP_URL")
-        guard !uri.isEmpty else { return nil }
+        guard !uri.isEmpty else { return .standIn }
         do throws(BrokerError) {
             return try BrokerAddress(uri)
         } catch {
             fault("AMQP_URL", "is not an AMQP URI such as amqp://user:password@host:5672/vhost: \(error)")
-            return nil
+            return .standIn
         }
     }
 }

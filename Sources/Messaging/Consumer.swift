@@ -20,7 +20,7 @@ final class Consumer<F: EventFunction> {
     private let configuration: ConsumerConfiguration
     private let handling: EventHandling<F>
     private let stop: StopSignal
-    private let journal: Journal
+    private let log: OutageLog
     private var purge = InboxPurge()
 
     /// A message that came back so often has failed.
@@ -36,7 +36,7 @@ final class Consumer<F: EventFunction> {
         self.configuration = configuration
         self.handling = handling
         self.stop = stop
-        journal = Journal(function: handling.process.function)
+        log = OutageLog(function: handling.process.function)
     }
 
     /// Returns when `stop` is raised and the batch in hand is done.
@@ -50,7 +50,7 @@ final class Consumer<F: EventFunction> {
             } catch is Stopping {
                 return
             } catch {
-                journal.failed("\(error)")
+                log.failed("\(error)")
                 stop.wait(milliseconds: pause.next())
             }
         }
@@ -66,7 +66,7 @@ final class Consumer<F: EventFunction> {
         try session.consume(queue, tag: "careful", prefetch: 1, deadline: deadline)
         var isCareful = true
         started()
-        journal.recovered()
+        log.recovered()
         while true {
             try receive(publisher)
             let batch = takeBatch(publisher)
@@ -112,7 +112,7 @@ final class Consumer<F: EventFunction> {
         do {
             try purge.step(in: handling.database, deadline: .after(milliseconds: 5000))
         } catch {
-            journal.failed("the inbox is not purged: \(error)")
+            log.failed("the inbox is not purged: \(error)")
         }
     }
 
@@ -170,10 +170,10 @@ final class Consumer<F: EventFunction> {
         while true {
             let fate = handling.handle(event)
             guard case .databaseAway(let reason, let isSuspect) = fate else {
-                journal.recovered()
+                log.recovered()
                 return fate
             }
-            journal.failed(reason)
+            log.failed(reason)
             let isAlone =
                 isSuspect && (try? handling.database.execute("SELECT 1", deadline: .after(milliseconds: 2000))) != nil
             breaks = isAlone ? breaks + 1 : 0
@@ -192,12 +192,12 @@ final class Consumer<F: EventFunction> {
         var copy = event.envelope.stamped(delivery.message)
         copy.note(attempt: delivery.message.attempt + 1, error: reason)
         try publisher.send(copy, to: queue) { blocked in
-            journal.failed("\(blocked)")
+            log.failed("\(blocked)")
             return !stop.isRaised
         }
-        journal.recovered()
+        log.recovered()
         FaultPoint.beforeRetryAcknowledge.reach()
         try publisher.session.acknowledge(delivery.tag)
-        journal.setAside(event.envelope, queue: queue, reason: reason)
+        log.setAside(event.envelope, queue: queue, reason: reason)
     }
 }

@@ -13,7 +13,7 @@ struct ConsumerConfiguration: Sendable {
 extension ConsumerConfiguration {
     /// Reads TAPROOM_QUEUE, TAPROOM_EXCHANGE, TAPROOM_ROUTING_KEYS, TAPROOM_RETRY, TAPROOM_DEAD_LETTER,
     /// TAPROOM_PREFETCH, TAPROOM_BATCH and AMQP_URL; faults are recorded in `settings`.
-    init?(_ settings: Settings) {
+    init(_ settings: Settings) {
         let queue = settings.text("TAPROOM_QUEUE")
         let delays = settings.text(
             "TAPROOM_RETRY", default: ConsumerTopology.defaultRetry.map { String($0) }.joined(separator: ","))
@@ -28,23 +28,22 @@ extension ConsumerConfiguration {
             routingKeys: settings.text("TAPROOM_ROUTING_KEYS", default: "").split(separator: ",").map { String($0) },
             retry: retry.compactMap { $0 },
             deadLetter: settings.text("TAPROOM_DEAD_LETTER", default: ConsumerTopology.defaultDeadLetter(of: queue)))
-        guard let address = settings.broker() else { return nil }
-        broker = address
+        broker = settings.broker()
     }
 }
 
 /// What `main` of an event function does.
 enum ConsumerProcess {
     static func run<F: EventFunction>(_ type: F.Type) -> Never {
-        let isForOneEvent = ProcessStart.isForOneEvent
         let ((function, database, configuration), process) = ProcessStart.make { settings, _ in
             // One event by hand needs no broker.
-            (try type.init(settings), Database(settings), isForOneEvent ? nil : ConsumerConfiguration(settings))
+            (
+                try type.init(settings), Database(settings),
+                ProcessStart.isForOneEvent ? nil : ConsumerConfiguration(settings)
+            )
         }
         let handling = EventHandling(function: function, database: database, process: process)
-        if isForOneEvent { exit(OneEvent(handling).run()) }
-        // Without an address there was a fault, and the process has ended.
-        guard let configuration else { exit(EX_CONFIG) }
+        guard let configuration else { exit(OneEvent(handling).run()) }
         let signals = SignalSet.blockAll()
         Workers.run(process, count: process.concurrency, signals: signals) { stop, watch in
             var handling = handling

@@ -83,7 +83,7 @@ extension EventCause {
     init(checking traceparent: String?, correlationID: String?, causationID: String?) {
         self.init(
             traceparent: traceparent.flatMap { Identifier.isTraceparent($0) ? $0 : nil },
-            correlationID: correlationID.flatMap { Identifier.isSaneRequestID($0) ? $0 : nil },
+            correlationID: correlationID.flatMap { Identifier.isValidRequestID($0) ? $0 : nil },
             causationID: causationID)
     }
 }

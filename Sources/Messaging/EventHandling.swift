@@ -161,7 +161,9 @@ extension PostgresError {
     fileprivate var saysDatabaseIsAway: Bool {
         switch self {
         case .unavailable, .connectionLost: true
-        case .refused(let refusal): refusal.sqlState == "25006" || refusal.sqlState.hasPrefix("53")
+        case .refused(let refusal):
+            refusal.sqlState == SQLState.readOnlySQLTransaction
+                || refusal.sqlState.hasPrefix(SQLState.Class.insufficientResources)
         case .timedOut, .unexpectedResult: false
         }
     }
@@ -171,7 +173,9 @@ extension PostgresError {
     fileprivate var mayBeTheStatementsFault: Bool {
         switch self {
         case .connectionLost: true
-        case .refused(let refusal): !["25006", "53100", "53300"].contains(refusal.sqlState)
+        case .refused(let refusal):
+            ![SQLState.readOnlySQLTransaction, SQLState.diskFull, SQLState.tooManyConnections]
+                .contains(refusal.sqlState)
         case .unavailable, .timedOut, .unexpectedResult: false
         }
     }

@@ -25,7 +25,9 @@ enum Inbox {
                 ON CONFLICT DO NOTHING RETURNING event_id
                 """, deadline: deadline)
             return Set(try rows.map { Array(try $0.decode(String.self).utf8) })
-        } catch let error as PostgresError where error.sqlState?.hasPrefix("42") == true {
+        } catch let error as PostgresError
+            where error.sqlState?.hasPrefix(SQLState.Class.syntaxErrorOrAccessRuleViolation) == true
+        {
             // The statement is the same for every event, so it is the table that does not fit.
             throw Unusable(refusal: error)
         }

@@ -38,7 +38,7 @@ struct OneEvent<F: EventFunction>: Sendable {
         case .repeated: return report(event, "repeated")
         case .failed, .hopeless: return 1
         case .databaseAway(let reason, _):
-            Journal(function: handling.process.function).failed(reason)
+            OutageLog(function: handling.process.function).failed(reason)
             return 1
         }
     }

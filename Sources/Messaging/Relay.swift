@@ -11,7 +11,7 @@ final class Relay {
     private let table: OutboxTable
     private let pipe: SignalPipe
     private let stop: StopSignal
-    private let journal: Journal
+    private let log: OutageLog
     private var database: Connection?
     private var publisher: Publisher?
     private var lanes: [Int] = []
@@ -34,7 +34,7 @@ final class Relay {
         self.stop = stop
         table = OutboxTable(
             service: configuration.service, holder: Identifier.uuid(), batchSize: configuration.batchSize)
-        journal = Journal(function: configuration.function)
+        log = OutageLog(function: configuration.function)
     }
 
     /// Returns when `stop` is raised and the batch in hand is done.
@@ -45,14 +45,14 @@ final class Relay {
             let next = Deadline.after(milliseconds: Self.gatherMilliseconds)
             do {
                 let (count, isMore) = try sweep()
-                journal.recovered()
+                log.recovered()
                 trouble.reset()
                 if isMore { continue }
                 idle = count > 0 ? Self.idleMilliseconds.lowerBound : min(2 * idle, Self.idleMilliseconds.upperBound)
                 waitForSignal(milliseconds: idle)
                 usleep(UInt32(1000 * next.remainingMilliseconds))
             } catch {
-                journal.failed("\(error)")
+                log.failed("\(error)")
                 stop.wait(milliseconds: trouble.next())
             }
         }
@@ -104,7 +104,7 @@ final class Relay {
                     routingKey: $0.envelope.type)
             }, deadline: .after(milliseconds: Publisher.confirmMilliseconds)
         ) { blocked in
-            journal.failed("\(blocked)")
+            log.failed("\(blocked)")
             // Another relay would send the same to a broker that takes it all in the end.
             try? renewLanes(in: database)
             return !stop.isRaised
@@ -123,8 +123,8 @@ final class Relay {
             try table.settle(
                 sent: sent, unroutable: lost, in: database, deadline: .after(milliseconds: Self.databaseMilliseconds))
         }
-        journal.refused(zip(rows, isRefused).filter(\.1).map(\.0.envelope), exchange: configuration.exchange)
-        journal.unroutable(lost.map(\.envelope), exchange: configuration.exchange)
+        log.refused(zip(rows, isRefused).filter(\.1).map(\.0.envelope), exchange: configuration.exchange)
+        log.unroutable(lost.map(\.envelope), exchange: configuration.exchange)
     }
 
     // MARK: Sessions

@@ -1,4 +1,3 @@
-import Glibc
 import Runtime
 
 /// What a relay is told by its environment.
@@ -16,18 +15,14 @@ struct RelayConfiguration: Sendable {
 public enum RelayProcess {
     /// Runs until SIGTERM; nothing that breaks outside ends it.
     public static func run() -> Never {
-        let (relay, process) = ProcessStart.make { settings, process -> (RelayConfiguration, SignalPipe)? in
-            let service = settings.text("TAPROOM_OUTBOX")
-            guard let broker = settings.broker() else { return nil }
+        let ((configuration, pipe), process) = ProcessStart.make { settings, process in
             let configuration = RelayConfiguration(
-                function: process.function, service: service,
+                function: process.function, service: settings.text("TAPROOM_OUTBOX"),
                 exchange: settings.text("TAPROOM_EXCHANGE", default: ConsumerTopology.defaultExchange),
                 batchSize: settings.integer("TAPROOM_BATCH", .relayBatch),
-                databaseURL: settings.text("DATABASE_URL"), broker: broker)
+                databaseURL: settings.text("DATABASE_URL"), broker: settings.broker())
             return (configuration, try SignalPipe(path: settings.text("OUTBOX_SIGNAL", default: "")))
         }
-        // Without an address there was a fault, and the process has ended.
-        guard let (configuration, pipe) = relay else { exit(EX_CONFIG) }
         let signals = SignalSet.blockAll()
         // A late confirm is waited for, and time is left to mark it; whoever stops the process waits longer still.
         let patience = process.timeoutMilliseconds + Publisher.confirmMilliseconds

@@ -113,11 +113,11 @@ public struct Migrator {
         var waits = 0
         while let failure = try attempt(step) {
             switch failure.error.sqlState {
-            case "40P01" where deadlocks + 1 < Self.attempts:
+            case SQLState.deadlockDetected where deadlocks + 1 < Self.attempts:
                 deadlocks += 1
                 progress(.repeating(step))
                 usleep(UInt32(deadlocks) * 200_000)
-            case "55P03":
+            case SQLState.lockNotAvailable:
                 let holders = try lockHolders(of: failure.statement?.text ?? step.move)
                 guard !patience.hasPassed else {
                     throw MigrationError.failed(failure.problem.lacksLock(holders), remains: step.from)

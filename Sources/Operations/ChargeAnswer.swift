@@ -28,7 +28,7 @@ public enum ChargeAnswer: Sendable, Equatable {
         }
     }
 
-    private init(_ answer: HTTPClient.Answer) {
+    private init(_ answer: HTTPClient.Response) {
         if answer.status == 200 {
             guard let receipt = try? JSON.decode(Receipt.self, from: answer.body) else {
                 self = .unknown(reason: "status 200 without a receipt")

@@ -6,7 +6,7 @@ import Runtime
 public struct GatewayClient: Sendable {
     private let base: String
     /// The gateway's answer to a charge holds the platform's, which may be as long as a client takes by default.
-    private let client = HTTPClient(answerLimit: HTTPClient.answerLimit + (64 << 10))
+    private let client = HTTPClient(responseLimit: HTTPClient.responseLimit + (64 << 10))
 
     /// - Parameter base: such as `http://127.0.0.1:8080`.
     /// - Throws: `OperationError` when it is not an HTTP URL.

@@ -8,7 +8,7 @@ struct Exchange {
     /// What is posted; `nil` for a GET.
     let body: [UInt8]?
     /// Bytes.
-    let answerLimit: Int
+    let responseLimit: Int
 
     /// What an exchange tells about the host, whatever it tells about the request.
     enum Finding {
@@ -33,7 +33,7 @@ struct Exchange {
         }
         // Keeps libcurl from sending one.
         list = curl_slist_append(list, "Expect:")
-        let received = Received(limit: answerLimit)
+        let received = Received(limit: responseLimit)
         let total = deadline.remainingMilliseconds
         guard total > 0 else { return (.notSent(reason: "no time was left"), .nothing) }
 
@@ -76,7 +76,7 @@ struct Exchange {
         guard code == CURLE_OK else {
             let reason =
                 received.isTooLong
-                ? "the answer is over \(answerLimit) bytes"
+                ? "the answer is over \(responseLimit) bytes"
                 : Self.hasBegun(handle) ? "the answer was cut short: \(Self.text(code))" : Self.text(code)
             guard Self.wasSent(handle) else { return (.notSent(reason: reason), Self.finding(of: code)) }
             return (.unknown(reason: reason), code == CURLE_OPERATION_TIMEDOUT ? .late : .reached)
@@ -85,10 +85,10 @@ struct Exchange {
         taproom_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
         var retryAfter: curl_off_t = 0
         taproom_curl_get_time(handle, CURLINFO_RETRY_AFTER, &retryAfter)
-        let answer = HTTPClient.Answer(
+        let response = HTTPClient.Response(
             status: status, headers: Self.headers(handle), body: received.bytes,
             retryAfter: retryAfter > 0 ? Int(retryAfter) : nil)
-        return (.answered(answer), .reached)
+        return (.answered(response), .reached)
     }
 
     private static func headers(_ handle: UnsafeMutableRawPointer) -> [(name: String, value: String)] {

@@ -14,11 +14,11 @@ public import Runtime
 /// client share that knowledge.
 public struct HTTPClient: Sendable {
     private let circuits = CircuitBoard()
-    private let answerLimit: Int
+    private let responseLimit: Int
 
     /// What came of a request, told apart by what the caller may conclude.
     public enum Outcome: Sendable {
-        case answered(Answer)
+        case answered(Response)
         /// Nothing reached the other side, so it did nothing.
         case notSent(reason: String)
         /// Nothing was sent, and nothing will be for so many seconds: too many calls in a row failed.
@@ -27,7 +27,7 @@ public struct HTTPClient: Sendable {
         case unknown(reason: String)
     }
 
-    public struct Answer: Sendable {
+    public struct Response: Sendable {
         public let status: Int
         /// In the order they came; a name may come more than once.
         public let headers: [(name: String, value: String)]
@@ -39,11 +39,11 @@ public struct HTTPClient: Sendable {
     /// Longest wait for a connection, TLS included.
     public static let connectMilliseconds = 2000
     /// Bytes of the longest answer that a client takes by default.
-    public static let answerLimit = 1 << 20
+    public static let responseLimit = 1 << 20
 
-    /// - Parameter answerLimit: bytes; a longer answer is broken off and counts as unknown.
-    public init(answerLimit: Int = HTTPClient.answerLimit) {
-        self.answerLimit = answerLimit
+    /// - Parameter responseLimit: bytes; a longer answer is broken off and counts as unknown.
+    public init(responseLimit: Int = HTTPClient.responseLimit) {
+        self.responseLimit = responseLimit
         Self.initialise
     }
 
@@ -57,14 +57,14 @@ public struct HTTPClient: Sendable {
         countsSilence: Bool = true, logger: Logger? = nil
     ) -> Outcome {
         request(
-            Exchange(url: url, headers: headers, body: body, answerLimit: answerLimit), deadline: deadline,
+            Exchange(url: url, headers: headers, body: body, responseLimit: responseLimit), deadline: deadline,
             countsSilence: countsSilence, logger: logger)
     }
 
     /// Sends a GET and waits for its answer until the deadline at the latest.
     public func get(_ url: String, headers: [(name: String, value: String)], deadline: Deadline) -> Outcome {
         request(
-            Exchange(url: url, headers: headers, body: nil, answerLimit: answerLimit), deadline: deadline,
+            Exchange(url: url, headers: headers, body: nil, responseLimit: responseLimit), deadline: deadline,
             countsSilence: true, logger: nil)
     }
 
@@ -81,8 +81,8 @@ public struct HTTPClient: Sendable {
         var tries = 1
         while true {
             let (outcome, finding) = exchange.run(deadline: deadline)
-            let pause = Backoff.pauseMilliseconds(after: tries, using: &generator)
-            guard case .notSent = outcome, finding == .unreached, tries < Backoff.tries,
+            let pause = RetrySchedule.pauseMilliseconds(after: tries, using: &generator)
+            guard case .notSent = outcome, finding == .unreached, tries < RetrySchedule.tries,
                 pause < deadline.remainingMilliseconds
             else {
                 circuits.note(host, finding == .late && !countsSilence ? .nothing : finding, logger)

@@ -121,8 +121,7 @@ public final class Connection {
         do throws(PostgresError) {
             return try execute(prepared: name, sql, deadline: deadline)
         } catch {
-            // The tables have changed since, or somebody dropped the statement: it did not run.
-            guard error.sqlState == "0A000" || error.sqlState == "26000" else { throw error }
+            guard error.isOfStaleStatement else { throw error }
             prepared[sql.text] = nil
             guard isIdle else { throw error }
             return try execute(prepared: prepare(sql.text, deadline: deadline), sql, deadline: deadline)
@@ -227,7 +226,7 @@ public final class Connection {
                 failed = failed ?? failure(result, statement)
                 PQclear(result)
                 // A session keeps the read-only default it was opened under; a new one may be let write.
-                if PQstatus(open) != CONNECTION_OK || failed?.sqlState == "25006" { close() }
+                if PQstatus(open) != CONNECTION_OK || failed?.sqlState == SQLState.readOnlySQLTransaction { close() }
                 if handle == nil { throw failed ?? lost(statement) }
             }
         }
@@ -275,9 +274,10 @@ public final class Connection {
         func field(_ read: (OpaquePointer) -> UnsafePointer<CChar>?) -> String? {
             read(result).map { String(cString: $0) }
         }
-        // A broken session reports an error without SQLSTATE; 57P01 to 57P03 and 08xxx are the server's farewells.
-        guard let state = field({ taproom_pq_sqlstate($0) }), !["57P01", "57P02", "57P03"].contains(state),
-            !state.hasPrefix("08")
+        // A broken session reports an error without SQLSTATE; these are the server's farewells.
+        let farewells = [SQLState.adminShutdown, SQLState.crashShutdown, SQLState.cannotConnectNow]
+        guard let state = field({ taproom_pq_sqlstate($0) }), !farewells.contains(state),
+            !state.hasPrefix(SQLState.Class.connectionException)
         else {
             return .connectionLost(statement: statement, reason: String(cString: PQresultErrorMessage(result)))
         }

@@ -11,7 +11,9 @@ package func runWhileHeldUp<Result>(
     while true {
         do {
             return try body()
-        } catch let error as PostgresError where error.sqlState == "55P03" && !hasBegun() && !deadline.hasPassed {
+        } catch let error as PostgresError
+            where error.sqlState == SQLState.lockNotAvailable && !hasBegun() && !deadline.hasPassed
+        {
             usleep(pause)
             pause = min(2 * pause, 1_000_000)
         }

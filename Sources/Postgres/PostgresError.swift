@@ -27,8 +27,8 @@ public enum PostgresError: Error, Sendable {
         /// What the server would say, had libpq not cut the text.
         static func nulInParameter(of statement: String) -> Refusal {
             Refusal(
-                sqlState: "22021", message: "a parameter holds a NUL character", detail: nil, hint: nil,
-                constraint: nil, position: nil, statement: statement)
+                sqlState: SQLState.characterNotInRepertoire, message: "a parameter holds a NUL character", detail: nil,
+                hint: nil, constraint: nil, position: nil, statement: statement)
         }
     }
 
@@ -45,7 +45,14 @@ public enum PostgresError: Error, Sendable {
     }
 
     /// Serialization failure or deadlock: the whole transaction may be run again.
-    public var isRetryable: Bool { sqlState == "40001" || sqlState == "40P01" }
+    public var isRetryable: Bool {
+        sqlState == SQLState.serializationFailure || sqlState == SQLState.deadlockDetected
+    }
+
+    /// The tables have changed since the statement was prepared, or somebody dropped it: it did not run.
+    var isOfStaleStatement: Bool {
+        sqlState == SQLState.featureNotSupported || sqlState == SQLState.invalidSQLStatementName
+    }
 }
 
 extension PostgresError: CustomStringConvertible {
@@ -88,13 +95,14 @@ extension PostgresError: ProblemConvertible {
         }
     }
 
-    /// Read-only server, disk full.
-    private static let refusedWrites: Set<String> = ["25006", "53100"]
+    private static let refusedWrites: Set<String> = [SQLState.readOnlySQLTransaction, SQLState.diskFull]
 
-    /// Out of memory, too many connections, a limit of the configuration reached, lock or statement time-out, cancelled
-    /// by an operator, serialization failure, deadlock; in `Database.transaction` the last two only after its last
-    /// attempt.
-    private static let passingFaults: Set<String> = ["53200", "53300", "53400", "55P03", "57014", "40001", "40P01"]
+    /// A query is cancelled by its time-out or an operator. In `Database.transaction` the last two come only after its
+    /// last attempt.
+    private static let passingFaults: Set<String> = [
+        SQLState.outOfMemory, SQLState.tooManyConnections, SQLState.configurationLimitExceeded,
+        SQLState.lockNotAvailable, SQLState.queryCanceled, SQLState.serializationFailure, SQLState.deadlockDetected,
+    ]
 
     private func busy(_ detail: String, executed: String) -> Problem {
         var problem = Problem("database-unavailable", status: 503, title: "Database unavailable", detail: detail)

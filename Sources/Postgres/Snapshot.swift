@@ -34,7 +34,7 @@ public struct Snapshot: Sendable {
                     return try body(connection)
                 }
             }
-        } catch let error as PostgresError where error.sqlState == "55P03" && !hasBegun {
+        } catch let error as PostgresError where error.sqlState == SQLState.lockNotAvailable && !hasBegun {
             return try keeper.withLock { try body($0.value) }
         }
     }

@@ -1,4 +1,4 @@
-import CFastCGI
+import CLinux
 import Glibc
 
 /// The kernel's random numbers, fetched 512 at a time: a request needs a handful, and each fetch is a system call.

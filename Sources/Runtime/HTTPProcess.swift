@@ -8,7 +8,7 @@ enum HTTPProcess {
         if ProcessStart.isForOneEvent {
             var transport = EventTransport()
             invoker.serve(&transport)
-            exit(transport.isAnswerLost ? 1 : 0)
+            exit(transport.isResponseLost ? 1 : 0)
         } else if FastCGIListener.isInherited {
             FastCGIListener.serve(invoker)
         } else if getenv("GATEWAY_INTERFACE") != nil {

@@ -22,7 +22,7 @@ public enum Identifier {
     }
 
     /// Whether a request id from outside may be used as it is: 1 to 128 of `A–Z a–z 0–9 . _ -`.
-    package static func isSaneRequestID(_ text: String) -> Bool {
+    package static func isValidRequestID(_ text: String) -> Bool {
         hasFormOfRequestID(text) && !text.utf8.contains(UInt8(ascii: ":"))
     }
 
@@ -82,5 +82,22 @@ public enum Identifier {
     private static func hexadecimal(_ word: UInt64, _ place: Int) -> UInt8 {
         let digit = UInt8(truncatingIfNeeded: word >> UInt64(60 - 4 * place)) & 15
         return digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+    }
+}
+
+extension HTTPEvent {
+    /// The request id of an order in the path: 1 to 128 of `A–Z a–z 0–9 . _ : -`, neither `.` nor `..`.
+    /// - Throws: 400 for anything else.
+    public func platformRequestID() throws(Problem) -> String {
+        let id = try path("request_id")
+        guard Identifier.isPlatformRequestID(id) else {
+            throw .badRequest([
+                .init(
+                    pointer: "/path/request_id",
+                    detail: "request_id must have 1 to 128 of the characters A–Z a–z 0–9 . _ : - "
+                        + "and be neither “.” nor “..”.")
+            ])
+        }
+        return id
     }
 }

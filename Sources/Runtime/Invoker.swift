@@ -15,7 +15,7 @@ struct Invoker<F: HTTPFunction>: Sendable {
     private func serve(_ request: Request, _ transport: inout some Transport & ~Copyable, _ watch: Watch?) {
         let start = Clock.monotonicNanoseconds()
         let id = request.requestID
-        let requestID = id.flatMap { Identifier.isSaneRequestID($0) ? $0 : nil } ?? Identifier.uuid()
+        let requestID = id.flatMap { Identifier.isValidRequestID($0) ? $0 : nil } ?? Identifier.uuid()
         let parent = request.headers["traceparent"].flatMap { Identifier.isTraceparent($0) ? $0 : nil }
         let context = Context(
             functionName: process.function, requestID: requestID, traceparent: parent,
@@ -37,7 +37,7 @@ struct Invoker<F: HTTPFunction>: Sendable {
                 response = answer(to: error, requestID, &failure)
             }
             try send(&response, request, context, &transport)
-        } catch let error as BrokenStream {
+        } catch let error as BrokenResponse {
             failure = "broken off in the middle: \(error.cause)"
             isBrokenOff = true
         } catch is ClientGone {

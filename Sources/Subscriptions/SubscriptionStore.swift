@@ -159,6 +159,6 @@ extension PostgresError {
     /// Whether a row names a club or subscription that is gone. A status that is gone is no fault of the caller's: its
     /// seed row was deleted.
     fileprivate var isMissingReference: Bool {
-        sqlState == "23503" && constraint != "subscription_status_history_status_id_fkey"
+        sqlState == SQLState.foreignKeyViolation && constraint != "subscription_status_history_status_id_fkey"
     }
 }

@@ -121,7 +121,7 @@ import Testing
     @Test func replacesTheAddress() throws {
         let put = try function("UpdateAddressFunction", "PUT /api/v1/customers/{id}/address")
         let made = try register.create()
-        func request(_ id: String, _ street: String, ifMatch: String? = nil) throws -> FastCGIAnswer {
+        func request(_ id: String, _ street: String, ifMatch: String? = nil) throws -> FastCGIResponse {
             try put.request(
                 "PUT", "/api/v1/customers/\(id)/address", parameters: ifMatch.map { [("HTTP_IF_MATCH", $0)] } ?? [],
                 body: Array(#"{"street": "\#(street)", "city": "Köln", "country": "Germany"}"#.utf8))
@@ -176,7 +176,7 @@ import Testing
     @Test func lists() throws {
         let function = try function("ListCustomersFunction", "GET /api/v1/customers")
         for index in 0..<5 { _ = try register.create("c\(index)@example.com", .numbered(index)) }
-        func request(_ query: String) throws -> FastCGIAnswer {
+        func request(_ query: String) throws -> FastCGIResponse {
             try function.request("GET", "/api/v1/customers?\(query)")
         }
         var target = "/api/v1/customers?search=%20BREWER+street&archived=false&limit=2"

@@ -53,7 +53,7 @@ import Testing
         ).map { try $0.decode(String.self) }
     }
 
-    func charge(_ subscription: String, _ request: String) throws -> HTTPAnswer {
+    func charge(_ subscription: String, _ request: String) throws -> HTTPProbe.Response {
         try shop.http.request(
             "POST", "/subscription/\(PercentEncoding.encode(subscription))/charge/\(request)")
     }

@@ -14,11 +14,11 @@ struct ChargeWindow {
     /// A request id that nobody else has; the platform's records are told apart by it.
     func id(_ name: String) -> String { "\(subscription)-\(name)" }
 
-    func charge(_ name: String) throws -> HTTPAnswer {
+    func charge(_ name: String) throws -> HTTPProbe.Response {
         try broken.shop.http.request("POST", "/subscription/\(subscription)/charge/\(id(name))")
     }
 
-    func chargeInBackground(_ name: String) -> Background<HTTPAnswer> {
+    func chargeInBackground(_ name: String) -> Background<HTTPProbe.Response> {
         Background { [http = broken.shop.http, subscription, id = id(name)] in
             try http.request("POST", "/subscription/\(subscription)/charge/\(id)")
         }
@@ -40,8 +40,8 @@ struct ChargeWindow {
     }
 
     /// Charges until the answer is 200, as a client does that is told to come back.
-    func settle(_ name: String) throws -> HTTPAnswer {
-        var answer: HTTPAnswer?
+    func settle(_ name: String) throws -> HTTPProbe.Response {
+        var answer: HTTPProbe.Response?
         try Eventually.happens("\(subscription) to be settled") {
             try broken.expireLeases()
             answer = try charge(name)

@@ -18,7 +18,7 @@ extension DirectedInstance {
             subscription = try shop.subscription(inClub: try shop.club(in: try shop.database()))
         }
 
-        func charge(_ request: String) throws -> HTTPAnswer {
+        func charge(_ request: String) throws -> HTTPProbe.Response {
             try shop.http.request("POST", "/subscription/\(subscription)/charge/\(request)")
         }
 

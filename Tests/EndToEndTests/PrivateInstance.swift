@@ -179,7 +179,7 @@ final class PrivateInstance: Sendable {
     /// A subscription made through the gateway; while another test keeps every worker busy it is asked for again.
     func subscription(inClub club: Int) throws -> String {
         let customer = unique("c")
-        var answer: HTTPAnswer?
+        var answer: HTTPProbe.Response?
         try Eventually.happens("a subscription") {
             answer = try http.request("POST", "/club/\(club)/subscribe/", json: #"{"customer_id":"\#(customer)"}"#)
             return answer?.status != 503

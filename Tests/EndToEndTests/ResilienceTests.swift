@@ -19,12 +19,12 @@ extension DirectedInstance {
 
         /// Subscribes from so many threads while `disturb` runs, and gives every answer; a connection without one is `nil`.
         func underLoad(threads: Int = 8, _ disturb: () throws -> Void) throws -> [(
-            customer: String, answer: HTTPAnswer?
+            customer: String, answer: HTTPProbe.Response?
         )] {
             let isOver = Lock(false)
             let load = (0..<threads).map { thread in
                 Background { [shop, club] in
-                    var answers: [(String, HTTPAnswer?)] = []
+                    var answers: [(String, HTTPProbe.Response?)] = []
                     while !isOver.withLock({ $0 }) {
                         let customer = "load-\(thread)-\(answers.count)"
                         answers.append(
@@ -53,7 +53,7 @@ extension DirectedInstance {
         }
 
         /// Every 200 is in the database, and every answer that says nothing ran tells the truth.
-        func audit(_ answers: [(customer: String, answer: HTTPAnswer?)]) throws {
+        func audit(_ answers: [(customer: String, answer: HTTPProbe.Response?)]) throws {
             let rows = try database.execute(
                 "SELECT customer_store_id FROM subscription WHERE club_id = \(club)", deadline: .soon
             )
@@ -133,7 +133,7 @@ extension DirectedInstance {
             try audit(answers)
         }
 
-        static func summary(_ answers: [(customer: String, answer: HTTPAnswer?)]) -> [String: Int] {
+        static func summary(_ answers: [(customer: String, answer: HTTPProbe.Response?)]) -> [String: Int] {
             Dictionary(
                 answers.map { ("\($0.answer?.status ?? 0) \($0.answer?.problem ?? "")", 1) }, uniquingKeysWith: +)
         }

@@ -180,7 +180,7 @@ private final class Receipts: Sendable {
     let bodies = Lock<[String: Set<[UInt8]>]>([:])
     let statuses = Lock<[String: Int]>([:])
 
-    func take(_ subscription: String, _ answer: HTTPAnswer?) {
+    func take(_ subscription: String, _ answer: HTTPProbe.Response?) {
         let word = answer.map { "\($0.status) \($0.problem ?? "ok")" } ?? "no answer"
         statuses.withLock { $0[word, default: 0] += 1 }
         if let answer, answer.status == 200 {

@@ -112,7 +112,7 @@ import Testing
     @Test func theLocalPlatformMakesOneOrderForARequestID() throws {
         let configuration = try shop.credentials()
         let id = shop.unique("order")
-        func order(_ body: String, headers: [(String, String)]) throws -> HTTPAnswer {
+        func order(_ body: String, headers: [(String, String)]) throws -> HTTPProbe.Response {
             try shop.http.request("POST", "/ecommerce/order/\(id)", headers: headers, json: body)
         }
         let payload = #"{"customer_id":"c","sku_id":1}"#

@@ -37,12 +37,12 @@ extension WindowSuite {
         try broken.release()
     }
 
-    func requestID(_ answer: HTTPAnswer) throws -> String? {
+    func requestID(_ answer: HTTPProbe.Response) throws -> String? {
         try answer.json()["request_id"]?.string?.split(separator: "-").last.map(String.init)
     }
 
     /// Sends a charge that stands still at the point; returns when it does.
-    func hold(_ window: ChargeWindow, at point: Breakage.Point) throws -> Background<HTTPAnswer> {
+    func hold(_ window: ChargeWindow, at point: Breakage.Point) throws -> Background<HTTPProbe.Response> {
         let before = try timesHeld(at: point)
         try broken.hold(at: point)
         let held = window.chargeInBackground("a")

@@ -30,7 +30,7 @@ import Testing
     }
 
     /// The answer must be a whole problem, with an id that is the header's.
-    private func problem(_ answer: HTTPAnswer, _ status: Int, _ slug: String) throws -> ProblemDocument {
+    private func problem(_ answer: HTTPProbe.Response, _ status: Int, _ slug: String) throws -> ProblemDocument {
         #expect(answer.status == status)
         #expect(answer.values("content-type") == ["application/problem+json"])
         #expect(answer.values("cache-control") == ["no-store"])

@@ -161,6 +161,13 @@ extension MessagingTests {
                 #expect(process.lines.joined().contains(name), "\(process.lines)")
             }
             #expect(!process.lines.joined().contains("secret"))
+            let relay = try lab.relay.start([
+                "AMQP_URL": "http://guest:secret@127.0.0.1/", "TAPROOM_BATCH": "0", "DATABASE_URL": "",
+            ])
+            #expect(try relay.waitForEnd() == .exited(78))
+            for name in ["AMQP_URL", "TAPROOM_BATCH", "DATABASE_URL"] {
+                #expect(relay.lines.joined().contains(name), "\(relay.lines)")
+            }
         }
 
         @Test("a relay removes what was settled long ago, also where nobody consumes and there is no inbox")

@@ -109,7 +109,7 @@ import Testing
     }
 
     @Test func theReceiptOfTheLongestOrderIsRead() throws {
-        let order = String(repeating: "x", count: HTTPClient.answerLimit)
+        let order = String(repeating: "x", count: HTTPClient.responseLimit)
         gateway.behave { _ in .answer(200, #"{"period":"2026-11","order":"\#(order)"}"#) }
         #expect(try run(["a"]).run().charged == 1)
     }

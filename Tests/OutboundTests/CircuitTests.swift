@@ -70,11 +70,11 @@ import Testing
     }
 
     @Test func pausesAreRandomUpToABoundThatGrows() {
-        #expect((1...3).map(Backoff.boundMilliseconds) == [50, 200, 800])
+        #expect((1...3).map(RetrySchedule.boundMilliseconds) == [50, 200, 800])
         var generator = SystemRandomNumberGenerator()
         for failures in 1...3 {
-            let pauses = (0..<200).map { _ in Backoff.pauseMilliseconds(after: failures, using: &generator) }
-            #expect(pauses.allSatisfy { (0...Backoff.boundMilliseconds(after: failures)).contains($0) })
+            let pauses = (0..<200).map { _ in RetrySchedule.pauseMilliseconds(after: failures, using: &generator) }
+            #expect(pauses.allSatisfy { (0...RetrySchedule.boundMilliseconds(after: failures)).contains($0) })
             #expect(Set(pauses).count > 10)
         }
     }
@@ -94,12 +94,12 @@ import Testing
         away.closeConnections { _ in true }
         for number in 1...5 {
             guard case .notSent = post(away, scheme: "https") else { throw BrokenMessage("was sent") }
-            #expect(away.connectionCount == number * Backoff.tries, "what was not sent is tried again")
+            #expect(away.connectionCount == number * RetrySchedule.tries, "what was not sent is tried again")
         }
         #expect(client.refuses("https://127.0.0.1:\(away.port)/x") && !client.refuses("http://127.0.0.1:\(ill.port)"))
         guard case .refused(let seconds) = post(away, scheme: "https") else { throw BrokenMessage("not refused") }
         #expect(1...10 ~= seconds)
-        #expect(away.connectionCount == 5 * Backoff.tries && away.requests.isEmpty)
+        #expect(away.connectionCount == 5 * RetrySchedule.tries && away.requests.isEmpty)
         guard case .answered = post(ill, scheme: "http") else { throw BrokenMessage("another host is not concerned") }
     }
 

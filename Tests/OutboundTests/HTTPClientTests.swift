@@ -20,7 +20,7 @@ import Testing
         post("\(platform.url)/order/\(id)", milliseconds: milliseconds)
     }
 
-    private func answer(_ outcome: HTTPClient.Outcome) throws -> HTTPClient.Answer {
+    private func answer(_ outcome: HTTPClient.Outcome) throws -> HTTPClient.Response {
         guard case .answered(let answer) = outcome else { throw BrokenMessage("no answer: \(outcome)") }
         return answer
     }
@@ -208,7 +208,7 @@ import Testing
     }
 
     @Test func anAnswerUpToTheLimitIsRead() throws {
-        for (size, isRead) in [(HTTPClient.answerLimit, true), (HTTPClient.answerLimit + 1, false)] {
+        for (size, isRead) in [(HTTPClient.responseLimit, true), (HTTPClient.responseLimit + 1, false)] {
             platform.behave { _ in
                 .init(reply: .answer(status: 200, body: [UInt8](repeating: 97, count: size), headers: []))
             }

@@ -95,7 +95,7 @@ import Testing
             let answer = try function.request(
                 "GET", "/livez", parameters: [("HTTP_X_REQUEST_ID", id), ("HTTP_TRACEPARENT", parent)])
             let used = try #require(answer.headers["X-Request-Id"])
-            #expect(Identifier.isSaneRequestID(used))
+            #expect(Identifier.isValidRequestID(used))
             #expect((used == id) == (id == "fine"))
             let line = try function.waitForLog(lines: index + 1)[index]
             #expect(line["request_id"]?.string == used)

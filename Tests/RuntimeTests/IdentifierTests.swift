@@ -29,10 +29,10 @@ import Testing
     }
 
     @Test(arguments: ["a", "0190-x_y.Z", String(repeating: "x", count: 128)])
-    func takesSaneRequestIDs(_ text: String) { #expect(Identifier.isSaneRequestID(text)) }
+    func takesValidRequestIDs(_ text: String) { #expect(Identifier.isValidRequestID(text)) }
 
     @Test(arguments: ["", "a b", "a:b", "é", "a\n", "a\0", "<x>", "a,b", String(repeating: "x", count: 129)])
-    func replacesInsaneOnes(_ text: String) { #expect(!Identifier.isSaneRequestID(text)) }
+    func replacesInvalidOnes(_ text: String) { #expect(!Identifier.isValidRequestID(text)) }
 
     @Test func makesValidTraces() {
         let traces = (0..<1000).map { _ in Identifier.traceparent() }

@@ -122,7 +122,7 @@ private struct Scripted: HTTPFunction {
         #expect(answers.map { header("X-Request-Id", $0) } == ["sane-1", "sane-1"])
         let (others, bodies) = try serve(["/none"]) { $0.headers["x-request-id"] = "in sane" }
         let made = try #require(header("X-Request-Id", others[0]))
-        #expect(Identifier.isSaneRequestID(made) && made != "in sane")
+        #expect(Identifier.isValidRequestID(made) && made != "in sane")
         #expect(bodies[0].contains("urn:request:\(made)"))
     }
 

@@ -10,7 +10,7 @@ import Testing
     private let livez = FunctionProcess.environment("LivezFunction", routes: ["GET /livez"])
 
     private func cgi(_ method: String, _ target: String, body: String = "", length: Int? = nil) throws -> (
-        FastCGIAnswer, [TestJSON]
+        FastCGIResponse, [TestJSON]
     ) {
         let run = try FunctionRun(
             "SubscribeFunction",
@@ -21,7 +21,7 @@ import Testing
             ]) { $1 },
             input: Array(body.utf8))
         #expect(run.end == .exited(0))
-        return (try FastCGIAnswer(cgi: run.output), try run.lines.map { try TestJSON(parsing: $0) })
+        return (try FastCGIResponse(cgi: run.output), try run.lines.map { try TestJSON(parsing: $0) })
     }
 
     @Test func answersPlainCGI() throws {
@@ -31,7 +31,7 @@ import Testing
                 "GATEWAY_INTERFACE": "CGI/1.1", "REQUEST_METHOD": "GET", "PATH_INFO": "/livez", "QUERY_STRING": "a=b",
             ]) { $1 })
         #expect(run.end == .exited(0))
-        let answer = try FastCGIAnswer(cgi: run.output)
+        let answer = try FastCGIResponse(cgi: run.output)
         #expect(answer.status == 200)
         #expect(try answer.json()["status"]?.string == "alive")
         #expect(run.lines.count == 1)
@@ -125,9 +125,14 @@ import Testing
         #expect(tooLong["body"]?.string?.contains("The event is longer than 16777216 bytes.") == true, "\(tooLong)")
     }
 
-    @Test func doesNotStartWithoutItsSettingsAndListsThemAll() throws {
+    @Test(arguments: [
+        ("EcommerceOrderFunction", []),
+        ("ChargeFunction", ["ECOMMERCE_URL", "ECOMMERCE_RESEND", "BILLING_TIME_ZONE"]),
+        ("SettleChargesFunction", ["ECOMMERCE_URL", "ECOMMERCE_RESEND"]),
+    ])
+    func doesNotStartWithoutItsSettingsAndListsThemAll(_ executable: String, own: [String]) throws {
         let run = try FunctionRun(
-            "EcommerceOrderFunction", environment: ["TAPROOM_FUNCTION": "order", "TAPROOM_TIMEOUT": "soon"])
+            executable, environment: ["TAPROOM_FUNCTION": "order", "TAPROOM_TIMEOUT": "soon"])
         #expect(run.end == .exited(78))
         #expect(run.output.isEmpty)
         #expect(run.lines.count == 1)
@@ -135,8 +140,8 @@ import Testing
         #expect(line["level"]?.string == "critical")
         #expect(line["function"]?.string == "order")
         let error = try #require(line["error"]?.string)
-        for name in ["DATABASE_URL", "ECOMMERCE_API_KEY", "ECOMMERCE_API_SECRET", "TAPROOM_TIMEOUT"] {
-            #expect(error.contains(name))
+        for name in ["DATABASE_URL", "ECOMMERCE_API_KEY", "ECOMMERCE_API_SECRET", "TAPROOM_TIMEOUT"] + own {
+            #expect(error.contains("\(name) is "), "\(error)")
         }
     }
 

@@ -19,6 +19,7 @@ import Testing
             ).merging([
                 "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "ECOMMERCE_URL": "http://127.0.0.1:1",
                 "ECOMMERCE_API_KEY": "k", "ECOMMERCE_API_SECRET": "s",
+                "ECOMMERCE_RESEND": "idempotent", "BILLING_TIME_ZONE": "UTC",
             ]) { $1 }, input: listener.number)
         func gaveUp() -> [String] { process.lines.filter { $0.contains("\"critical\"") } }
 

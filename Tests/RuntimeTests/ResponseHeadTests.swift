@@ -19,7 +19,7 @@ import Testing
 
     @Test func noValueEndsItsLine() {
         for value in ["1\r\nSet-Cookie: evil\n\rX-B: 2\r\n\r\nbody", "\n", "\r"] {
-            #expect(throws: InvalidAnswer.self) { try head(.text("").with(header: "X-A", value)) }
+            #expect(throws: InvalidResponse.self) { try head(.text("").with(header: "X-A", value)) }
         }
     }
 }

@@ -10,6 +10,7 @@ import Testing
     private func environment(database: String, platform: String = "http://127.0.0.1:1") -> [String: String] {
         [
             "DATABASE_URL": database, "ECOMMERCE_URL": platform, "ECOMMERCE_API_KEY": "k", "ECOMMERCE_API_SECRET": "s",
+            "ECOMMERCE_RESEND": "idempotent",
         ]
     }
 

@@ -12,7 +12,7 @@ import Testing
     private func function(_ environment: [String: String]) throws -> FunctionProcess {
         let usual = [
             "DATABASE_URL": shop.url, "ECOMMERCE_URL": platform.url, "ECOMMERCE_API_KEY": "key",
-            "ECOMMERCE_API_SECRET": "secret",
+            "ECOMMERCE_API_SECRET": "secret", "ECOMMERCE_RESEND": "idempotent", "BILLING_TIME_ZONE": "UTC",
         ]
         return try FunctionProcess(
             "ChargeFunction", routes: ["POST /subscription/{id}/charge/{request_id}"], timeout: 10, concurrency: 8,

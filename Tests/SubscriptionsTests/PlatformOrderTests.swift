@@ -18,7 +18,7 @@ import Testing
             environment: ["DATABASE_URL": url, "ECOMMERCE_API_KEY": "key", "ECOMMERCE_API_SECRET": "secret"])
     }
 
-    private func order(of customer: String) throws -> FastCGIAnswer {
+    private func order(of customer: String) throws -> FastCGIResponse {
         try function.request(
             "POST", "/ecommerce/order/r-1", parameters: [("HTTP_X_API_KEY", "key"), ("HTTP_X_API_SECRET", "secret")],
             body: Array("{\"customer_id\": \"\(customer)\", \"sku_id\": 7}".utf8))

@@ -139,7 +139,7 @@ import Testing
             "SettleChargesFunction", name: "settle-charges", everySeconds: 1,
             environment: [
                 "DATABASE_URL": shop.url, "ECOMMERCE_URL": platform.url, "ECOMMERCE_API_KEY": "key",
-                "ECOMMERCE_API_SECRET": "secret", "TAPROOM_TIMEOUT": "55",
+                "ECOMMERCE_API_SECRET": "secret", "ECOMMERCE_RESEND": "idempotent", "TAPROOM_TIMEOUT": "55",
             ])
         try platform.waitForRequests(before + 9)
         settling.process.terminate()

@@ -19,7 +19,7 @@ import Testing
     @Test("which intervals and effect dates a pause may have")
     func pauses() throws {
         let status = try function("StatusFunction", "POST /subscription/{id}/status/")
-        func pause(_ members: String) throws -> FastCGIAnswer {
+        func pause(_ members: String) throws -> FastCGIResponse {
             try status.request(
                 "POST", "/subscription/\(subscription)/status/", body: Array("{\"status_id\":3,\(members)}".utf8))
         }

@@ -17,14 +17,14 @@ import Testing
             "ChargeFunction", routes: ["POST /subscription/{id}/charge/{request_id}"], timeout: timeout, concurrency: 8,
             environment: [
                 "DATABASE_URL": shop.url, "ECOMMERCE_URL": platform.url, "ECOMMERCE_API_KEY": "key",
-                "ECOMMERCE_API_SECRET": "secret",
+                "ECOMMERCE_API_SECRET": "secret", "ECOMMERCE_RESEND": "idempotent", "BILLING_TIME_ZONE": "UTC",
             ])
     }
 
     /// Charges as a request that came to the gateway so long ago.
     func charge(
         _ function: FunctionProcess, _ request: String, of id: String, waited milliseconds: Int = 0
-    ) throws -> FastCGIAnswer {
+    ) throws -> FastCGIResponse {
         let start = String(Clock.epochMilliseconds() - milliseconds)
         return try function.request(
             "POST", "/subscription/\(id)/charge/\(request)",

@@ -37,7 +37,7 @@ public final class FastCGIProbe: Sendable {
     public func request(
         _ method: String, _ target: String, parameters: [(String, String)] = [], body: [UInt8] = [],
         length: Int? = nil, pieces: Int = 65_535
-    ) throws -> FastCGIAnswer {
+    ) throws -> FastCGIResponse {
         let records = Self.records(
             method, target, parameters: parameters, body: body, length: length, pieces: pieces)
         // A function that refuses a request early may stop reading it; its answer is there all the same.
@@ -47,14 +47,14 @@ public final class FastCGIProbe: Sendable {
 
     /// Reads records up to END_REQUEST.
     /// - Throws: `BrokenMessage` when the connection ends before it, as after an answer that broke off.
-    public func answer() throws -> FastCGIAnswer {
+    public func answer() throws -> FastCGIResponse {
         var output: [UInt8] = []
         var errors: [UInt8] = []
         while let (kind, content) = try nextRecord() {
             switch kind {
             case FastCGIRecord.Kind.standardOutput.rawValue: output += content
             case FastCGIRecord.Kind.standardError.rawValue: errors += content
-            case FastCGIRecord.Kind.end.rawValue: return try FastCGIAnswer(cgi: output, errors: errors)
+            case FastCGIRecord.Kind.end.rawValue: return try FastCGIResponse(cgi: output, errors: errors)
             default: continue
             }
         }

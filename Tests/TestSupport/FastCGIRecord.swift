@@ -59,7 +59,7 @@ public struct FastCGIRecord: Sendable {
 }
 
 /// What a FastCGI process answered.
-public struct FastCGIAnswer: Sendable {
+public struct FastCGIResponse: Sendable {
     public let status: Int
     public let headers: HTTPFields
     public let body: [UInt8]

@@ -60,7 +60,7 @@ public final class FunctionProcess: Sendable {
     /// Sends one request and reads its answer.
     public func request(
         _ method: String, _ target: String, parameters: [(String, String)] = [], body: [UInt8] = []
-    ) throws -> FastCGIAnswer {
+    ) throws -> FastCGIResponse {
         try FastCGIProbe(path: socketPath).request(method, target, parameters: parameters, body: body)
     }
 

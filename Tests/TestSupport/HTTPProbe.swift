@@ -14,13 +14,13 @@ public struct HTTPProbe: Sendable {
     /// - Throws: when there is no connection, or the answer breaks off.
     public func request(
         _ method: String, _ target: String, headers: [(String, String)] = [], body: [UInt8]? = nil
-    ) throws -> HTTPAnswer {
+    ) throws -> Response {
         try send(method, target, headers: headers, body: body).answer(isHead: method == "HEAD")
     }
 
     public func request(
         _ method: String, _ target: String, headers: [(String, String)] = [], json: String
-    ) throws -> HTTPAnswer {
+    ) throws -> Response {
         let type =
             headers.contains { $0.0.lowercased() == "content-type" } ? [] : [("Content-Type", "application/json")]
         return try request(method, target, headers: headers + type, body: Array(json.utf8))
@@ -66,7 +66,7 @@ public struct HTTPExchange: Sendable {
     /// Reads the answer.
     /// - Parameter isHead: whether it should have no body, whatever it announces. What comes all the same, up to the
     ///   end of the connection, is its body.
-    public func answer(isHead: Bool = false) throws -> HTTPAnswer {
+    public func answer(isHead: Bool = false) throws -> HTTPProbe.Response {
         defer { socket.close() }
         var reader = HTTPMessageReader(socket)
         guard let (line, fields) = try reader.head() else {
@@ -78,33 +78,35 @@ public struct HTTPExchange: Sendable {
         }
         let isEmpty = isHead || status == 204 || status == 304
         let announced = isEmpty ? HTTPFields(lines: []) : fields
-        return HTTPAnswer(status: status, headers: fields, body: try reader.body(announced, untilEnd: true))
+        return HTTPProbe.Response(status: status, headers: fields, body: try reader.body(announced, untilEnd: true))
     }
 
     /// Closes the connection without reading.
     public func leave() { socket.close() }
 }
 
-public struct HTTPAnswer: Sendable {
-    public let status: Int
-    public let headers: HTTPFields
-    public let body: [UInt8]
+extension HTTPProbe {
+    public struct Response: Sendable {
+        public let status: Int
+        public let headers: HTTPFields
+        public let body: [UInt8]
 
-    public var text: String { String(decoding: body, as: UTF8.self) }
+        public var text: String { String(decoding: body, as: UTF8.self) }
 
-    /// The body as JSON.
-    public func json() throws -> TestJSON { try TestJSON(parsing: body) }
+        /// The body as JSON.
+        public func json() throws -> TestJSON { try TestJSON(parsing: body) }
 
-    /// The last part of the problem's type, such as `club-not-found`; `nil` when the body is no problem of ours.
-    public var problem: String? {
-        guard headers["Content-Type"] == "application/problem+json",
-            let type = try? json()["type"]?.string, type.hasPrefix("/problems/")
-        else { return nil }
-        return String(type.dropFirst("/problems/".count))
-    }
+        /// The last part of the problem's type, such as `club-not-found`; `nil` when the body is no problem of ours.
+        public var problem: String? {
+            guard headers["Content-Type"] == "application/problem+json",
+                let type = try? json()["type"]?.string, type.hasPrefix("/problems/")
+            else { return nil }
+            return String(type.dropFirst("/problems/".count))
+        }
 
-    /// The pointers of the problem's errors, in order.
-    public var pointers: [String] {
-        ((try? json())?["errors"]?.elements ?? []).compactMap { $0["pointer"]?.string }
+        /// The pointers of the problem's errors, in order.
+        public var pointers: [String] {
+            ((try? json())?["errors"]?.elements ?? []).compactMap { $0["pointer"]?.string }
+        }
     }
 }

@@ -2,7 +2,7 @@
 struct EventTransport: Transport, ~Copyable {
     private var isDone = false
     /// Whether the answer could not be written.
-    private(set) var isAnswerLost = false
+    private(set) var isResponseLost = false
 
     mutating func next() -> Request? {
         guard !isDone else { return nil }
@@ -36,14 +36,14 @@ struct EventTransport: Transport, ~Copyable {
             body = collector.bytes
         }
         let text = String(validating: withBody ? body : [], as: UTF8.self)
-        let answer = Answer(
+        let payload = Payload(
             statusCode: response.status,
             headers: Dictionary(response.headers.map { ($0.name.lowercased(), $0.value) }) { "\($0),\($1)" },
             body: text ?? Base64.encode(body), isBase64Encoded: text == nil)
-        let line = try JSON.encode(answer)
-        isAnswerLost = true
+        let line = try JSON.encode(payload)
+        isResponseLost = true
         try StandardOutput.write(line: line)
-        isAnswerLost = false
+        isResponseLost = false
     }
 
     private static func badEvent(_ reason: String) -> Problem {
@@ -53,7 +53,7 @@ struct EventTransport: Transport, ~Copyable {
     /// Bytes: room for the longest body, however it is written, and the headers.
     private static var eventLimit: Int { 16 << 20 }
 
-    private struct Answer: Encodable {
+    private struct Payload: Encodable {
         let statusCode: Int
         let headers: [String: String]
         let body: String

@@ -1,4 +1,5 @@
 import CFastCGI
+import CLinux
 import Glibc
 
 /// The process side of FastCGI: workers on threads, and their graceful end.

@@ -1,4 +1,5 @@
 import CFastCGI
+import CLinux
 import Glibc
 
 /// FastCGI over the listening socket on standard input, by libfcgi.

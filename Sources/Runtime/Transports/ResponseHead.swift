@@ -1,9 +1,9 @@
 /// The head of a CGI answer (RFC 3875, section 6).
 enum ResponseHead {
-    /// - Throws: `InvalidAnswer` for what the gateway could not pass on as it is.
-    static func bytes(_ response: HTTPResponse) throws(InvalidAnswer) -> [UInt8] {
+    /// - Throws: `InvalidResponse` for what the gateway could not pass on as it is.
+    static func bytes(_ response: HTTPResponse) throws(InvalidResponse) -> [UInt8] {
         guard (200...599).contains(response.status) else {
-            throw InvalidAnswer("status \(response.status), which is not from 200 to 599")
+            throw InvalidResponse("status \(response.status), which is not from 200 to 599")
         }
         var head: [UInt8] = []
         head.reserveCapacity(192)
@@ -17,11 +17,11 @@ enum ResponseHead {
             if !isWithoutBody(response.status) {
                 try append("Content-Length", String(body.count), to: &head)
             } else if !body.isEmpty {
-                throw InvalidAnswer("a body of \(body.count) bytes, though status \(response.status) has none")
+                throw InvalidResponse("a body of \(body.count) bytes, though status \(response.status) has none")
             }
         }
         head.append(contentsOf: "\r\n".utf8)
-        guard head.count <= limit else { throw InvalidAnswer("a head of \(head.count) bytes; \(limit) are the most") }
+        guard head.count <= limit else { throw InvalidResponse("a head of \(head.count) bytes; \(limit) are the most") }
         return head
     }
 
@@ -56,12 +56,12 @@ enum ResponseHead {
     }
 
     /// Nothing that could end its line and begin another header, or that nginx refuses.
-    private static func append(_ name: String, _ value: String, to head: inout [UInt8]) throws(InvalidAnswer) {
+    private static func append(_ name: String, _ value: String, to head: inout [UInt8]) throws(InvalidResponse) {
         guard !name.isEmpty, name.utf8.allSatisfy(isTokenByte) else {
-            throw InvalidAnswer("the header name \(name.debugDescription), which is not a token")
+            throw InvalidResponse("the header name \(name.debugDescription), which is not a token")
         }
         guard value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }) else {
-            throw InvalidAnswer("a control character in the header \(name)")
+            throw InvalidResponse("a control character in the header \(name)")
         }
         head.append(contentsOf: name.utf8)
         head.append(contentsOf: ": ".utf8)
@@ -76,7 +76,7 @@ enum ResponseHead {
 }
 
 /// A handler answered what HTTP, or the gateway, has no form for.
-struct InvalidAnswer: Error, CustomStringConvertible {
+struct InvalidResponse: Error, CustomStringConvertible {
     let description: String
 
     init(_ what: String) { description = "the function's answer has \(what)" }
@@ -106,7 +106,7 @@ struct ResponseSending {
                 hasBegun = true
             } catch {
                 hasBegun = writer.hasBegun
-                throw writer.hasBegun && !(error is ClientGone) ? BrokenStream(cause: error) : error
+                throw writer.hasBegun && !(error is ClientGone) ? BrokenResponse(cause: error) : error
             }
         }
     }

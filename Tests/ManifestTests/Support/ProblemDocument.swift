@@ -11,7 +11,7 @@ struct ProblemDocument: Decodable {
     let executed: String?
 
     /// Throws unless `answer` is one.
-    init(_ answer: HTTPAnswer) throws {
+    init(_ answer: HTTPProbe.Response) throws {
         self = try JSONDecoder().decode(ProblemDocument.self, from: Data(answer.body))
     }
 }

@@ -39,13 +39,13 @@ final class TestGateway {
     /// Sends a request with `Connection: close` and reads the whole answer.
     func send(
         _ method: String, _ target: String, headers: [String] = [], body: String? = nil
-    ) throws -> HTTPAnswer {
+    ) throws -> HTTPProbe.Response {
         var lines = ["\(method) \(target) HTTP/1.1", "Host: localhost", "Connection: close"] + headers
         if let body { lines.append("Content-Length: \(body.utf8.count)") }
         return try open(raw: (lines + ["", body ?? ""]).joined(separator: "\r\n")).answer(isHead: method == "HEAD")
     }
 
-    func send(raw: String) throws -> HTTPAnswer { try open(raw: raw).answer() }
+    func send(raw: String) throws -> HTTPProbe.Response { try open(raw: raw).answer() }
 
     /// Sends and does not wait.
     func open(raw: String) throws -> HTTPExchange {
@@ -63,7 +63,7 @@ final class TestGateway {
     }
 }
 
-extension HTTPAnswer {
+extension HTTPProbe.Response {
     /// Every value that the header came with.
     func values(_ name: String) -> [String] { headers.values(name) }
 }

@@ -11,7 +11,7 @@ struct Charge: HTTPFunction {
 
     init(_ settings: Settings) {
         let ledger = ChargeLedger(
-            Database(settings), zone: settings.text("BILLING_TIME_ZONE", default: "UTC"),
+            Database(settings), zone: settings.text("BILLING_TIME_ZONE"),
             resend: ResendPolicy(settings), signal: RelaySignal(settings))
         desk = ChargeDesk(
             ledger: ledger, platform: Platform(settings),

@@ -17,7 +17,7 @@ struct Readyz: HTTPFunction {
         let rows: Rows
         do {
             rows = try database.execute("SELECT version_num FROM alembic_version", deadline: context.deadline)
-        } catch let error as PostgresError where error.sqlState == "42P01" {
+        } catch let error as PostgresError where error.sqlState == SQLState.undefinedTable {
             throw notMigrated(Self.unmigrated)
         }
         let current = try rows.map { try $0.decode(String.self) }
@@ -45,7 +45,9 @@ struct Readyz: HTTPFunction {
                         SELECT FROM taproom_migration AS reached
                         WHERE reached.revision = \(current[0]) AND reached.applied_at < needed.applied_at))
                 """, deadline: context.deadline)[0].decode(Bool.self)
-        } catch let error as PostgresError where ["42P01", "42501"].contains(error.sqlState) {
+        } catch let error as PostgresError
+            where [SQLState.undefinedTable, SQLState.insufficientPrivilege].contains(error.sqlState)
+        {
             return false
         }
     }

@@ -23,7 +23,7 @@ struct Status: HTTPFunction {
         }
     }
 
-    private struct Answer: Encodable {
+    private struct Response: Encodable {
         let subscriptionID: String
         let statusID: Int
         let effectDate: Timestamp
@@ -44,7 +44,7 @@ struct Status: HTTPFunction {
             of: subscription, to: change.status, effectDate: change.effectDate, returnAfterDays: change.days,
             details: change.details, cause: EventCause(context), deadline: context.deadline)
         return try .json(
-            Answer(
+            Response(
                 subscriptionID: subscription, statusID: change.status, effectDate: made.effectDate,
                 returnsAt: made.returnsAt))
     }

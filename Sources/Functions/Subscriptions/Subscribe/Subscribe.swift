@@ -16,7 +16,7 @@ struct Subscribe: HTTPFunction {
         enum CodingKeys: String, CodingKey { case customerID = "customer_id" }
     }
 
-    private struct Answer: Encodable {
+    private struct Response: Encodable {
         let id: String
         let clubID: Int32
         let customerID: String
@@ -41,7 +41,7 @@ struct Subscribe: HTTPFunction {
         let made = try store.subscribe(
             customer: customer, toClub: club, cause: EventCause(context), deadline: context.deadline)
         return try .json(
-            Answer(
+            Response(
                 id: made.id, clubID: club, customerID: customer, statusID: StatusID.active,
                 createDate: made.createDate))
     }

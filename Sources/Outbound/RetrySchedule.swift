@@ -1,6 +1,6 @@
 /// Pauses between the tries of one call: each random between nothing and a bound that grows, so that callers who failed
 /// together do not come back together.
-enum Backoff {
+enum RetrySchedule {
     /// Tries of one call, the first included.
     static let tries = 4
 

@@ -2,7 +2,7 @@ import Runtime
 
 /// The log of a process that goes on through every outage: a line when something stops working, and one when it works
 /// again. Owned by one thread.
-final class Journal {
+final class OutageLog {
     private let function: String
     private var trouble: String?
     /// What is said of a type of event, to how many it befell since the last line about it, and when there may be another.
