@@ -100,6 +100,7 @@ public struct Diagnosis {
         guard FileManager.default.fileExists(atPath: project.state) else {
             throw InstanceError("does not exist: nothing was started yet")
         }
+        try Placement.refuseOtherUser(project.state)
         guard FileManager.default.isWritableFile(atPath: project.state) else {
             throw InstanceError("you may not write into it: it belongs to the user who started the instance")
         }

@@ -76,8 +76,8 @@ extension Diagnosis {
         let (count, example) = try upkeep.wrong(deadline: deadline)
         guard count == 0 else {
             throw InstanceError(
-                "the intervals kept for \(count) subscriptions are not those of their history, such as \(example ?? "")"
-            )
+                "the intervals kept for \(count) subscriptions are not those of their history, such as "
+                    + (example ?? "").printable)
         }
     }
 

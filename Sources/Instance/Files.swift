@@ -12,13 +12,14 @@ struct SystemError: Error, CustomStringConvertible {
 }
 
 /// Replaces a file in one step: whoever reads it sees the old text or the new one, also after a power cut, and its mode
-/// is never wider.
+/// is never wider. What others may have put where the new text is made meanwhile, such as a link, is not written to.
 /// - Returns: whether the text differs from what stood there.
 @discardableResult
 func writeFile(_ path: String, _ data: Data, mode: mode_t) throws -> Bool {
     let changed = FileManager.default.contents(atPath: path) != data
     let temporary = "\(path).new.\(getpid())"
-    let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+    unlink(temporary)
+    let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
     guard file >= 0 else { throw SystemError("cannot write \(path)") }
     // After a success there is none of that name.
     defer { unlink(temporary) }

@@ -7,7 +7,14 @@ extension Placement {
     static func makeState(_ path: String, accounts: Accounts) throws -> String {
         let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
         if FileManager.default.fileExists(atPath: absolute) {
+            let state = resolve(absolute)
+            try refuseOtherUser(state)
             try refuseForeign(absolute)
+            // As mkdir makes it for a user whose umask lets a group of one's own write.
+            var status = stat()
+            if lstat(state, &status) == 0, status.st_mode & S_IWGRP != 0 {
+                chmod(state, status.st_mode & 0o7777 & ~S_IWGRP)
+            }
         } else if let target = try? FileManager.default.destinationOfSymbolicLink(atPath: absolute) {
             // Made here, it would hide what a disk holds that is not mounted.
             throw InstanceError("\(absolute) is a link to \(target), which is not there: mount its disk, or make it")
@@ -59,15 +66,6 @@ extension Placement {
         return String(cString: real)
     }
 
-    /// Another user's parts would lie elsewhere and run as others, although nothing has changed.
-    /// - Throws: `InstanceError` for who is not the user who made the lock, which a start makes first.
-    static func refuseOtherUser(_ state: String) throws {
-        var status = stat()
-        guard stat("\(state)/lock", &status) == 0, status.st_uid != geteuid() else { return }
-        let name = getpwuid(status.st_uid).map { String(cString: $0.pointee.pw_name) } ?? "user \(status.st_uid)"
-        throw InstanceError("\(state) belongs to \(name): run this as that user")
-    }
-
     /// Makes every folder with the modes that let each part reach what it needs and nothing more.
     func makeFolders(_ accounts: Accounts) throws {
         let links = [
@@ -91,9 +89,11 @@ extension Placement {
         try ensureFolder(run, mode: accounts.switchesUser ? 0o755 : 0o700, owner: nil)
         try ensureFolder(logs, mode: 0o755, owner: nil)
         try ensureFolder(executables, mode: 0o755, owner: nil)
-        try ensureFolder(temporary, mode: 0o700, owner: accounts.server)
+        // What nginx and supervisord make here as root, they also give away and set modes of: whoever may put a link in
+        // its place becomes root. nginx gives its workers a folder each.
+        try keepFolder(temporary, mode: 0o711, group: nil)
         // The permissions of the socket folders are the security border: no other user talks to a function directly.
-        try ensureFolder(functionSockets, mode: 0o750, owner: accounts.server)
+        try keepFolder(functionSockets, mode: 0o750, group: accounts.server)
         try ensureFolder(databaseSocket, mode: 0o750, owner: accounts.database, group: accounts.server)
         for (link, target) in links {
             unlink(link)
@@ -101,13 +101,29 @@ extension Placement {
         }
     }
 
-    /// Makes the log of each program, which appends to it as the user it runs as.
+    /// Makes a folder of the starter's in which others change nothing, or takes it back from whom an earlier version
+    /// gave it to, with no link that these may have left.
+    private func keepFolder(_ path: String, mode: mode_t, group: Account?) throws {
+        var status = stat()
+        func take() -> Bool { geteuid() != 0 || lchown(path, 0, group?.gid ?? 0) == 0 }
+        guard take() || errno == ENOENT else { throw SystemError("cannot take back \(path)") }
+        try ensureFolder(path, mode: mode, owner: nil)
+        guard take() else { throw SystemError("cannot give \(path) its group") }
+        for name in try FileManager.default.contentsOfDirectory(atPath: path) {
+            let entry = "\(path)/\(name)"
+            guard lstat(entry, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { continue }
+            guard unlink(entry) == 0 else { throw SystemError("cannot remove the link \(entry)") }
+        }
+    }
+
+    /// Makes the log of each program, which appends to it as the user it runs as; no others read it.
     func makeLogs(_ names: [String], owner: Account?) throws {
         for name in names {
             let path = "\(logs)/\(name).log"
             let file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o640)
             guard file >= 0 else { throw SystemError("cannot make \(path)") }
             defer { close(file) }
+            guard fchmod(file, 0o640) == 0 else { throw SystemError("cannot set the mode of \(path)") }
             guard let owner else { continue }
             guard fchown(file, owner.uid, owner.gid) == 0 else { throw SystemError("cannot give away \(path)") }
         }
@@ -118,9 +134,15 @@ extension Placement {
         for service in services {
             let path = signal(of: service)
             guard mkfifo(path, 0o660) == 0 || errno == EEXIST else { throw SystemError("cannot make \(path)") }
-            guard chmod(path, 0o660) == 0 else { throw SystemError("cannot set the mode of \(path)") }
+            var status = stat()
+            guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else {
+                throw InstanceError("\(path) is no named pipe: remove it")
+            }
+            guard fchmodat(AT_FDCWD, path, 0o660, AT_SYMLINK_NOFOLLOW) == 0 else {
+                throw SystemError("cannot set the mode of \(path)")
+            }
             guard let owner else { continue }
-            guard chown(path, owner.uid, owner.gid) == 0 else { throw SystemError("cannot give away \(path)") }
+            guard lchown(path, owner.uid, owner.gid) == 0 else { throw SystemError("cannot give away \(path)") }
         }
     }
 

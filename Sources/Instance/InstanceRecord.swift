@@ -32,8 +32,8 @@ public struct InstanceRecord: Codable, Sendable, Equatable {
     private static func file(_ state: String) -> String { state + "/instance.json" }
 
     /// - Returns: `nil` when no instance was ever started with this state folder.
-    /// - Throws: `InstanceError`, also for a record that was made in another folder, of which this one is a copy or
-    ///   which it was before it was moved: what it names may be the other's.
+    /// - Throws: `InstanceError`, also for another user's folder, and for a record that was made in another folder, of
+    ///   which this one is a copy or which it was before it was moved: what it names may be the other's.
     public static func load(state: String) throws -> InstanceRecord? {
         guard let record = try read(state: state) else { return nil }
         guard record.isMade(in: state) else { throw record.refusal(in: state) }
@@ -43,6 +43,8 @@ public struct InstanceRecord: Codable, Sendable, Equatable {
     /// The same, wherever the record was made.
     static func read(state: String) throws -> InstanceRecord? {
         let path = file(state)
+        guard Ownership.owner(of: path) != nil else { return nil }
+        try Placement.refuseOtherUser(Placement.resolve(state))
         guard let data = FileManager.default.contents(atPath: path) else {
             guard FileManager.default.fileExists(atPath: path) else { return nil }
             throw InstanceError("\(path) cannot be read: it belongs to the user who started the instance")

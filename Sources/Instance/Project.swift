@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 public import Manifest
 import Migrations
 
@@ -17,22 +18,38 @@ public struct Project: Sendable {
     var modelConfiguration: String { root + "/model_config.json" }
 
     /// Looks for functions.yml in the working folder and above it, then above the executable.
-    /// - Throws: `InstanceError` when there is none.
+    /// - Throws: `InstanceError` when there is none, or the working folder is in another user's checkout: its scripts are
+    ///   run. One's own, root's, and the checkout of the executable, which runs anyway, are taken.
     public static func find() throws -> Project {
         let executable = Placement.resolve("/proc/self/exe")
-        let starts = [FileManager.default.currentDirectoryPath, executable]
-        for start in starts {
-            var folder = URL(fileURLWithPath: start)
-            while folder.path != "/" {
-                if FileManager.default.fileExists(atPath: folder.path + "/functions.yml") {
-                    return try Project(
-                        root: folder.path, executables: (executable as NSString).deletingLastPathComponent,
-                        environment: ProcessInfo.processInfo.environment)
-                }
-                folder.deleteLastPathComponent()
-            }
+        let above = checkout(above: executable)
+        guard let root = checkout(above: FileManager.default.currentDirectoryPath) ?? above else {
+            throw InstanceError("no functions.yml here or in a folder above: run this inside the project")
         }
-        throw InstanceError("no functions.yml here or in a folder above: run this inside the project")
+        if above.map(Placement.resolve) != Placement.resolve(root) { try refuseOtherUser(root) }
+        return try Project(
+            root: root, executables: (executable as NSString).deletingLastPathComponent,
+            environment: ProcessInfo.processInfo.environment)
+    }
+
+    private static func checkout(above start: String) -> String? {
+        var folder = URL(fileURLWithPath: start)
+        while folder.path != "/" {
+            if FileManager.default.fileExists(atPath: folder.path + "/functions.yml") { return folder.path }
+            folder.deleteLastPathComponent()
+        }
+        return nil
+    }
+
+    /// - Parameter root: a checkout that nobody chose but by being in it.
+    static func refuseOtherUser(_ root: String) throws {
+        for path in [root, root + "/functions.yml"] {
+            guard let owner = Ownership.owner(of: path), ![0, geteuid()].contains(owner) else { continue }
+            let name = Ownership.name(of: owner)
+            throw InstanceError(
+                "\(path) belongs to \(name), who decides what a command in that checkout runs: be that user, go to a "
+                    + "folder outside of it, or build there and run its own ./taproom")
+        }
     }
 
     /// - Throws: `MigrationError` when the folder of the migrations is there and cannot be read.

@@ -1,3 +1,4 @@
+import CLinux
 import Foundation
 import Glibc
 
@@ -16,7 +17,7 @@ struct Relocation {
         if (try? FileManager.default.attributesOfItem(atPath: here.run)) != nil {
             try FileManager.default.removeItem(atPath: here.run)
         }
-        try renameQueues(from: record.placement.broker, to: here.broker)
+        try asNode { try renameQueues(from: record.placement.broker, to: here.broker) }
     }
 
     private var here: Placement { Placement(state: record.state, data: state, run: state + "/run") }
@@ -33,13 +34,28 @@ struct Relocation {
         }
     }
 
+    /// Does it with the node's rights: what is in its folder is the node's to change, also into links to what it may not
+    /// write.
+    private func asNode(_ body: () throws -> Void) throws {
+        var status = stat()
+        guard lstat(here.brokerHome, &status) == 0, status.st_uid != geteuid() else { return try body() }
+        // Of this thread alone, and for nothing but files.
+        setfsgid(status.st_gid)
+        setfsuid(status.st_uid)
+        defer {
+            setfsuid(geteuid())
+            setfsgid(getegid())
+        }
+        try body()
+    }
+
     /// RabbitMQ keeps the absolute path of a quorum queue's log in the file `config` beside it, and goes on there.
     private func renameQueues(from old: String, to new: String) throws {
         let folder = new + "/node/data/quorum"
         for name in (try? FileManager.default.subpathsOfDirectory(atPath: folder)) ?? [] {
             let file = "\(folder)/\(name)"
             var status = stat()
-            guard name.hasSuffix("/config"), stat(file, &status) == 0,
+            guard name.hasSuffix("/config"), lstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
                 let data = FileManager.default.contents(atPath: file)
             else { continue }
             let text = String(decoding: data, as: UTF8.self).replacingOccurrences(of: "\"\(old)/", with: "\"\(new)/")
@@ -47,7 +63,6 @@ struct Relocation {
                 throw InstanceError("\(file) does not name \(old), where the queue was: move the folder back there")
             }
             try writeFile(file, Data(text.utf8), mode: status.st_mode & 0o777)
-            guard chown(file, status.st_uid, status.st_gid) == 0 else { throw SystemError("cannot give away \(file)") }
         }
     }
 }

@@ -25,10 +25,12 @@ public struct Shutdown {
     }
 
     /// Keeps others away from the state folder; `nil` where no instance was ever started.
+    /// - Throws: also for a folder that is another user's.
     private func lock() throws -> StateLock? {
         let state = project.state
         let isOurs = ["instance.json", "lock"].contains { FileManager.default.fileExists(atPath: "\(state)/\($0)") }
         guard isOurs else { return nil }
+        try Placement.refuseOtherUser(state)
         return try StateLock(state: state, progress: progress)
     }
 

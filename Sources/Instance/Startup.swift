@@ -87,7 +87,6 @@ public struct Startup {
         _ manifest: Manifest, _ configuration: Configuration, _ accounts: Accounts
     ) throws -> Instance {
         let state = project.state
-        try Placement.refuseOtherUser(state)
         let known = try InstanceRecord.read(state: state)
         let isMoved = known.map { $0.state != state && $0.dataElsewhere == nil } ?? false
         if let known, !isMoved, !known.isMade(in: state) { throw known.refusal(in: state) }
@@ -104,6 +103,7 @@ public struct Startup {
         }
         try placement.makeFolders(accounts)
         try placement.makeLogs(manifest.functions.map(\.name), owner: accounts.server)
+        try placement.makeLogs(["nginx", "access", "supervisord"], owner: nil)
         try placement.makeSignals(project.services, owner: accounts.server)
         if configuration.hasEmbeddedDatabase { try placement.makeLogs(["postgres"], owner: accounts.database) }
         if configuration.hasEmbeddedBroker { try placement.makeLogs([Broker.program], owner: accounts.broker) }

@@ -1,4 +1,5 @@
 public import Postgres
+import Runtime
 
 /// An operator's word about a charge of which nobody knows whether it was made.
 public struct ChargeSettlement: Sendable {
@@ -38,8 +39,9 @@ public struct ChargeSettlement: Sendable {
             ).first?.decode(String.self)
             if let present, present != requestID {
                 throw OperationError(
-                    "charge \(charge.id) was not changed: its request id is \(present) and not \(requestID): look for the "
-                        + "order of \(present), then settle it with --request \(present)")
+                    "charge \(charge.id) was not changed: its request id is \(present.printable) and not "
+                        + "\(requestID.printable): look for the order of \(present.printable), then settle it with "
+                        + "--request \(present.printable)")
             }
             return try connection.execute(
                 "SELECT settle_charge(\(charge.id), \(word), \(order), \(who), \(why))", deadline: deadline)[0]
@@ -57,8 +59,8 @@ public struct ChargeSettlement: Sendable {
         let open = found.filter { $0.state == .unknown }
         // A number that is also the id of a subscription names neither.
         if byNumber.isEmpty, open.count == 1 { return open[0] }
-        let list = found.map { "charge:\($0.id) (\($0.subscription), \($0.period), \($0.state.rawValue))" }
-        throw OperationError("“\(id)” names several charges; say which: \(list.joined(separator: ", "))")
+        let list = found.map { "charge:\($0.id) (\($0.subscription.printable), \($0.period), \($0.state.rawValue))" }
+        throw OperationError("“\(id.printable)” names several charges; say which: \(list.joined(separator: ", "))")
     }
 
     private func refusal(_ word: String, _ charge: ChargeRecords.Entry) -> OperationError {

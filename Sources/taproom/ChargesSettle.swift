@@ -72,8 +72,8 @@ struct ChargesSettle: ParsableCommand {
         let charge = try ChargeSettlement(database).settle(
             id, charged.map { .charged(order: $0) } ?? .notCharged, requestID: requestID, who: who, why: why)
         print(
-            "Charge \(charge.id) (subscription \(charge.subscription), \(charge.period), request id "
-                + "\(charge.requestID)) is settled as \(notCharged ? "not charged" : "charged"), by \(who). "
+            "Charge \(charge.id) (subscription \(charge.subscription.printable), \(charge.period), request id "
+                + "\(charge.requestID.printable)) is settled as \(notCharged ? "not charged" : "charged"), by \(who). "
                 + consequence(for: charge, in: month))
     }
 

@@ -210,8 +210,10 @@ struct DeadLettersDiscard: ParsableCommand {
     }
 
     func run() throws {
-        let path = try Project.find().state + "/discarded-events.jsonl"
-        let record = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+        let state = try Project.find().state
+        try Placement.refuseOtherUser(state)
+        let path = state + "/discarded-events.jsonl"
+        let record = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard record >= 0 else { throw InstanceError("\(path) cannot be written: \(String(cString: strerror(errno)))") }
         defer { close(record) }
         var recorded: [DeadLetter] = []

@@ -63,6 +63,19 @@ extension ChargeRunTests {
         }
     }
 
+    @Test("ids that outsiders wrote do not steer the terminal of who settles")
+    func steeredSettlement() throws {
+        try database.execute(
+            """
+            INSERT INTO charge (subscription_id, period, state, request_id, customer_id, sku_id, in_doubt, lease_until,
+                                created_at)
+            VALUES (E'steered\\u001b', '2001-01', 'unknown', E'r\\u001b', 'c', 1, true, now(), now())
+            """, deadline: soon)
+        let said = try shop.tool("charges", "settle", "steered\u{1B}", "--charged", "A-1", "--why", "seen")
+        #expect(said.contains("(subscription steered\u{FFFD}, 2001-01, request id r\u{FFFD})"), "\(said)")
+        #expect(!said.contains("\u{1B}"), "\(said)")
+    }
+
     @Test("what is too long for the record is named before anything is done, in characters as the database counts")
     func tooLongToSettle() throws {
         func refusal(who: Int, why: Int) throws -> String {

@@ -137,7 +137,8 @@ import Testing
             script: """
                 CREATE TABLE subscription ();
                 CREATE TABLE unsettled_subscription (subscription_id varchar);
-                CREATE FUNCTION wrong_active_intervals() RETURNS SETOF varchar LANGUAGE sql AS $$ SELECT 'sub-7' $$
+                CREATE FUNCTION wrong_active_intervals() RETURNS SETOF varchar LANGUAGE sql
+                AS $$ SELECT E'sub-7\\u001b' $$
                 """, deadline: .never)
         try record(databases: services.map { ($0, url) })
         try instance.supervise(["nginx": "/bin/sleep 600"])
@@ -146,6 +147,7 @@ import Testing
         #expect(found["eligibility"] == "taproom rebuild-eligibility --scope staging", "\(found)")
         let output = try instance.run("doctor").output
         #expect(output.contains("not running: ") && output.contains("1 subscriptions are not those"), "\(output)")
+        #expect(output.contains("such as sub-7\u{FFFD}\n"), "\(output)")
         _ = try instance.run("down")
     }
 

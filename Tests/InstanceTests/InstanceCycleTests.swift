@@ -26,6 +26,9 @@ import Testing
             #expect(executable.hasSuffix("Function"), "a holder counts as a worker: \(executable)")
         }
         try databasesAreTheirServices(report)
+        let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
+        try logsAreClosed(placement)
+        for name in ["nginx", "access", "supervisord"] { chmod("\(placement.logs)/\(name).log", 0o644) }
 
         // As an instance of an earlier version kept it.
         #expect(try subscriptionsVerifier(report).hasPrefix("SCRAM-SHA-256$1:"))
@@ -44,7 +47,7 @@ import Testing
             #expect((old.pids != new.pids) == (old.name == "clubs"), "\(old.name)")
         }
 
-        let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
+        try logsAreClosed(placement)
         try statusSeesNginx(instance, placement)
         try nothingOutlivesSupervisord(instance, placement)
 
@@ -57,6 +60,14 @@ import Testing
 
         #expect(try instance.run("clean-state").status == 0)
         #expect(!FileManager.default.fileExists(atPath: instance.state))
+    }
+
+    /// Customers' emails stand in them.
+    private func logsAreClosed(_ placement: Placement) throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: placement.logs) {
+            let attributes = try FileManager.default.attributesOfItem(atPath: "\(placement.logs)/\(name)")
+            #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o640, "\(name)")
+        }
     }
 
     private func statusSeesNginx(_ instance: TestInstance, _ placement: Placement) throws {

@@ -135,6 +135,20 @@ import Testing
         #expect(text.contains("SECOND ORDER  x\u{FFFD}: ") && !text.contains("\u{1B}"), "\(text)")
     }
 
+    @Test func noIDSteersTheTerminalOfWhoSettles() throws {
+        let id = "steered\u{1B}"
+        try charge(id, state: "unknown")
+        try charge(id, period: "2026-10", state: "unknown")
+        let several = try #require(refusal(id, .notCharged))
+        #expect(several.contains("(steered\u{FFFD}, 2026-10, ") && !several.contains("\u{1B}"), "\(several)")
+        let other = #expect(throws: OperationError.self) {
+            let charge = try records.find(id)[0].id
+            _ = try settlement.settle("\(charge)", .notCharged, requestID: "other", who: "ann", why: "called")
+        }
+        let text = other?.description ?? ""
+        #expect(text.contains("--request steered\u{FFFD}-1") && !text.contains("\u{1B}"), "\(text)")
+    }
+
     @Test func theTableIsAligned() throws {
         try charge("a", state: "charged")
         try charge("a-longer-name", state: "sending", ago: "3 hours")

@@ -40,6 +40,8 @@ extension Manifest {
         return """
             [supervisord]
             logfile=\(doubled(deployment.log(of: "supervisord")))
+            ; A file that it begins by itself could be read by everybody.
+            logfile_maxbytes=0
             pidfile=\(doubled(deployment.pidFolder))/supervisord.pid
             childlogdir=\(doubled(deployment.logFolder))
             \(deployment.user == nil ? "" : "; Only root can switch users; told so, supervisord does not warn.\nuser=root\n")
