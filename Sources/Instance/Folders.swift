@@ -136,7 +136,7 @@ extension Placement {
             guard mkfifo(path, 0o660) == 0 || errno == EEXIST else { throw SystemError("cannot make \(path)") }
             var status = stat()
             guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else {
-                throw InstanceError("\(path) is no named pipe: remove it")
+                throw InstanceError("\(path) is not a named pipe: remove it")
             }
             guard fchmodat(AT_FDCWD, path, 0o660, AT_SYMLINK_NOFOLLOW) == 0 else {
                 throw SystemError("cannot set the mode of \(path)")

@@ -70,7 +70,7 @@ extension ChargeRunTests {
             INSERT INTO charge (subscription_id, period, state, request_id, customer_id, sku_id, in_doubt, lease_until,
                                 created_at)
             VALUES (E'steered\\u001b', '2001-01', 'unknown', E'r\\u001b', 'c', 1, true, now(), now())
-            """, deadline: soon)
+            """, deadline: .soon)
         let said = try shop.tool("charges", "settle", "steered\u{1B}", "--charged", "A-1", "--why", "seen")
         #expect(said.contains("(subscription steered\u{FFFD}, 2001-01, request id r\u{FFFD})"), "\(said)")
         #expect(!said.contains("\u{1B}"), "\(said)")

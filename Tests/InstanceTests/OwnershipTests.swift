@@ -1,14 +1,13 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
-
-import class TestSupport.TemporaryFolder
 
 @testable import Instance
 
 /// What other users may have put where a command works with more rights than theirs. Only root can make that: where
 /// somebody else runs the tests, they look at what that user can.
-struct OwnershipTests {
+@Suite struct OwnershipTests {
     private let folder: TemporaryFolder
     private let placement: Placement
     /// Some user who runs none of our parts.
@@ -32,7 +31,7 @@ struct OwnershipTests {
 
     // MARK: Links
 
-    @Test func `where root gives files away others make none, and links that they left are gone`() throws {
+    @Test("where root gives files away others make none, and links that they left are gone") func leftLinks() throws {
         let accounts = try Accounts.current()
         try folder.write("mine", "secret")
         let mine = folder.path + "/mine"
@@ -64,13 +63,13 @@ struct OwnershipTests {
         #expect(signal.st_uid == accounts.server?.uid ?? geteuid())
     }
 
-    @Test func `a signal that is no pipe is named`() throws {
+    @Test("a signal that is not a pipe is named") func noPipe() throws {
         try folder.write("state/run/functions/shop.signal", "")
         let error = #expect(throws: InstanceError.self) { try placement.makeSignals(["shop"], owner: nil) }
-        #expect(error?.description == "\(placement.signal(of: "shop")) is no named pipe: remove it")
+        #expect(error?.description == "\(placement.signal(of: "shop")) is not a named pipe: remove it")
     }
 
-    @Test func `a file is not written through a link that waits for it`() throws {
+    @Test("a file is not written through a link that waits for it") func waitingLink() throws {
         try folder.write("mine", "old")
         symlink(folder.path + "/mine", "\(folder.path)/file.new.\(getpid())")
         try writeFile(folder.path + "/file", Data("new".utf8), mode: 0o600)
@@ -78,7 +77,7 @@ struct OwnershipTests {
         #expect(try status(folder.path + "/file").st_mode & S_IFMT == S_IFREG)
     }
 
-    @Test func `the queues of a folder that was moved are renamed with the broker's rights`() throws {
+    @Test("the queues of a folder that was moved are renamed with the broker's rights") func movedQueues() throws {
         let old = folder.path + "/old"
         let text = "{name,\"\(old)/rabbitmq/node/data/quorum/q\"}"
         for name in ["mine", "linked", "other/quorum/q/config"] { try folder.write(name, text) }
@@ -109,8 +108,10 @@ struct OwnershipTests {
 
     // MARK: The state folder
 
-    @Test(arguments: ["", "/instance.json", "/lock"])
-    func `no command works with a state folder that another user may have filled`(name: String) throws {
+    @Test(
+        "no command works with a state folder that another user may have filled",
+        arguments: ["", "/instance.json", "/lock"])
+    func foreignState(name: String) throws {
         let instance = try TestInstance(folder: folder)
         let (state, data) = (instance.state, folder.path + "/data")
         try folder.write("data/log/x", "")
@@ -136,7 +137,7 @@ struct OwnershipTests {
         if isRoot { chown(state + name, 0, 0) } else { chmod(state, 0o755) }
     }
 
-    @Test func `a state folder that its group may write into is taken, and kept from it`() throws {
+    @Test("a state folder that its group may write into is taken, and kept from it") func groupWritable() throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         // So that it goes no further than it must here.
@@ -147,7 +148,7 @@ struct OwnershipTests {
         #expect(try mode(instance.state) == 0o755)
     }
 
-    @Test func `logs that everybody could read are closed`() throws {
+    @Test("logs that everybody could read are closed") func openLogs() throws {
         try folder.write("state/log/nginx.log", "a line\n")
         chmod(placement.logs + "/nginx.log", 0o644)
         try placement.makeLogs(["nginx", "access"], owner: nil)
@@ -157,7 +158,7 @@ struct OwnershipTests {
 
     // MARK: The checkout
 
-    @Test func `a checkout around the working folder is one's own, root's or the tool's`() throws {
+    @Test("a checkout around the working folder is one's own, root's or the tool's") func checkouts() throws {
         let project = try EventProject()
         let path = project.folder.path
         func routes(_ tool: String) throws -> Subprocess {
