@@ -59,28 +59,12 @@ public struct FastCGIRecord: Sendable {
 }
 
 /// What a FastCGI process answered.
-public struct FastCGIResponse: Sendable {
+public struct FastCGIResponse: ReceivedResponse, Sendable {
     public let status: Int
     public let headers: HTTPFields
     public let body: [UInt8]
     /// What it wrote on the stream for errors.
     public let errors: [UInt8]
-
-    public var text: String { String(decoding: body, as: UTF8.self) }
-    public func json() throws -> TestJSON { try TestJSON(parsing: body) }
-
-    /// The last part of the problem's type; `nil` when the body is no problem of ours.
-    public var problem: String? {
-        guard headers["Content-Type"] == "application/problem+json",
-            let type = try? json()["type"]?.string, type.hasPrefix("/problems/")
-        else { return nil }
-        return String(type.dropFirst("/problems/".count))
-    }
-
-    /// The pointers of the problem's errors, in order.
-    public var pointers: [String] {
-        ((try? json())?["errors"]?.elements ?? []).compactMap { $0["pointer"]?.string }
-    }
 
     /// Reads the head and body of a CGI answer (RFC 3875, section 6).
     /// - Throws: when there is no head.
