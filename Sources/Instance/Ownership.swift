@@ -1,3 +1,4 @@
+import CLinux
 import Foundation
 import Glibc
 
@@ -12,6 +13,18 @@ enum Ownership {
     static func owner(of path: String) -> uid_t? {
         var status = stat()
         return lstat(path, &status) == 0 ? status.st_uid : nil
+    }
+
+    /// Lets root do something with files under the rights of whom a file or folder belongs to: of this thread alone, and
+    /// for nothing but files.
+    static func withRights<Result>(of status: stat, _ body: () throws -> Result) rethrows -> Result {
+        setfsgid(status.st_gid)
+        setfsuid(status.st_uid)
+        defer {
+            setfsuid(geteuid())
+            setfsgid(getegid())
+        }
+        return try body()
     }
 }
 

@@ -1,4 +1,3 @@
-import CLinux
 import Foundation
 import Glibc
 
@@ -39,14 +38,7 @@ struct RunningProcess: Equatable {
         if let found = read() { return found }
         var status = stat()
         guard geteuid() == 0, stat("/proc/\(pid)", &status) == 0, status.st_uid != 0 else { return nil }
-        // Of this thread alone, and for nothing but files.
-        setfsgid(status.st_gid)
-        setfsuid(status.st_uid)
-        defer {
-            setfsuid(geteuid())
-            setfsgid(getegid())
-        }
-        return read()
+        return Ownership.withRights(of: status, read)
     }
 
     static func all() -> [RunningProcess] {

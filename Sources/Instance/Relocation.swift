@@ -1,4 +1,3 @@
-import CLinux
 import Foundation
 import Glibc
 
@@ -39,14 +38,7 @@ struct Relocation {
     private func asNode(_ body: () throws -> Void) throws {
         var status = stat()
         guard lstat(here.brokerHome, &status) == 0, status.st_uid != geteuid() else { return try body() }
-        // Of this thread alone, and for nothing but files.
-        setfsgid(status.st_gid)
-        setfsuid(status.st_uid)
-        defer {
-            setfsuid(geteuid())
-            setfsgid(getegid())
-        }
-        try body()
+        try Ownership.withRights(of: status, body)
     }
 
     /// RabbitMQ keeps the absolute path of a quorum queue's log in the file `config` beside it, and goes on there.
