@@ -20,15 +20,7 @@ public struct Startup {
     public func run() throws -> Instance {
         let manifest = try project.checkedManifest()
         for warning in manifest.warnings { progress.say("  warning: \(warning)") }
-        let file = project.configurationFile(scope: scope)
-        if scope == "local", try ConfigurationFile.writeIfMissing(file, model: project.modelConfiguration) {
-            progress.say("  wrote \(file) with random secrets")
-        }
-        if scope == "local" {
-            let added = try ConfigurationFile.addMissing(file, services: project.services)
-            if !added.isEmpty { progress.say("  added to \(file): \(added.joined(separator: ", "))") }
-        }
-        let configuration = try project.configuration(scope: scope)
+        let configuration = try readConfiguration()
         let accounts = try Accounts.current()
         let lock = try lockState(accounts)
         defer { _ = lock }
@@ -72,6 +64,19 @@ public struct Startup {
         try RollingRestart(instance: instance).replaceOutdated(progress)
         try progress.step("Waiting for \(instance.record.gateway)/readyz") { try Readiness(instance: instance).wait() }
         return instance
+    }
+
+    /// The scope's configuration. A local one is written when it is missing, and completed with what newer code wants.
+    private func readConfiguration() throws -> Configuration {
+        if scope == "local" {
+            let file = project.configurationFile(scope: scope)
+            if try ConfigurationFile.writeIfMissing(file, model: project.modelConfiguration) {
+                progress.say("  wrote \(file) with random secrets")
+            }
+            let added = try ConfigurationFile.addMissing(file, services: project.services)
+            if !added.isEmpty { progress.say("  added to \(file): \(added.joined(separator: ", "))") }
+        }
+        return try project.configuration(scope: scope)
     }
 
     /// Makes the state folder and keeps others away from it; makes it again when it was removed while this waited.

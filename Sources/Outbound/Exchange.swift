@@ -59,6 +59,11 @@ struct Exchange {
             return Unmanaged<Received>.fromOpaque(context).takeUnretainedValue().take(bytes, size * count)
         }
         taproom_curl_set_pointer(handle, CURLOPT_WRITEDATA, receiver)
+        taproom_curl_set_write(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
+            guard let bytes, let context else { return 0 }
+            return Unmanaged<Received>.fromOpaque(context).takeUnretainedValue().takeLine(bytes, size * count)
+        }
+        taproom_curl_set_pointer(handle, CURLOPT_HEADERDATA, receiver)
         return withExtendedLifetime(received) {
             guard let body else { return outcome(of: curl_easy_perform(handle), handle, received) }
             taproom_curl_set_long(handle, CURLOPT_POSTFIELDSIZE, body.count)
@@ -81,6 +86,8 @@ struct Exchange {
             guard Self.wasSent(handle) else { return (.notSent(reason: reason), Self.finding(of: code)) }
             return (.unknown(reason: reason), code == CURLE_OPERATION_TIMEDOUT ? .late : .reached)
         }
+        // To libcurl a connection that ends within the head is the end of an answer without a body.
+        guard received.isHeadWhole else { return (.unknown(reason: "the answer was cut short: in its head"), .reached) }
         var status = 0
         taproom_curl_get_long(handle, CURLINFO_RESPONSE_CODE, &status)
         var retryAfter: curl_off_t = 0
@@ -132,15 +139,26 @@ struct Exchange {
     private static func text(_ code: CURLcode) -> String { String(cString: curl_easy_strerror(code)) }
 }
 
-/// The body of an answer while it comes.
+/// An answer while it comes.
 private final class Received {
+    /// Those of the body.
     private(set) var bytes: [UInt8] = []
     private(set) var isTooLong = false
+    /// Whether the empty line came that ends a head.
+    private(set) var isHeadWhole = false
     private let limit: Int
 
     init(limit: Int) { self.limit = limit }
 
-    /// Takes a piece; returning another number than `count` makes libcurl give up.
+    /// Takes a line of a head; one that announces another, such as `100 Continue`, comes before it.
+    func takeLine(_ line: UnsafePointer<CChar>, _ count: Int) -> Int {
+        let text = UnsafeRawBufferPointer(start: line, count: count)
+        if text.starts(with: "HTTP/".utf8) { isHeadWhole = false }
+        if text.elementsEqual("\r\n".utf8) || text.elementsEqual("\n".utf8) { isHeadWhole = true }
+        return count
+    }
+
+    /// Takes a piece of the body; returning another number than `count` makes libcurl give up.
     func take(_ piece: UnsafePointer<CChar>, _ count: Int) -> Int {
         guard bytes.count + count <= limit else {
             isTooLong = true

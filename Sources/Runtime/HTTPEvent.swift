@@ -8,7 +8,7 @@ public struct HTTPEvent: Sendable {
     public var rawQueryString: String
     public var headers: [String: String]
     public var queryStringParameters: [String: String]
-    /// Matched from the raw path and percent-decoded once.
+    /// Matched from the raw path and percent-decoded once; those of an event file as given.
     public var pathParameters: [String: String]
     public var requestContext: RequestContext
     public var body: [UInt8]

@@ -14,8 +14,7 @@ struct Invoker<F: HTTPFunction>: Sendable {
 
     private func serve(_ request: Request, _ transport: inout some Transport & ~Copyable, _ watch: Watch?) {
         let start = Clock.monotonicNanoseconds()
-        let id = request.requestID
-        let requestID = id.flatMap { Identifier.isValidRequestID($0) ? $0 : nil } ?? Identifier.uuid()
+        let requestID = request.requestID ?? Identifier.uuid()
         let parent = request.headers["traceparent"].flatMap { Identifier.isTraceparent($0) ? $0 : nil }
         let context = Context(
             functionName: process.function, requestID: requestID, traceparent: parent,
@@ -72,9 +71,11 @@ struct Invoker<F: HTTPFunction>: Sendable {
     ) throws(Problem) -> HTTPEvent {
         if let fault = request.fault { throw fault }
         if var event = request.event {
-            route = RouteTemplate(event.routeKey)
             event.requestContext.requestID = requestID
-            if event.pathParameters.isEmpty { event.pathParameters = try match(request).1 }
+            let (template, parameters) = try match(request)
+            route = template
+            event.routeKey = template.key
+            event.pathParameters = parameters
             return event
         }
         let (template, parameters) = try match(request)
@@ -90,16 +91,22 @@ struct Invoker<F: HTTPFunction>: Sendable {
             body: request.body)
     }
 
+    /// The route of the request's path; for an event that brings path parameters, whatever its path, the one that has
+    /// those.
     private func match(_ request: Request) throws(Problem) -> (RouteTemplate, [String: String]) {
         let method = request.method == "HEAD" ? "GET" : request.method
+        let given = request.event?.pathParameters ?? [:]
         var allowed: [String] = []
         for template in process.routes {
-            guard let raw = template.match(rawPath: request.rawPath) else { continue }
+            let found =
+                given.isEmpty
+                ? template.match(rawPath: request.rawPath) : template.parameters == Set(given.keys) ? [] : nil
+            guard let raw = found else { continue }
             guard template.method == method else {
                 allowed += template.method == "GET" ? ["GET", "HEAD"] : [template.method]
                 continue
             }
-            var parameters: [String: String] = [:]
+            var parameters = given
             for (name, value) in raw {
                 guard let text = PercentEncoding.decode(value), !text.utf8.contains(0) else {
                     throw .badRequest([

@@ -22,6 +22,11 @@ struct RouteTemplate: Sendable, Equatable {
         self.key = "\(method) \(parts[1])"
     }
 
+    /// The names of the path parameters.
+    var parameters: Set<String> {
+        Set(segments.compactMap { if case .parameter(let name) = $0 { name } else { nil } })
+    }
+
     /// The path parameters of a raw request path, still percent-encoded; `nil` when it is not this route's. The path
     /// matches with and without its trailing slash; empty segments elsewhere do not match.
     func match(rawPath: String) -> [(name: String, value: Substring)]? {

@@ -207,6 +207,24 @@ import Testing
         #expect(platform.requests.count == 7)
     }
 
+    @Test(
+        "an answer is unknown wherever it is cut",
+        arguments: [
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+            "HTTP/1.1 402 No\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        ])
+    func cutAnywhere(answer: String) {
+        let bytes = Array(answer.utf8)
+        func isUnknown(cutAt count: Int) -> Bool {
+            platform.behave { _ in .init(reply: .bytes(Array(bytes.prefix(count)))) }
+            return self.isUnknown(order("r"))
+        }
+        // The line feed that ends the last chunk says nothing that its carriage return has not said.
+        #expect((0..<bytes.count - 1).filter { !isUnknown(cutAt: $0) } == [])
+        #expect(!isUnknown(cutAt: bytes.count))
+    }
+
     @Test func anAnswerUpToTheLimitIsRead() throws {
         for (size, isRead) in [(HTTPClient.responseLimit, true), (HTTPClient.responseLimit + 1, false)] {
             platform.behave { _ in

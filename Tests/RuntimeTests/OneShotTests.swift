@@ -79,9 +79,24 @@ import Testing
         let (answer, _) = try event(
             #"""
             {"rawPath":"/club/1/subscribe/","headers":{"X-Request-Id":"header-1"},
-             "requestContext":{"http":{"method":"POST"}}}
+             "requestContext":{"requestId":"JKJaXmPLvHcESHA=","http":{"method":"POST"}}}
             """#)
         #expect(answer["headers"]?["x-request-id"]?.string == "header-1")
+    }
+
+    @Test(
+        "an event that brings path parameters must be of a route that has them",
+        arguments: [
+            ("POST", #"{"id":"1"}"#, 400), ("GET", #"{"id":"1"}"#, 405), ("POST", #"{"id":"1","request_id":"r"}"#, 404),
+            ("POST", #"{"club":"1"}"#, 404),
+        ])
+    func pathParameters(method: String, parameters: String, status: Int) throws {
+        let (answer, _) = try event(
+            #"""
+            {"rawPath":"/stage/club/1/subscribe/","pathParameters":\#(parameters),
+             "requestContext":{"http":{"method":"\#(method)"}}}
+            """#)
+        #expect(answer["statusCode"]?.integer == status)
     }
 
     @Test func anAnswerThatCannotBeWrittenIsAFailure() throws {

@@ -21,10 +21,10 @@ struct Request {
     /// Whether nobody waits for the answer any more.
     var isAbandoned: () -> Bool = { false }
 
-    /// As the event says, else the header.
+    /// Of the header, else of the event's context: the first that is valid.
     var requestID: String? {
-        guard let id = event?.requestContext.requestID, !id.isEmpty else { return headers["x-request-id"] }
-        return id
+        [headers["x-request-id"], event?.requestContext.requestID].compactMap { $0 }
+            .first(where: Identifier.isValidRequestID)
     }
 
     /// How long it waited before a worker took it. A gateway whose clock is ahead of ours makes it 0.
