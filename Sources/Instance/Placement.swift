@@ -34,13 +34,9 @@ public struct Placement: Sendable, Equatable {
     var declaredQueues: String { state + "/queues.json" }
     var nginxConfiguration: String { state + "/nginx.conf" }
     var supervisorConfiguration: String { state + "/supervisord.conf" }
+}
 
-    init(state: String, data: String, run: String) {
-        self.state = state
-        self.data = data
-        self.run = run
-    }
-
+extension Placement {
     /// - Parameters:
     ///   - state: absolute path of the state folder, without symbolic links.
     ///   - switchesUser: whether parts run as other users, who must be able to enter `data`.

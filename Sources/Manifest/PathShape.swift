@@ -6,15 +6,6 @@ struct PathShape: Hashable {
     var isLiteral: Bool { !segments.contains(nil) }
     var literalCount: Int { segments.count { $0 != nil } }
 
-    /// `template` must have passed ``problems(in:)``.
-    init(_ template: String) {
-        segments = template.split(separator: "/").map { $0.hasPrefix("{") ? nil : String($0) }
-    }
-
-    private init(segments: [String?]) {
-        self.segments = segments
-    }
-
     /// The shape of exactly the paths that both match; nil when there are none.
     func intersection(_ other: PathShape) -> PathShape? {
         guard segments.count == other.segments.count else { return nil }
@@ -47,6 +38,11 @@ struct PathShape: Hashable {
 }
 
 extension PathShape {
+    /// `template` must have passed ``problems(in:)``.
+    init(_ template: String) {
+        segments = template.split(separator: "/").map { $0.hasPrefix("{") ? nil : String($0) }
+    }
+
     /// What keeps `template` from being a path template, one sentence each. The template starts with a slash.
     static func problems(in template: String) -> [String] {
         var problems: [String] = []

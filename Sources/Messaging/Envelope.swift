@@ -15,7 +15,9 @@ struct Envelope: Sendable {
 
     /// Longest id that the inbox keeps, in characters.
     static let idLimit = 128
+}
 
+extension Envelope {
     /// Reads the attributes of a message. One without an id is told from others by its `message_id`, and without that by
     /// its body, so that it is the same event when it comes again. In place of an id that is not UTF-8 stands its digest.
     init(_ message: Message, routingKey: String) {
@@ -34,18 +36,6 @@ struct Envelope: Sendable {
         cause = EventCause(
             checking: attribute("traceparent"), correlationID: attribute("correlationid"),
             causationID: attribute("causationid"))
-    }
-
-    init(
-        id: String, type: String, source: String, subject: String?, time: String?, sequence: Int?, cause: EventCause
-    ) {
-        self.id = id
-        self.type = type
-        self.source = source
-        self.subject = subject
-        self.time = time
-        self.sequence = sequence
-        self.cause = cause
     }
 
     /// Whether its type can be a routing key, which has 255 bytes at most. No queue can be bound to a longer one.
