@@ -28,9 +28,3 @@ func withCStrings<Result>(
         }
     }
 }
-
-func withCStrings<Result>(
-    _ strings: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> Result
-) -> Result {
-    withCStrings(strings.map { Optional($0) }, body)
-}
