@@ -47,7 +47,7 @@ public struct Instant: Sendable, Equatable, Comparable, Encodable {
     public static func < (left: Instant, right: Instant) -> Bool { left.microseconds < right.microseconds }
 }
 
-extension Instant: PostgresValue, PostgresColumn {
+extension Instant: PostgresValue {
     public var postgresText: String { text }
     /// A `timestamptz` in PostgreSQL's ISO style, in any zone.
     public init?(postgresText: String) { self.init(postgresText) }

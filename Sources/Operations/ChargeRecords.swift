@@ -8,7 +8,7 @@ public struct ChargeRecords: Sendable {
     public init(_ database: Database) { self.database = database }
 
     /// A state as operators see it: an attempt whose lease is over has died, so its outcome is unknown.
-    public enum State: String, Sendable, CaseIterable, Encodable, PostgresValue, PostgresColumn {
+    public enum State: String, Sendable, CaseIterable, Encodable, PostgresValue {
         case unknown, sending, charged, declined, released
 
         public var postgresText: String { rawValue }

@@ -74,17 +74,12 @@ public protocol PostgresColumn {
     init?(postgresColumn: String?)
 }
 
-extension PostgresColumn where Self: PostgresValue {
+extension PostgresValue {
     public init?(postgresColumn: String?) {
         guard let postgresColumn else { return nil }
         self.init(postgresText: postgresColumn)
     }
 }
-
-extension String: PostgresColumn {}
-extension Int: PostgresColumn {}
-extension Double: PostgresColumn {}
-extension Bool: PostgresColumn {}
 
 extension Optional: PostgresColumn where Wrapped: PostgresValue {
     public init?(postgresColumn: String?) {

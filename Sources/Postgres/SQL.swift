@@ -75,7 +75,7 @@ private func arrayText(_ elements: [String?]) -> String {
 }
 
 /// A type that travels as a parameter and comes back as a column, in PostgreSQL's text format.
-public protocol PostgresValue {
+public protocol PostgresValue: PostgresColumn {
     /// The parameter. It must hold no NUL: PostgreSQL's text has none.
     var postgresText: String { get }
     /// `nil` when the column's text is not such a value.

@@ -10,7 +10,7 @@ public struct Timestamp: Sendable, Equatable, Encodable {
     }
 }
 
-extension Timestamp: PostgresValue, PostgresColumn {
+extension Timestamp: PostgresValue {
     /// PostgreSQL's ISO style, `2026-11-21 03:04:05.678`; `infinity` and what ends in ` BC` stay as they are.
     public init?(postgresText: String) {
         guard !postgresText.hasSuffix(" BC"), let space = postgresText.firstIndex(of: " ") else {
