@@ -22,9 +22,6 @@ package final class StopSignal: Sendable {
         var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         poll(&event, 1, Int32(milliseconds))
     }
-
-    /// What a worker waits in for work or the signal.
-    func connections(on listener: Int32) -> ConnectionWait { ConnectionWait(listener: listener, stop: descriptor) }
 }
 
 /// Waits for a connection to a listening socket, or for the signal to stop; one for each worker.

@@ -26,7 +26,7 @@ struct FastCGITransport: Transport, ~Copyable {
     init(stop: StopSignal, timeoutMilliseconds: Int) {
         self.stop = stop
         self.timeoutMilliseconds = timeoutMilliseconds
-        connections = stop.connections(on: STDIN_FILENO)
+        connections = ConnectionWait(listener: STDIN_FILENO, stop: stop.descriptor)
         request = .allocate(capacity: 1)
         request.initialize(to: FCGX_Request())
         reset()
