@@ -107,7 +107,7 @@ public struct DeadLetters: Sendable {
 
     /// Waits until the broker has read every acknowledgement: it answers in order.
     private func settle(_ session: Session, _ deadline: Deadline) throws(BrokerError) {
-        _ = try session.messageCount(queue, deadline: deadline)
+        _ = try session.counts(queue, deadline: deadline)
     }
 
     private func chosen(

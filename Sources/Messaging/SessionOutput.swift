@@ -154,12 +154,6 @@ extension Session {
         }
     }
 
-    /// How many messages of a queue wait for a consumer.
-    /// - Throws: `refused` with 404 when there is no such queue.
-    func messageCount(_ queue: String, deadline: Deadline) throws(BrokerError) -> Int {
-        try counts(queue, deadline: deadline).messages
-    }
-
     /// - Throws: `refused` with 404 when there is no such queue.
     func counts(_ queue: String, deadline: Deadline) throws(BrokerError) -> QueueCounts {
         let answer = try call("asking for queue \(queue)", deadline: deadline) {

@@ -102,7 +102,7 @@ extension MessagingTests {
             let outcomes = try publisher.publish(parcels, deadline: .soon)
             #expect(outcomes == parcels.indices.map { $0 % 7 == 0 ? .unroutable : .confirmed })
             let taken = outcomes.filter { $0 == .confirmed }.count
-            #expect(try publisher.session.messageCount(lab.topology.queue, deadline: .soon) == taken)
+            #expect(try publisher.session.counts(lab.topology.queue, deadline: .soon).messages == taken)
             // A body of many frames comes back as it went.
             let large = [UInt8]((0..<1_000_000).map { UInt8(truncatingIfNeeded: $0) })
             try publisher.send(Message(body: large), to: lab.topology.deadLetter)

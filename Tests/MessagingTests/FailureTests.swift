@@ -153,10 +153,10 @@ extension MessagingTests {
             }
             #expect(sent == ["s01", "s11", "s12"])
             try Eventually.happens("the refused one to be sent again and again") {
-                try session.messageCount(seen, deadline: .soon) >= 4
+                try session.counts(seen, deadline: .soon).messages >= 4
             }
             // Those of the table, and once more the two that followed it at first.
-            #expect(try session.messageCount(lab.topology.queue, deadline: .soon) == 5)
+            #expect(try session.counts(lab.topology.queue, deadline: .soon).messages == 5)
         }
 
         @Test func anEventThatKillsItsConsumerHarmsNoOther() throws {

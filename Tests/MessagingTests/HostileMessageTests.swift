@@ -171,7 +171,7 @@ extension MessagingTests {
             try Eventually.happens("the outbox to be empty") {
                 try lab.count("SELECT count(*) FROM outbox WHERE state = 'waiting'") == 0
             }
-            #expect(try session(lab).messageCount(lab.topology.queue, deadline: .soon) == 24)
+            #expect(try session(lab).counts(lab.topology.queue, deadline: .soon).messages == 24)
         }
     }
 }
@@ -208,7 +208,7 @@ private struct RawMessage: Sendable, CustomTestStringConvertible {
                     + Wire.number(flags) + Wire.long(headers) + (messageID.map { Wire.short($0) } ?? [])),
             over: session)
         try Wire.send(.body(Array(body.utf8)), over: session)
-        _ = try session.messageCount(topology.queue, deadline: .soon)
+        _ = try session.counts(topology.queue, deadline: .soon)
     }
 }
 

@@ -36,10 +36,10 @@ extension MessagingTests {
             defer { for process in [relay, consumer] { process.terminate() } }
             try Eventually.happens("the other subjects' events") { try lab.effects() == 10 }
             try Eventually.happens("three tries") {
-                try session.messageCount(beside, deadline: .soon) >= 53
+                try session.counts(beside, deadline: .soon).messages >= 53
             }
             // The first batch, and one more after each pause: 1 s, 2 s, 4 s and so on to 1 min.
-            #expect(try session.messageCount(beside, deadline: .soon) < 70)
+            #expect(try session.counts(beside, deadline: .soon).messages < 70)
             let line = try #require(relay.lines.first { $0.contains("did not take these events") })
             #expect(line.contains(#""event_type":"ledger.refused""#) && line.contains("event_id"), "\(line)")
             #expect(line.contains(#""count":50"#), "\(line)")
