@@ -17,13 +17,13 @@ struct Cluster {
     private var passwordFile: String { placement.data + "/postgres.password" }
 
     /// The superuser's password, known only to this machine's owner.
-    func superuserURL(database: String = "postgres") throws -> String {
+    func superuserURL() throws -> String {
         guard let data = FileManager.default.contents(atPath: passwordFile) else {
             throw InstanceError("\(passwordFile) is missing: the cluster beside it cannot be administered without it")
         }
         return Self.url(
             user: "postgres", password: String(decoding: data, as: UTF8.self), host: placement.databaseSocket,
-            port: port, database: database)
+            port: port, database: "postgres")
     }
 
     /// The URI for functions: the Unix socket saves a third of a round trip.
