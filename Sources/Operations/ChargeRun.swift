@@ -9,7 +9,7 @@ public final class ChargeRun: Sendable {
     private let usedRequestIDs: Set<String>
     private let concurrency: Int
     private let currentPeriod: @Sendable () throws -> String
-    private let progress: any RunProgress
+    private let progress: ProgressBar
     private let state: Lock<State>
 
     private struct State {
@@ -28,7 +28,7 @@ public final class ChargeRun: Sendable {
     public init(
         gateway: GatewayClient, period: String, subscriptions: [String], usedRequestIDs: Set<String>,
         summary: RunSummary, concurrency: Int, currentPeriod: @escaping @Sendable () throws -> String,
-        progress: any RunProgress
+        progress: ProgressBar
     ) {
         self.gateway = gateway
         self.period = period

@@ -7,12 +7,6 @@ import Testing
 
 /// Runs against a gateway that the test plays.
 @Suite struct RunTests {
-    /// Hears nothing.
-    struct Silence: RunProgress {
-        func update(_ summary: RunSummary) {}
-        func finish(_ summary: RunSummary) {}
-    }
-
     let gateway: ScriptedPlatform
 
     init() throws { gateway = try ScriptedPlatform() }
@@ -25,7 +19,7 @@ import Testing
             gateway: try GatewayClient(base: "http://127.0.0.1:\(gateway.port)"), period: "2026-11",
             subscriptions: subscriptions, usedRequestIDs: used,
             summary: RunSummary(period: "2026-11", eligible: subscriptions.count),
-            concurrency: concurrency, currentPeriod: month, progress: Silence())
+            concurrency: concurrency, currentPeriod: month, progress: ProgressBar(isTerminal: false) { _ in })
     }
 
     static let receipt = PlatformBehaviour.answer(200, #"{"period":"2026-11"}"#)

@@ -1,14 +1,7 @@
 import Runtime
 
-/// Hears of every charge that ended, from any thread.
-public protocol RunProgress: Sendable {
-    func update(_ summary: RunSummary)
-    /// Called once, after the last charge.
-    func finish(_ summary: RunSummary)
-}
-
 /// Shows how far a run is: a bar that moves on a terminal, else a plain line from time to time.
-public final class ProgressBar: RunProgress {
+public final class ProgressBar: Sendable {
     private let isTerminal: Bool
     private let write: @Sendable (String) -> Void
     private let begin = Clock.monotonicNanoseconds()
@@ -20,7 +13,8 @@ public final class ProgressBar: RunProgress {
         self.write = write
     }
 
-    public func update(_ summary: RunSummary) {
+    /// From any thread, after each charge.
+    func update(_ summary: RunSummary) {
         shown.withLock { shown in
             // Read in here, or a thread that had to wait would bring an instant before the last one shown.
             let now = Clock.monotonicNanoseconds()
@@ -30,7 +24,8 @@ public final class ProgressBar: RunProgress {
         }
     }
 
-    public func finish(_ summary: RunSummary) {
+    /// Once, after the last charge.
+    func finish(_ summary: RunSummary) {
         shown.withLock { _ in show(summary, Clock.monotonicNanoseconds()) }
         if isTerminal { write("\n") }
     }
