@@ -124,7 +124,8 @@ public struct ChargeRecords: Sendable {
 
     /// Subscriptions whose charge of this month the platform declined with 402, unless an operator has settled it
     /// since. Its other refusals may be of our making, such as a 404 for a mistyped address.
-    public func declined(period: String) throws -> SubscriptionIDs {
+    /// - Returns: their ids in UTF-8: a set of `String` takes canonically equivalent texts for one, the database does not.
+    public func declined(period: String) throws -> Set<[UInt8]> {
         let rows = try database.execute(
             """
             SELECT c.subscription_id FROM charge c
@@ -134,7 +135,7 @@ public struct ChargeRecords: Sendable {
                 AND NOT EXISTS (SELECT FROM charge_settlement s WHERE s.charge_id = c.id
                     AND s.at > (SELECT max(e.at) FROM charge_event e WHERE e.charge_id = c.id))
             """, deadline: Self.deadline)
-        return SubscriptionIDs(try rows.map { try $0.decode(String.self) })
+        return Set(try rows.map { Array(try $0.decode(String.self).utf8) })
     }
 
     /// Request ids that were sent this month for subscriptions which have been deleted since.

@@ -57,7 +57,7 @@ struct RunCharges: ParsableCommand {
         say("Charging \(month), the current month in \(zone)\n")
         let eligible = try client.eligible(limit: limit)
         let declined = retryDeclined ? [] : try records.declined(period: month)
-        let wanted = eligible.filter { !declined.contains($0) }
+        let wanted = eligible.filter { !declined.contains(Array($0.utf8)) }
         let run = ChargeRun(
             gateway: client, period: month, subscriptions: wanted,
             usedRequestIDs: try records.requestIDsOfDeleted(period: month),

@@ -207,7 +207,7 @@ import Testing
         try charge("declined", state: "declined")
         let broken = try charge("broken", state: "unknown")
         #expect(refusal("\(broken)", .notCharged) == nil)
-        #expect(try records.declined(period: "2026-11") == ["declined"])
+        #expect(try records.declined(period: "2026-11") == [Array("declined".utf8)])
         func shown(_ id: String) throws -> String {
             ChargeText.history(try history(id), isResent: true)
         }
@@ -219,7 +219,7 @@ import Testing
     @Test func oneWhoseIDIsOnlyCanonicallyEquivalentIsNotTheDeclinedOne() throws {
         try charge("\u{E9}", state: "declined")
         let declined = try records.declined(period: "2026-11")
-        #expect(declined.contains("\u{E9}") && !declined.contains("e\u{301}"))
+        #expect(declined == [Array("\u{E9}".utf8)])
     }
 
     @Test(
@@ -235,7 +235,7 @@ import Testing
                     """)
             }
         }
-        #expect(try records.declined(period: "2026-11") == ["b"])
+        #expect(try records.declined(period: "2026-11") == [Array("b".utf8)])
     }
 
     @Test func whoseSubscriptionIsDeletedIsNotDeclined() throws {
