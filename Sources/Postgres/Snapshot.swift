@@ -14,8 +14,8 @@ public struct Snapshot: Sendable {
 
     fileprivate let database: Database
     fileprivate let name: String
-    /// The statement that locks its tables, if there are any.
-    fileprivate let lock: String?
+    /// The statement that locks its tables.
+    fileprivate let lock: String
     /// The session whose transaction keeps this state and its tables.
     fileprivate let keeper: Lock<UncheckedTransfer<Connection>>
 
@@ -27,9 +27,9 @@ public struct Snapshot: Sendable {
         do {
             return try database.withConnection(deadline: deadline) { connection in
                 try connection.transaction(begin: Self.begin, deadline: deadline) { connection in
-                    let lock = lock.map { "\($0) NOWAIT;" } ?? ""
                     try connection.run(
-                        script: "SET TRANSACTION SNAPSHOT '\(name)'; \(lock) \(Self.unlimited)", deadline: deadline)
+                        script: "SET TRANSACTION SNAPSHOT '\(name)'; \(lock) NOWAIT; \(Self.unlimited)",
+                        deadline: deadline)
                     hasBegun = true
                     return try body(connection)
                 }
@@ -45,12 +45,12 @@ extension Database {
     /// - Parameter tables: those that nobody may truncate meanwhile, since that would empty them in this state too. While
     ///   somebody has one of them locked, this waits, and gives up and asks again before anybody looks for a deadlock.
     public func withSnapshot<Result>(
-        locking tables: [String] = [], deadline: Deadline, _ body: (Snapshot) throws -> Result
+        locking tables: [String], deadline: Deadline, _ body: (Snapshot) throws -> Result
     ) throws -> Result {
-        let lock = tables.isEmpty ? nil : "LOCK TABLE \(tables.joined(separator: ", ")) IN ACCESS SHARE MODE"
+        let lock = "LOCK TABLE \(tables.joined(separator: ", ")) IN ACCESS SHARE MODE"
         // Before any statement that needs a snapshot, so that what the lock is waited for is seen.
         let script = """
-            \(lock.map { "SET LOCAL lock_timeout = '200ms'; \($0);" } ?? "") \(Snapshot.unlimited);
+            SET LOCAL lock_timeout = '200ms'; \(lock); \(Snapshot.unlimited);
             SELECT pg_export_snapshot(), clock_timestamp() AT TIME ZONE 'UTC'
             """
         var hasBegun = false

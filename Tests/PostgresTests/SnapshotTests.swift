@@ -35,7 +35,7 @@ import Testing
         try observer.run(script: "CREATE TABLE item (n integer); INSERT INTO item VALUES (1)", deadline: .soon)
         let database = Database(url: url, application: "snapshot")
         let sum: SQL = "SELECT sum(n) FROM item"
-        let seen = try database.withSnapshot(deadline: .soon) { snapshot in
+        let seen = try database.withSnapshot(locking: ["item"], deadline: .soon) { snapshot in
             try observer.run(script: "INSERT INTO item VALUES (2)", deadline: .soon)
             return try snapshot.read(deadline: .soon) { reader in
                 let seen = try reader.execute(sum, deadline: .soon)[0].decode(Int.self)
