@@ -18,11 +18,11 @@ public enum CustomerProblem {
             detail: "Customer \(id) is archived and does not change any more.")
     }
 
-    public static func changedMeanwhile(_ id: String, version: Int) -> Problem {
+    static func changedMeanwhile(_ customer: Customer) -> Problem {
         Problem(
             "precondition-failed", status: 412, title: "Precondition failed",
-            detail: "If-Match names other versions of customer \(id) than its present one, \(EntityTag(version).text): "
-                + "get it again and decide anew.")
+            detail: "If-Match names other versions of customer \(customer.id) than its present one, "
+                + "\(customer.entityTag): get it again and decide anew.")
     }
 
     /// So many wrote this customer at the same time that the request's time went by.
@@ -52,6 +52,6 @@ extension HTTPEvent {
 extension HTTPResponse {
     /// A customer with the ETag of its version.
     public static func customer(_ customer: Customer, status: Int = 200) throws -> HTTPResponse {
-        try .json(customer, status: status).with(header: "ETag", EntityTag(customer.version).text)
+        try .json(customer, status: status).with(header: "ETag", customer.entityTag)
     }
 }

@@ -1,9 +1,8 @@
 public import Runtime
 
-/// The strong ETag of a customer: its version in quotes.
-struct EntityTag {
-    let text: String
-    init(_ version: Int) { text = "\"\(version)\"" }
+extension Customer {
+    /// Its strong ETag: the version in quotes.
+    var entityTag: String { "\"\(version)\"" }
 }
 
 /// Which versions of a customer a request may change, after its If-Match (RFC 9110, section 13.1.1).
@@ -46,7 +45,7 @@ public enum Precondition: Sendable, Equatable {
 
     /// - Throws: 412 `precondition-failed`.
     func check(_ customer: Customer) throws(Problem) {
-        guard case .oneOf(let tags) = self, !tags.contains(EntityTag(customer.version).text) else { return }
-        throw CustomerProblem.changedMeanwhile(customer.id, version: customer.version)
+        guard case .oneOf(let tags) = self, !tags.contains(customer.entityTag) else { return }
+        throw CustomerProblem.changedMeanwhile(customer)
     }
 }
