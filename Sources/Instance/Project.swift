@@ -69,9 +69,8 @@ public struct Project: Sendable {
     /// The same, and everything that it names must be in this checkout.
     public func checkedManifest() throws -> Manifest {
         let manifest = try manifest()
-        try manifest.check(
-            Checkout(
-                services: services, parameters: InstanceRecord.parameterNames(services: services), handlers: handlers))
+        try manifest.checkNames(
+            services: services, parameters: InstanceRecord.parameterNames(services: services), handlers: handlers)
         return manifest
     }
 
