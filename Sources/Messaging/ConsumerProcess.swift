@@ -43,7 +43,7 @@ enum ConsumerProcess {
             )
         }
         let handling = EventHandling(function: function, database: database, process: process)
-        guard let configuration else { exit(OneEvent(handling).run()) }
+        guard let configuration else { exit(OneEvent(handling: handling).run()) }
         let signals = SignalSet.blockAll()
         Workers.run(process, count: process.concurrency, signals: signals) { stop, watch in
             var handling = handling

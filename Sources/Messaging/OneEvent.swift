@@ -3,9 +3,7 @@ import Runtime
 
 /// One event handled by hand.
 struct OneEvent<F: EventFunction>: Sendable {
-    private let handling: EventHandling<F>
-
-    init(_ handling: EventHandling<F>) { self.handling = handling }
+    let handling: EventHandling<F>
 
     /// Longest event, in bytes: the longest body that a broker takes, unless it is configured otherwise, and room for the
     /// attributes.
