@@ -14,9 +14,7 @@ extension ConsumerConfiguration {
     /// Reads TAPROOM_QUEUE, TAPROOM_EXCHANGE, TAPROOM_ROUTING_KEYS, TAPROOM_RETRY, TAPROOM_DEAD_LETTER,
     /// TAPROOM_PREFETCH, TAPROOM_BATCH and AMQP_URL; faults are recorded in `settings`.
     init(_ settings: Settings) {
-        let queue = settings.text("TAPROOM_QUEUE")
-        let delays = settings.text(
-            "TAPROOM_RETRY", default: ConsumerTopology.defaultRetry.map { String($0) }.joined(separator: ","))
+        let delays = settings.text("TAPROOM_RETRY")
         let retry = delays == "none" ? [] : delays.split(separator: ",").map { Int($0).flatMap { $0 > 0 ? $0 : nil } }
         if retry.contains(nil) {
             settings.fault("TAPROOM_RETRY", "is “\(delays)”: it must be seconds separated by commas, or none")
@@ -24,10 +22,9 @@ extension ConsumerConfiguration {
         prefetch = settings.integer("TAPROOM_PREFETCH", .prefetch)
         batchSize = settings.integer("TAPROOM_BATCH", default: NumberRule.consumerBatch.standard, in: 1...prefetch)
         topology = ConsumerTopology(
-            queue: queue, exchange: settings.text("TAPROOM_EXCHANGE", default: ConsumerTopology.defaultExchange),
+            queue: settings.text("TAPROOM_QUEUE"), exchange: settings.text("TAPROOM_EXCHANGE"),
             routingKeys: settings.text("TAPROOM_ROUTING_KEYS", default: "").split(separator: ",").map { String($0) },
-            retry: retry.compactMap { $0 },
-            deadLetter: settings.text("TAPROOM_DEAD_LETTER", default: ConsumerTopology.defaultDeadLetter(of: queue)))
+            retry: retry.compactMap { $0 }, deadLetter: settings.text("TAPROOM_DEAD_LETTER"))
         broker = settings.broker()
     }
 }

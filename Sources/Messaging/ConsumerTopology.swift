@@ -18,8 +18,6 @@ public struct ConsumerTopology: Sendable, Equatable {
     public static let defaultExchange = "taproom.events"
     public static let defaultRetry = [5, 30, 120, 600, 3600]
 
-    public static func defaultDeadLetter(of queue: String) -> String { queue + ".dead" }
-
     public init(
         queue: String, exchange: String = defaultExchange, routingKeys: [String], retry: [Int] = defaultRetry,
         deadLetter: String? = nil
@@ -28,7 +26,7 @@ public struct ConsumerTopology: Sendable, Equatable {
         self.queue = queue
         self.routingKeys = routingKeys
         self.retry = retry
-        self.deadLetter = deadLetter ?? Self.defaultDeadLetter(of: queue)
+        self.deadLetter = deadLetter ?? queue + ".dead"
     }
 
     /// A queue and the arguments that it is declared with.

@@ -18,7 +18,7 @@ public enum RelayProcess {
         let ((configuration, pipe), process) = ProcessStart.make { settings, process in
             let configuration = RelayConfiguration(
                 function: process.function, service: settings.text("TAPROOM_OUTBOX"),
-                exchange: settings.text("TAPROOM_EXCHANGE", default: ConsumerTopology.defaultExchange),
+                exchange: settings.text("TAPROOM_EXCHANGE"),
                 batchSize: settings.integer("TAPROOM_BATCH", .relayBatch),
                 databaseURL: settings.text("DATABASE_URL"), broker: settings.broker())
             return (configuration, try SignalPipe(path: settings.text("OUTBOX_SIGNAL", default: "")))

@@ -47,7 +47,8 @@ class Service:
                   "TAPROOM_TIMEOUT": "30"}
         self.consumer = workspace.start([os.path.join(BUILT, "LedgerConsumer")], environment={
             **common, "TAPROOM_FUNCTION": "ledger", "TAPROOM_QUEUE": "bench.ledger", "TAPROOM_ROUTING_KEYS": "#",
-            "TAPROOM_CONCURRENCY": "1", "TAPROOM_PREFETCH": str(PREFETCH), "TAPROOM_BATCH": str(TOGETHER)})
+            "TAPROOM_CONCURRENCY": "1", "TAPROOM_RETRY": "5", "TAPROOM_DEAD_LETTER": "bench.ledger.dead",
+            "TAPROOM_PREFETCH": str(PREFETCH), "TAPROOM_BATCH": str(TOGETHER)})
         self.relay = workspace.start([workspace.function("Relay")], environment={
             **common, "TAPROOM_FUNCTION": "relay", "TAPROOM_OUTBOX": "bench", "OUTBOX_SIGNAL": self.signal,
             "TAPROOM_BATCH": str(BATCH)})
