@@ -41,7 +41,7 @@ struct CustomerStream {
             """
             INSERT INTO customer_event (stream, version, type, data, metadata, recorded_at)
             VALUES (\(next.id), \(next.version), \(event.kind.rawValue), \(JSON.text(EventData(event)))::jsonb,
-                    \(JSON.text(Metadata(cause)))::jsonb, clock_timestamp())
+                    \(JSON.text(cause))::jsonb, clock_timestamp())
             ON CONFLICT (stream, version) DO NOTHING
             """, deadline: deadline)
         guard rows.affected == 1 else { return nil }
@@ -61,7 +61,7 @@ struct CustomerStream {
             """
             INSERT INTO customer_event (stream, version, type, data, metadata, recorded_at)
             VALUES (\(id), 1, \(event.kind.rawValue), \(JSON.text(EventData(event)))::jsonb,
-                    \(JSON.text(Metadata(cause)))::jsonb, \(instant)::timestamptz)
+                    \(JSON.text(cause))::jsonb, \(instant)::timestamptz)
             """, deadline: deadline)
         try CustomerProjection.write([customer], connection, deadline: deadline)
         return customer
@@ -75,23 +75,6 @@ struct CustomerStream {
             let event = try JSON.decode(EventData.self, from: Array(data.utf8)).event(kind)
         else { throw InconsistentHistory(stream) }
         return RecordedEvent(stream: stream, version: version, recordedAt: recordedAt, event: event)
-    }
-
-    /// What an event keeps of its cause.
-    private struct Metadata: Encodable {
-        let correlationID: String?
-        let causationID: String?
-        let traceparent: String?
-
-        enum CodingKeys: String, CodingKey {
-            case traceparent
-            case correlationID = "correlation_id"
-            case causationID = "causation_id"
-        }
-
-        init(_ cause: EventCause) {
-            (correlationID, causationID, traceparent) = (cause.correlationID, cause.causationID, cause.traceparent)
-        }
     }
 }
 

@@ -1,13 +1,19 @@
 public import Runtime
 
 /// Why an event came to be; it travels with the event, and into the events that follow from it.
-public struct EventCause: Sendable, Equatable {
+public struct EventCause: Sendable, Equatable, Encodable {
     /// W3C trace context of what wrote the event.
     public let traceparent: String?
     /// What everything that follows from one request shares: the first request's id.
     public let correlationID: String?
     /// The request or the event that led to this event directly.
     public let causationID: String?
+
+    private enum CodingKeys: String, CodingKey {
+        case traceparent
+        case correlationID = "correlation_id"
+        case causationID = "causation_id"
+    }
 
     public init(traceparent: String?, correlationID: String?, causationID: String?) {
         self.traceparent = traceparent
