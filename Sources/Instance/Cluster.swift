@@ -50,7 +50,7 @@ struct Cluster {
         try ensureFolder(new, mode: 0o700, owner: accounts.database)
         try writeFile(passwordFile, Data(randomSecret().utf8), mode: 0o600)
         if let owner = accounts.database { chown(passwordFile, owner.uid, owner.gid) }
-        _ = try Subprocess.check(
+        try Subprocess.check(
             [
                 "\(try programs())/initdb", "--pgdata=\(new)", "--username=postgres", "--auth-host=scram-sha-256",
                 // The socket's folder is the server's own, so its peer is not a stranger; proving to each other what both

@@ -177,7 +177,7 @@ public struct Startup {
         let candidate = placement.nginxConfiguration + ".new.\(getpid())"
         try writeFile(candidate, gateway, mode: 0o600)
         defer { unlink(candidate) }
-        _ = try Subprocess.check([
+        try Subprocess.check([
             try Subprocess.find("nginx"), "-t", "-q", "-e", placement.logs + "/nginx.log", "-c", candidate,
         ])
         // Not before all is there that a start needs: other commands work with what it names.

@@ -94,15 +94,12 @@ struct Subprocess {
     }
 
     /// Runs it and throws what it said when it fails.
-    static func check(
-        _ arguments: [String], as account: Account? = nil, environment: [String: String] = [:]
-    ) throws -> String {
-        let result = try run(arguments, as: account, environment: environment)
+    static func check(_ arguments: [String], as account: Account? = nil) throws {
+        let result = try run(arguments, as: account)
         guard result.status == 0 else {
             let said = (result.errors + result.output).trimmingCharacters(in: .whitespacesAndNewlines)
             throw InstanceError("\(arguments.joined(separator: " ")) failed with status \(result.status): \(said)")
         }
-        return result.output
     }
 
     static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

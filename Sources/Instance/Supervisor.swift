@@ -62,7 +62,7 @@ struct Supervisor {
     /// Starts it in the background, free of the terminal and of the caller's environment.
     func start() throws {
         unlink(placement.run + "/supervisord.pid")
-        _ = try Subprocess.check([try Subprocess.find("supervisord"), "-c", placement.supervisorConfiguration])
+        try Subprocess.check([try Subprocess.find("supervisord"), "-c", placement.supervisorConfiguration])
         guard waitUntil(seconds: 20, condition: { (try? answer()) != nil }) else {
             throw InstanceError("supervisord does not answer; see \(placement.logs)/supervisord.log")
         }

@@ -73,7 +73,7 @@ import Testing
     private func statusSeesNginx(_ instance: TestInstance, _ placement: Placement) throws {
         #expect(try instance.run("status").status == 0)
         for (verb, status) in [("stop", 3), ("start", 0)] as [(String, Int32)] {
-            _ = try Subprocess.check([
+            try Subprocess.check([
                 Subprocess.find("supervisorctl"), "-c", placement.supervisorConfiguration, verb, "nginx",
             ])
             #expect(try instance.run("status").status == status, "after \(verb)")

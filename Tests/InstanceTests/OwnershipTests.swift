@@ -87,7 +87,7 @@ import Testing
         unlink(queues + "/b/config")
         symlink(folder.path + "/linked", queues + "/b/config")
         let isRoot = geteuid() == 0
-        if isRoot { _ = try Subprocess.check(["/bin/chown", "-hR", "\(nobody):\(nobody)", placement.brokerHome]) }
+        if isRoot { try Subprocess.check(["/bin/chown", "-hR", "\(nobody):\(nobody)", placement.brokerHome]) }
         let record = InstanceRecord(
             state: old, data: old, run: old + "/run", scope: "local", configurationFile: "", gatewayPort: 1,
             databasePort: nil, brokerPort: nil, rabbitmq: nil, databases: [:], parameters: [:])
