@@ -1,27 +1,15 @@
 import Foundation
 import Manifest
-import Messaging
+public import Messaging
 import Runtime
 
 /// The broker's side of an instance: the queues that functions.yml names, and those that it once named.
 struct BrokerQueues {
     let instance: Instance
 
-    /// - Throws: `InstanceError` when the instance knows no broker, or its address is none.
-    private func address() throws -> BrokerAddress {
-        guard let url = instance.record.rabbitmq else {
-            throw InstanceError("the instance was started when there was no broker: run \(instance.record.upCommand)")
-        }
-        do {
-            return try BrokerAddress(url)
-        } catch {
-            throw InstanceError("rabbitmq.url is not an address of a broker: \(error)")
-        }
-    }
-
     /// Whether the broker takes connections with the configured password.
     func isReachable() throws -> Bool {
-        let address = try address()
+        let address = try instance.brokerAddress()
         return (try? address.checkLogin(deadline: Self.limit)) != nil
     }
 
@@ -29,7 +17,7 @@ struct BrokerQueues {
     /// bindings that it names no more are taken away; nothing else is.
     /// - Throws: `InstanceError` with what the broker said.
     func declare() throws {
-        let address = try address()
+        let address = try instance.brokerAddress()
         let consumed = instance.manifest.functions.compactMap(\.queue?.topology)
         let known = DeclaredQueues.load(instance.placement)
         let wanted = DeclaredQueues(instance.manifest.topology)
@@ -65,7 +53,7 @@ struct BrokerQueues {
     }
 
     private func ask<Answer>(_ question: (BrokerAddress) throws -> Answer) throws -> Answer {
-        let address = try address()
+        let address = try instance.brokerAddress()
         do {
             return try question(address)
         } catch {
@@ -80,4 +68,19 @@ struct BrokerQueues {
     }
 
     static var limit: Deadline { .after(milliseconds: 10_000) }
+}
+
+extension Instance {
+    /// - Throws: `InstanceError` when the instance knows no broker, or its address is none.
+    public func brokerAddress() throws -> BrokerAddress {
+        guard let url = record.rabbitmq else {
+            throw InstanceError("the instance was started when there was no broker: run \(record.upCommand)")
+        }
+        do {
+            return try BrokerAddress(url)
+        } catch {
+            throw InstanceError(
+                "rabbitmq.url is not an AMQP URI such as amqp://user:password@host:5672/vhost: \(error)")
+        }
+    }
 }

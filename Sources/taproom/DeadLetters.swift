@@ -36,23 +36,12 @@ struct DeadLetterQueues: ParsableArguments {
     }
 
     private func broker(_ project: Project) throws -> BrokerAddress {
-        let uri = try url ?? startedBroker(project)
+        guard let url else { return try Instance.started(project).brokerAddress() }
         do {
-            return try BrokerAddress(uri)
+            return try BrokerAddress(url)
         } catch {
-            throw InstanceError(
-                "\(url == nil ? "rabbitmq.url" : "--url") is not an AMQP URI such as "
-                    + "amqp://user:password@host:5672/vhost: \(error)")
+            throw InstanceError("--url is not an AMQP URI such as amqp://user:password@host:5672/vhost: \(error)")
         }
-    }
-
-    private func startedBroker(_ project: Project) throws -> String {
-        let record = try Instance.started(project).record
-        guard let uri = record.rabbitmq else {
-            throw InstanceError(
-                "the instance was started when there was no broker: run \(record.upCommand), or give --url")
-        }
-        return uri
     }
 
     /// Takes letters from one queue after the other.
