@@ -2,7 +2,7 @@ public import Runtime
 
 /// The refusals of the customers service, as the contract names them.
 public enum CustomerProblem {
-    public static func notFound(_ id: String) -> Problem {
+    static func notFound(_ id: String) -> Problem {
         Problem(
             "customer-not-found", status: 404, title: "Customer not found", detail: "There is no customer “\(id)”.")
     }
@@ -12,7 +12,7 @@ public enum CustomerProblem {
         "email-taken", status: 409, title: "Email taken",
         detail: "A customer has this email already; upper and lower case are the same.")
 
-    public static func archived(_ id: String) -> Problem {
+    static func archived(_ id: String) -> Problem {
         Problem(
             "customer-archived", status: 409, title: "Customer archived",
             detail: "Customer \(id) is archived and does not change any more.")
@@ -35,8 +35,8 @@ public enum CustomerProblem {
 }
 
 /// An event about an email that no customer has, or none yet.
-public struct UnknownCustomer: Error, CustomStringConvertible {
-    public let description = "no customer has this email yet"
+struct UnknownCustomer: Error, CustomStringConvertible {
+    let description = "no customer has this email yet"
 }
 
 extension HTTPEvent {

@@ -68,7 +68,7 @@ public struct Program: Sendable {
     public var priority: Int
     public var environment: [(String, String)]
 
-    public static let functionPriority = 100
+    static let functionPriority = 100
 
     public init(
         name: String, command: [String], stopSignal: String = "TERM", stopTimeout: Int = 60, user: String? = nil,

@@ -4,7 +4,7 @@ public import Runtime
 public struct BrokerAddress: Sendable, Equatable {
     public let host: String
     public let port: Int
-    public let virtualHost: String
+    let virtualHost: String
     let user: String
     let password: String
 

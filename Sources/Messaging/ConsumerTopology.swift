@@ -47,7 +47,7 @@ public struct ConsumerTopology: Sendable, Equatable {
     }
 
     /// The queue for what has failed so often, from 1; `nil` when it was the last time.
-    public func retryQueue(attempt: Int) -> String? {
+    func retryQueue(attempt: Int) -> String? {
         retry.indices.contains(attempt - 1) ? retryQueue(seconds: retry[attempt - 1]) : nil
     }
 

@@ -1,8 +1,8 @@
 /// A day of the proleptic Gregorian calendar, which ISO 8601 and PostgreSQL use, of the years 1 to 9999.
 package struct CivilDate {
-    package let year: Int
-    package let month: Int
-    package let day: Int
+    private let year: Int
+    private let month: Int
+    private let day: Int
 
     private static let years = 1...9999
     private static let secondsPerDay = 86_400

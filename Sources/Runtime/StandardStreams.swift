@@ -1,8 +1,8 @@
 import Glibc
 
-package enum StandardInput {
+enum StandardInput {
     /// At most so many bytes; fewer when the input ends before.
-    package static func read(limit: Int) -> [UInt8] {
+    static func read(limit: Int) -> [UInt8] {
         Array(unsafeUninitializedCapacity: limit) { buffer, count in
             count = 0
             while count < limit {
@@ -15,9 +15,9 @@ package enum StandardInput {
     }
 }
 
-package enum StandardOutput {
+enum StandardOutput {
     /// - Throws: `ClientGone` when not all could be written.
-    @Sendable package static func write(_ bytes: UnsafeRawBufferPointer) throws {
+    @Sendable static func write(_ bytes: UnsafeRawBufferPointer) throws {
         var rest = bytes[...]
         while !rest.isEmpty {
             let part = UnsafeRawBufferPointer(rebasing: rest)
@@ -30,7 +30,7 @@ package enum StandardOutput {
 
     /// Writes the text and a line feed.
     /// - Throws: `ClientGone` when not all could be written.
-    package static func write(line: [UInt8]) throws {
+    static func write(line: [UInt8]) throws {
         try (line + [UInt8(ascii: "\n")]).withUnsafeBytes(write)
     }
 }

@@ -9,7 +9,7 @@ public enum SubscriptionProblem {
     }
 
     /// 409: the club is there, and takes no new subscriptions.
-    public static func clubNotActive(_ club: Int32) -> Problem {
+    static func clubNotActive(_ club: Int32) -> Problem {
         Problem(
             "club-not-active", status: 409, title: "Club not active",
             detail: "Club \(club) takes no new subscriptions: it is not active now.")
@@ -17,7 +17,7 @@ public enum SubscriptionProblem {
 
     /// 409, whatever the status of the one there is.
     /// - Parameter existing: its id, which goes into the answer.
-    public static func alreadySubscribed(existing: String) -> Problem {
+    static func alreadySubscribed(existing: String) -> Problem {
         Problem(
             "already-subscribed", status: 409, title: "Already subscribed",
             detail: "This customer has a subscription in this club; change its status instead of adding another."
