@@ -32,7 +32,7 @@ public struct CustomerStore: Sendable {
             let customer = try CustomerStream(connection: connection, deadline: deadline)
                 .begin(id, number: number, email: email, address: address, at: now, cause: cause)
             let event = try PublishedEvent.created(customer)
-            try Outbox.append([event], cause: cause, in: connection, deadline: deadline)
+            try Outbox.append(event, cause: cause, in: connection, deadline: deadline)
             return customer
         }
         signal.raise()
@@ -67,7 +67,7 @@ public struct CustomerStore: Sendable {
             }
             guard let change else { throw CustomerProblem.notFound(id) }
             if let event = try change.event.flatMap({ try PublishedEvent.event(for: $0, change.customer) }) {
-                try Outbox.append([event], cause: cause, in: connection, deadline: deadline)
+                try Outbox.append(event, cause: cause, in: connection, deadline: deadline)
             }
             return change
         }

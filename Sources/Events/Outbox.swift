@@ -24,19 +24,16 @@ public struct OutgoingEvent: Sendable {
 
 /// The table of events that wait to be published, in the database of the service whose rows they are about.
 public enum Outbox {
-    /// Writes events in the transaction that `connection` has open: they are published when it commits, and only then.
+    /// Writes an event in the transaction that `connection` has open: it is published when that commits, and only then.
     /// Raise the service's ``RelaySignal`` after the commit.
     public static func append(
-        _ events: [OutgoingEvent], cause: EventCause, in connection: Connection, deadline: Deadline
+        _ event: OutgoingEvent, cause: EventCause, in connection: Connection, deadline: Deadline
     ) throws {
         try connection.execute(
             """
             INSERT INTO outbox (type, subject, sequence, data, traceparent, correlation_id, causation_id)
-            SELECT e.type, e.subject, e.sequence, e.data, \(cause.traceparent), \(cause.correlationID), \
-            \(cause.causationID)
-            FROM unnest(\(events.map { $0.type })::text[], \(events.map { $0.subject })::text[],
-                        \(events.map { $0.sequence })::bigint[], \(events.map { $0.data })::text[])
-                AS e (type, subject, sequence, data)
+            VALUES (\(event.type), \(event.subject), \(event.sequence), \(event.data), \(cause.traceparent),
+                    \(cause.correlationID), \(cause.causationID))
             """, deadline: deadline)
     }
 }
