@@ -90,6 +90,21 @@ extension MessagingTests {
             #expect(try lab.deadLetters.list(deadline: .soon).map { Array($0.id.utf8) } == [Array("\u{E9}".utf8)])
         }
 
+        @Test("however often a message says that it has failed, it ends no consumer", arguments: [Int.max, .min])
+        func failures(said: Int) throws {
+            let lab = try Lab(retry: [1])
+            try lab.breakMode("throw")
+            var message = Message(body: Array(#"{"mode": "throw"}"#.utf8))
+            message.headers["taproom-attempt"] = .integer(said)
+            try Publisher(session(lab), deadline: .soon).send(message, to: lab.topology.queue)
+            let consumer = try lab.consumer.start()
+            defer { consumer.terminate() }
+            try Eventually.happens("the dead letter") {
+                try consumer.end != nil || lab.deadLetters.list(deadline: .soon).count == 1
+            }
+            #expect(consumer.end == nil)
+        }
+
         @Test func aReasonIsShortWhateverItsCharacters() {
             var message = letter("e")
             message.note(attempt: 1, error: "e" + String(repeating: "\u{301}", count: 100_000))

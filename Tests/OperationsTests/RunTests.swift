@@ -88,6 +88,14 @@ import Testing
         #expect(try json(summary)["other_month"]?.integer == 1)
     }
 
+    @Test("what waits to be sent again is not sent in the next month")
+    func theMonthEndsDuringAPause() throws {
+        gateway.behave { _ in Self.notExecuted("platform-busy") }
+        let summary = try run(["a"]) { [gateway] in gateway.requests.isEmpty ? "2026-11" : "2026-12" }.run()
+        #expect(summary.stopped == .monthEnded && summary.unreachable == 1)
+        #expect(gateway.requests.count == 1)
+    }
+
     @Test("what the platform refuses for another reason than the customer, or the gateway, is rejected and named")
     func rejections() throws {
         let notFound = #"{"type":"/problems/charge-declined","platform":{"status":404,"body":""}}"#

@@ -22,11 +22,13 @@ private final class Statements: Sendable {
     }
 
     /// Asks 0 to `count` - 1 of a batcher with one lane; the statement of 0 ends when all others wait for the next.
-    func ask(_ count: Int, _ batcher: StatementBatcher<Int, String>) throws -> [Result<String, any Error>] {
+    func ask(
+        _ count: Int, _ batcher: StatementBatcher<Int, String>, until deadlines: [Deadline]? = nil
+    ) throws -> [Result<String, any Error>] {
         let answers = Background {
             try concurrently(count) { [self] number in
                 if number > 0 { firstRuns.wait() }
-                return Result { try batcher.answer(number, deadline: .soon) }
+                return Result { try batcher.answer(number, deadline: deadlines?[number] ?? .soon) }
             }
         }
         defer { firstMayEnd.open() }
@@ -72,6 +74,18 @@ private final class Statements: Sendable {
             #expect(try answer.get() == "answer \(number)")
         }
         #expect(throws: PostgresError.self) { try answers[7].get() }
+    }
+
+    @Test func noneIsCutShortByAnothersDeadline() throws {
+        let deadlines = (0..<40).map { Deadline.after(milliseconds: 120_000 + 1000 * ($0 * 7 % 40)) }
+        let batcher = StatementBatcher<Int, String>(lanes: 1, largest: 8) { [statements] batch in
+            let requests = batch.requests
+            statements.begin(batch)
+            let last = requests.map { deadlines[$0] }.max()
+            return requests.map { _ in batch.deadline == last ? "in time" : "cut short" }
+        }
+        let answers = try statements.ask(40, batcher, until: deadlines).map { try $0.get() }
+        #expect(answers.allSatisfy { $0 == "in time" })
     }
 
     /// What may have taken effect is not sent again.

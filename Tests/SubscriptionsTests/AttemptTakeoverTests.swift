@@ -46,6 +46,7 @@ import Testing
 
     @Test func aDeadAttemptIsInDoubtSinceItsLeaseEnded() throws {
         try deadAttempt("r-1")
+        #expect(try shop.count("SELECT count(*) FROM charge_doubt") == 1)
         platform.behave { _ in .answer(503) }
         #expect(problem { try charge("r-2") } != nil)
         #expect(

@@ -49,6 +49,18 @@ import Testing
         #expect(again == late, "the first record stays")
     }
 
+    @Test("an outcome that waits while the next attempt begins does not end that one")
+    func overtakenByTheNextAttempt() throws {
+        let first = try attempt("r-1")
+        let standing = try shop.beside(
+            "UPDATE charge SET attempt = 2, in_doubt = true", waiting: "finish_charges"
+        ) { [ledger] in
+            try ledger.finish(first, .declined(status: 402, body: ""), cause: .test, deadline: .soon)
+        }
+        #expect(standing.isInDoubt && standing.receipt == nil)
+        #expect(try charge(of: subscription) == ("sending", 2, "r-1"))
+    }
+
     @Test func recordingTwiceChangesNothing() throws {
         let made = try attempt("r-1")
         let first = try ledger.finish(made, .charged(status: 200, order: "{}"), cause: .test, deadline: .soon).receipt

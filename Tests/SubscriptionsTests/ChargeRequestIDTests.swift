@@ -63,6 +63,19 @@ import Testing
         #expect(charged.receipt.requestID == "new")
     }
 
+    @Test("where nothing is sent again, the doubt of a deleted subscription is none of the one inserted again")
+    func manualDoubtOfADeletedOne() throws {
+        let manual = shop.desk(platform, resend: .manual)
+        platform.behave { _ in .cutAfterActing }
+        #expect(problem { _ = try manual.charge(subscription: subscription, requestID: "old", .test()) } != nil)
+        try shop.run("DELETE FROM subscription_status_history WHERE subscription_id = \(subscription)")
+        try shop.run("DELETE FROM subscription WHERE id = \(subscription)")
+        _ = try shop.subscription(id: subscription, club: club, history: [])
+        platform.behave { _ in .order }
+        let charged = try manual.charge(subscription: subscription, requestID: "new", .test())
+        #expect(charged.receipt.requestID == "new")
+    }
+
     @Test(
         "where nothing is sent again, a charged month's receipt is everybody's answer, whoever asks at the same moment")
     func manualReceiptBesideAnother() throws {

@@ -163,6 +163,25 @@ import Testing
         #expect(try sent(once: false) == replays)
     }
 
+    @Test func theOutcomesOfACrowdKeepTheirPlaces() throws {
+        let club = try shop.club()
+        let ids = try (0..<3).map { _ in try shop.subscription(club: club, history: []) }
+        let charges = try shop.run(
+            """
+            SELECT charge_id FROM begin_charges(\(ids), \(ids), 'UTC', '{60000,60000,60000}', '{f,f,f}', false, false)
+            """
+        ).map { try $0.decode(Int.self) }
+        let orders = ids.map { #"{"order_of":"\#($0)"}"# }
+        let rows = try shop.run(
+            """
+            SELECT sent_request, recorded_order FROM finish_charges(
+                \(charges), '{1,1,1}', \(ids), '{charged,charged,charged}', '{200,200,200}', \(orders), \(orders), \(ids),
+                '{NULL,NULL,NULL}', '{NULL,NULL,NULL}', false)
+            """
+        ).map { try $0.decode(String.self, String.self) }
+        #expect(rows.map(\.0) == ids && rows.map(\.1) == orders)
+    }
+
     @Test func theChangesOfACrowdKeepTheirPlaces() throws {
         let club = try shop.club()
         let ids = try (0..<3).map { _ in try shop.subscription(club: club, history: []) }

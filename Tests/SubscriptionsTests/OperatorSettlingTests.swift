@@ -117,6 +117,19 @@ import Testing
         #expect(try receipt("r-2").requestID == "r-2")
     }
 
+    @Test("of two orders the first is on the books under its own request id, which tells them apart")
+    func theOrderOfALateAttempt() throws {
+        let late = try attempt("r-1")
+        try letTimePass()
+        #expect(try decide("not-charged", nil) == "settled")
+        let next = try attempt("r-2")
+        let kept = try ledger.finish(late, .charged(status: 200, order: "1"), cause: .test, deadline: .soon).receipt
+        #expect(kept?.requestID == "r-1" && kept?.order == "1")
+        let again = try ledger.finish(next, .charged(status: 200, order: "2"), cause: .test, deadline: .soon).receipt
+        #expect(again == kept)
+        #expect(try receipt("r-3") == kept)
+    }
+
     @Test func ofTwoOperatorsAtOnceTheFirstDecides() throws {
         try doubt("r-1")
         let first = try shop.session()

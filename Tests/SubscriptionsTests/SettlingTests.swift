@@ -49,6 +49,15 @@ import Testing
         #expect(try TestJSON(parsing: platform.requests[0].body)["sku_id"]?.integer == 700)
     }
 
+    @Test("what a request sends again at this moment is not sent beside it, however long it has been due")
+    func whatARequestSendsAgain() throws {
+        try doubt("r-1")
+        try letTimePass()
+        _ = try attempt("r-1")
+        #expect(try settle() == [0, 0, 0, 0])
+        #expect(platform.requests.count == 1)
+    }
+
     @Test func backsOffUntilItIsSettled() throws {
         platform.behave { _ in .answer(503) }
         #expect(problem { try charge("r-1") } != nil)
@@ -144,6 +153,11 @@ import Testing
         try platform.waitForRequests(before + 9)
         settling.process.terminate()
         try Eventually.happens("the signal to be taken") { try settling.process.hasRaisedStop() }
+        let leases = """
+            SELECT count(*) FROM charge c JOIN charge_event e ON e.charge_id = c.id AND e.attempt = c.attempt
+            WHERE c.state = 'sending' AND c.lease_until > e.at + interval '20 seconds'
+            """ as SQL
+        #expect(try shop.count(leases) == 8, "nobody else sends what is out")
         gate.open()
         #expect(try settling.process.waitForEnd() == .exited(0))
         #expect(platform.requests.count == before + 9)
