@@ -244,6 +244,17 @@ import Testing
         #expect(try records.declined(period: "2026-11").isEmpty)
     }
 
+    @Test("a platform answers each id that was sent for a deleted subscription with what came of it then")
+    func requestIDsOfTheDeleted() throws {
+        for name in ["a", "there"] {
+            let id = try charge(name, state: "declined")
+            try run("UPDATE charge SET request_id = \(name) || '-2', attempt = 2 WHERE id = \(id)")
+        }
+        try charge("old", period: "2026-10", state: "charged")
+        try run("DELETE FROM subscription WHERE id IN ('a', 'old')")
+        #expect(try records.requestIDsOfDeleted(period: "2026-11") == ["a-1", "a-2"])
+    }
+
     @Test func refusalsSayWhy() throws {
         let charged = try charge("charged", state: "charged")
         try charge("running", state: "sending", ago: "1 second", lease: "1 hour")
@@ -261,6 +272,15 @@ import Testing
         #expect(refusal("charge:\(charged)", .notCharged)?.contains("charged already") == true)
     }
 
+    /// Whether a session of this database waits for another.
+    func waitsForALock() throws -> Bool {
+        try run(
+            """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'
+            """)[0].decode(Int.self) == 1
+    }
+
     @Test("a charge that gets another request id while it is settled is left alone")
     func anotherRequestIDMeanwhile() throws {
         let id = try charge("broken", state: "unknown")
@@ -268,18 +288,31 @@ import Testing
             try other.transaction(deadline: .soon) { other in
                 try other.execute("UPDATE charge SET request_id = 'B' WHERE id = \(id)", deadline: .soon)
                 let settling = Background { refusal("broken", .notCharged) }
-                try Eventually.happens("the wait for the row") {
-                    try run(
-                        """
-                        SELECT count(*) FROM pg_stat_activity
-                        WHERE datname = current_database() AND wait_event_type = 'Lock'
-                        """)[0].decode(Int.self) == 1
-                }
+                try Eventually.happens("the wait for the row") { try waitsForALock() }
                 return settling
             }
         }
         #expect(try settling.value()?.contains("its request id is B") == true)
         #expect(try records.find("broken")[0].state == .unknown)
+    }
+
+    @Test("whoever truncates subscriptions while a charge is settled is not ended")
+    func truncatedMeanwhile() throws {
+        try charge("broken", state: "unknown")
+        let settling = try database.withConnection(deadline: .soon) { outsider in
+            try outsider.transaction(deadline: .soon) { outsider in
+                // The first to look for a deadlock, if there is one.
+                try outsider.run(
+                    script: "SET LOCAL deadlock_timeout = '1ms'; LOCK TABLE subscription IN ACCESS EXCLUSIVE MODE",
+                    deadline: .soon)
+                let settling = Background { refusal("broken", .charged(order: "A-1")) }
+                try Eventually.happens("the wait for the table") { try waitsForALock() }
+                try outsider.execute("TRUNCATE subscription, subscription_status_history", deadline: .soon)
+                return settling
+            }
+        }
+        #expect(try settling.value() == nil)
+        #expect(try records.find("broken").map(\.state) == [.charged])
     }
 
     @Test func aSubscriptionStandsForItsOnlyDoubt() throws {

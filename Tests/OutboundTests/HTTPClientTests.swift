@@ -143,6 +143,12 @@ import Testing
         #expect(isNotSent(post("https://127.0.0.1:\(silent.port)/order/r", milliseconds: 500)))
     }
 
+    @Test func aConnectionIsNotWaitedForUntilTheDeadline() throws {
+        let silent = try StreamListener()
+        #expect(isNotSent(post("https://127.0.0.1:\(silent.port)/order/r")))
+        #expect(silent.accept() != nil && silent.hasWaiting, "it was tried again")
+    }
+
     @Test func nothingIsSentWithoutTime() {
         #expect(isNotSent(order("r", milliseconds: 0)))
         #expect(isNotSent(order("r", milliseconds: -5)))
