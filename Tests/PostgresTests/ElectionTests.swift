@@ -47,6 +47,18 @@ import Testing
         #expect(try tick().hasSuffix(" 00:00:00+00"))
     }
 
+    @Test("a tick is the nearest to now, before or after", arguments: [(1.25, 1), (1.75, 2)])
+    func nearestTick(intervals: Double, ticks: Int) throws {
+        let now = try observer.execute("SELECT extract(epoch FROM now())::float8", deadline: .soon)[0]
+            .decode(Double.self)
+        let interval = Int(now / intervals)
+        let database = Database(url: url, application: "replica")
+        _ = try database.electing(name: "f", everySeconds: interval, deadline: .soon) {}
+        let tick = try observer.execute("SELECT extract(epoch FROM tick)::bigint FROM schedule_run", deadline: .soon)[0]
+            .decode(Int.self)
+        #expect(tick == ticks * interval)
+    }
+
     @Test func aRunThatTakesLongIsNotJoinedByTheNextTick() throws {
         let (first, second) = (Database(url: url, application: "first"), Database(url: url, application: "second"))
         let (hasBegun, mayEnd) = (Gate(), Gate())
