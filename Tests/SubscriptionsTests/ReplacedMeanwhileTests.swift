@@ -146,10 +146,14 @@ import Testing
         let work = Background { [self] in problem { try charge("r-1") } }
         try platform.waitForRequests(1)
         try shop.session().run(script: Self.clear, deadline: .soon)
-        gate.open()
-        let refusal = try #require(try work.value())
-        #expect(refusal.slug == "charge-outcome-unknown")
-        #expect(refusal.detail.contains("removed"), "\(refusal)")
+        let log = try StandardError.captured {
+            gate.open()
+            let refusal = try #require(try work.value())
+            #expect(refusal.slug == "charge-outcome-unknown")
+            #expect(refusal.detail.contains("removed"), "\(refusal)")
+        }
+        #expect(log.contains("was removed while its order r-1 was out; what came of it: charged"))
+        #expect(log.contains("order-of-r-1"))
     }
 
     // MARK: Reading and changing
