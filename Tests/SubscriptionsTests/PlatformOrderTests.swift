@@ -18,9 +18,9 @@ import Testing
             environment: ["DATABASE_URL": url, "ECOMMERCE_API_KEY": "key", "ECOMMERCE_API_SECRET": "secret"])
     }
 
-    private func order(of customer: String) throws -> FastCGIResponse {
+    private func order(of customer: String, key: String = "key", secret: String = "secret") throws -> FastCGIResponse {
         try function.request(
-            "POST", "/ecommerce/order/r-1", parameters: [("HTTP_X_API_KEY", "key"), ("HTTP_X_API_SECRET", "secret")],
+            "POST", "/ecommerce/order/r-1", parameters: [("HTTP_X_API_KEY", key), ("HTTP_X_API_SECRET", secret)],
             body: Array("{\"customer_id\": \"\(customer)\", \"sku_id\": 7}".utf8))
     }
 
@@ -38,6 +38,13 @@ import Testing
                 """, deadline: .soon)
         #expect(try order(of: "c").body == first.body)
         #expect(function.process.end == nil)
+    }
+
+    @Test("nobody orders without both the key and the secret", arguments: [("key", "x"), ("x", "secret"), ("", "")])
+    func wrongCredentials(key: String, secret: String) throws {
+        let answer = try order(of: "c", key: key, secret: secret)
+        #expect(answer.status == 401 && answer.problem == "unauthorized")
+        #expect(try session.execute("SELECT FROM platform_order", deadline: .soon).isEmpty)
     }
 
     @Test("a customer whose id is canonically equivalent to another's is another one")
