@@ -23,7 +23,9 @@ struct Binaries {
         var missing = names.filter { !FileManager.default.isExecutableFile(atPath: "\(source)/\($0)") }
         if builtLibraries.isEmpty { missing.append(Self.libraries) }
         guard !missing.isEmpty else { return }
-        let lines = missing.compactMap { missingTargets[$0] }.map { "add \($0) to the functions of Package.swift, " }
+        let lines = missing.compactMap { missingTargets[$0] }.map {
+            "add \($0), with the libraries that it imports, to the functions of Package.swift, "
+        }
         throw InstanceError(
             "not built: \(missing.joined(separator: ", ")) in \(source); \(lines.joined())run \(Self.build)")
     }

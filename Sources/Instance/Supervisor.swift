@@ -99,7 +99,15 @@ struct Supervisor {
     }
 
     /// Takes over a changed configuration: only groups whose settings changed are stopped and started.
+    ///
+    /// supervisord keeps the socket of such a group open until its last worker has ended, and cuts off who waits in it
+    /// then. So the socket loses its name before, and the gateway says at once that nothing was done.
     func update() throws {
+        let news = try control(["reread"])
+        guard news.status == 0 else { throw failure("reread", news) }
+        for line in news.output.split(separator: "\n") where !line.hasSuffix(": available") {
+            unlink("\(placement.functionSockets)/\(line.prefix { $0 != ":" }).sock")
+        }
         let result = try control(["update"])
         guard result.status == 0 else { throw failure("update", result) }
     }

@@ -26,7 +26,6 @@ final class SignalPipe: Sendable {
         }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else {
-            close(descriptor)
             throw Failure(description: "\(path) is not a pipe: remove it")
         }
     }

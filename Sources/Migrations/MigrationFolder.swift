@@ -47,7 +47,7 @@ public struct MigrationFolder: Sendable {
         do {
             return try FileManager.default.contentsOfDirectory(atPath: path).sorted()
         } catch {
-            throw .unreadable(path: path, reason: "no such folder, or it may not be read")
+            throw .unreadable(path: path, reason: "no such folder here, or it may not be read")
         }
     }
 

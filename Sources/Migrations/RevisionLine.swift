@@ -48,7 +48,7 @@ struct RevisionLine {
                 report(
                     revision, "down revision",
                     "Multiple head revisions are present: \(revisions[0].path) \(place); "
-                        + "let one of the two follow the other")
+                        + "let the newer of the two follow the other")
             }
         }
     }

@@ -100,7 +100,7 @@ public struct ChargeRecords: Sendable {
         """
 
     private func entries(_ sql: SQL) throws -> [Entry] {
-        try database.execute(sql, deadline: Self.deadline).map { row in
+        try rows(sql).map { row in
             let (
                 id, subscription, period, state, requestID, attempts, age, created, charged, retired, doubt, settled,
                 others
@@ -126,7 +126,7 @@ public struct ChargeRecords: Sendable {
     /// since. Its other refusals may be of our making, such as a 404 for a mistyped address.
     /// - Returns: their ids in UTF-8: a set of `String` takes canonically equivalent texts for one, the database does not.
     public func declined(period: String) throws -> Set<[UInt8]> {
-        let rows = try database.execute(
+        let rows = try rows(
             """
             SELECT c.subscription_id FROM charge c
             WHERE c.period = \(period) AND c.state = 'declined' AND c.retired_at IS NULL
@@ -134,19 +134,26 @@ public struct ChargeRecords: Sendable {
                     WHERE e.charge_id = c.id AND e.what <> 'begun' ORDER BY e.id DESC LIMIT 1)
                 AND NOT EXISTS (SELECT FROM charge_settlement s WHERE s.charge_id = c.id
                     AND s.at > (SELECT max(e.at) FROM charge_event e WHERE e.charge_id = c.id))
-            """, deadline: Self.deadline)
+            """)
         return Set(try rows.map { Array(try $0.decode(String.self).utf8) })
     }
 
     /// Request ids that were sent this month for subscriptions which have been deleted since.
     public func requestIDsOfDeleted(period: String) throws -> Set<String> {
-        let rows = try database.execute(
+        let rows = try rows(
             """
             SELECT e.request_id FROM charge c JOIN charge_event e ON e.charge_id = c.id
             WHERE c.period = \(period) AND c.retired_at IS NOT NULL
             UNION SELECT request_id FROM charge WHERE period = \(period) AND retired_at IS NOT NULL
-            """, deadline: Self.deadline)
+            """)
         return Set(try rows.map { try $0.decode(String.self) })
+    }
+
+    private func rows(_ sql: SQL) throws -> Rows {
+        let tables = ["charge", "charge_event", "charge_request", "charge_settlement"]
+        return try database.read(locking: tables, deadline: Self.deadline) {
+            try $0.execute(sql, deadline: Self.deadline)
+        }
     }
 
     static var deadline: Deadline { .after(milliseconds: 60_000) }

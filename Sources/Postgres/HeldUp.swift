@@ -7,15 +7,20 @@ package import Runtime
 package func runWhileHeldUp<Result>(
     until deadline: Deadline, unless hasBegun: @autoclosure () -> Bool = false, _ body: () throws -> Result
 ) throws -> Result {
-    var pause: UInt32 = 10_000
+    var pause = 10
     while true {
         do {
             return try body()
-        } catch let error as PostgresError
-            where error.sqlState == SQLState.lockNotAvailable && !hasBegun() && !deadline.hasPassed
-        {
-            usleep(pause)
-            pause = min(2 * pause, 1_000_000)
+        } catch let error as PostgresError where error.sqlState == SQLState.lockNotAvailable && !hasBegun() {
+            // What was refused says more than that there was no time for another try.
+            let spare = deadline.remainingMilliseconds - lockMilliseconds
+            guard spare > 0 else { throw error }
+            usleep(UInt32(min(pause, spare)) * 1000)
+            pause = min(2 * pause, 1000)
         }
     }
 }
+
+/// How long the database lets a statement wait for a lock: far less than it waits before it looks for a deadlock
+/// (`deadlock_timeout`, 1 s), which an outsider who came later would be ended for.
+let lockMilliseconds = 200

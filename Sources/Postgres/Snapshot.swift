@@ -12,6 +12,10 @@ public struct Snapshot: Sendable {
         SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL
         """
 
+    fileprivate static func lock(_ tables: [String]) -> String {
+        "LOCK TABLE \(tables.joined(separator: ", ")) IN ACCESS SHARE MODE"
+    }
+
     fileprivate let database: Database
     fileprivate let name: String
     /// The statement that locks its tables.
@@ -41,31 +45,41 @@ public struct Snapshot: Sendable {
 }
 
 extension Database {
+    /// Runs `body` in a transaction that sees one state of the database and cannot write.
+    /// - Parameter tables: all that `body` reads: nobody may truncate them meanwhile, since that would empty them in this
+    ///   state too. While somebody has one of them locked, this waits, and gives up and asks again before anybody looks
+    ///   for a deadlock.
+    public func read<Result>(
+        locking tables: [String], deadline: Deadline, _ body: (Connection) throws -> Result
+    ) throws -> Result {
+        var hasBegun = false
+        return try runWhileHeldUp(until: deadline, unless: hasBegun) {
+            try withConnection(deadline: deadline) { connection in
+                try connection.transaction(begin: Snapshot.begin, deadline: deadline) { connection in
+                    // Before any statement that needs a snapshot, so that what the lock is waited for is seen.
+                    try connection.run(
+                        script: "SET LOCAL lock_timeout = \(lockMilliseconds); \(Snapshot.lock(tables))",
+                        deadline: deadline)
+                    hasBegun = true
+                    return try body(connection)
+                }
+            }
+        }
+    }
+
     /// Runs `body` with the present state, which a session of its own keeps meanwhile.
-    /// - Parameter tables: those that nobody may truncate meanwhile, since that would empty them in this state too. While
-    ///   somebody has one of them locked, this waits, and gives up and asks again before anybody looks for a deadlock.
+    /// - Parameter tables: as for `read`.
     public func withSnapshot<Result>(
         locking tables: [String], deadline: Deadline, _ body: (Snapshot) throws -> Result
     ) throws -> Result {
-        let lock = "LOCK TABLE \(tables.joined(separator: ", ")) IN ACCESS SHARE MODE"
-        // Before any statement that needs a snapshot, so that what the lock is waited for is seen.
-        let script = """
-            SET LOCAL lock_timeout = '200ms'; \(lock); \(Snapshot.unlimited);
-            SELECT pg_export_snapshot(), clock_timestamp() AT TIME ZONE 'UTC'
-            """
-        var hasBegun = false
-        return try runWhileHeldUp(until: deadline, unless: hasBegun) {
-            try withConnection(deadline: deadline) { keeper in
-                try keeper.transaction(begin: Snapshot.begin, deadline: deadline) { keeper in
-                    let (name, takenAt) = try keeper.run(script: script, deadline: deadline)[0]
-                        .decode(String.self, Timestamp.self)
-                    hasBegun = true
-                    return try body(
-                        Snapshot(
-                            takenAt: takenAt, database: self, name: name, lock: lock,
-                            keeper: Lock(UncheckedTransfer(keeper))))
-                }
-            }
+        try read(locking: tables, deadline: deadline) { keeper in
+            let (name, takenAt) = try keeper.run(
+                script: "\(Snapshot.unlimited); SELECT pg_export_snapshot(), clock_timestamp() AT TIME ZONE 'UTC'",
+                deadline: deadline)[0].decode(String.self, Timestamp.self)
+            return try body(
+                Snapshot(
+                    takenAt: takenAt, database: self, name: name, lock: Snapshot.lock(tables),
+                    keeper: Lock(UncheckedTransfer(keeper))))
         }
     }
 }

@@ -23,7 +23,13 @@ public struct ClubCatalogue: Sendable {
 
     /// Every club in order of id; `status` is absent for one whose history says nothing yet.
     public func all(deadline: Deadline) throws -> [Club] {
-        try database.execute(
+        try database.read(locking: Self.tables, deadline: deadline) { try clubs($0, deadline) }
+    }
+
+    private static let tables = ["club", "club_status", "club_status_history"]
+
+    private func clubs(_ connection: Connection, _ deadline: Deadline) throws -> [Club] {
+        try connection.execute(
             """
             SELECT c.id, c.name, c.store_sku, s.id, s.name, n.club_status_id, n.status, n.effect_date
             FROM club c

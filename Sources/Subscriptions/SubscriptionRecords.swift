@@ -63,9 +63,11 @@ public struct SubscriptionRecords: Sendable {
         }
     }
 
+    private static let tables = ["subscription", "status", "subscription_status_history", "charge"]
+
     /// - Throws: 404 `subscription-not-found`.
     public func record(of subscription: String, deadline: Deadline) throws -> Record {
-        try database.withConnection(deadline: deadline) { connection in
+        try database.read(locking: Self.tables, deadline: deadline) { connection in
             let found = try connection.execute(
                 """
                 SELECT s.club_id, s.customer_store_id, s.create_date, t.id, t.name

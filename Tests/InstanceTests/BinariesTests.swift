@@ -73,7 +73,10 @@ import Testing
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         try project.folder.remove("bin/ProbeFunction")
         for (list, remedy) in [
-            (#"("Shop/Livez", [])"#, #"add ("Shop/Probe", []) to the functions of Package.swift, run make build"#),
+            (
+                #"("Shop/Livez", [])"#,
+                #"add ("Shop/Probe", []), with the libraries that it imports, to the functions of Package.swift, run make"#
+            ),
             (#"("Shop/Livez", []), ("Shop/Probe", [])"#, "run make build"),
         ] {
             try project.folder.write("Package.swift", "let functions = [\(list)]\n")

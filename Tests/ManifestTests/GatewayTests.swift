@@ -155,6 +155,13 @@ import Testing
         #expect(stub.requests.count == 1)
     }
 
+    @Test func anAnswerThatBreaksOffIsNotTakenForAWholeOne() throws {
+        let stub = try gateway.stub("reader", .breaksOff(body: "[1,2"))
+        let exchange = try HTTPProbe(port: gateway.port).send("GET", "/things/1")
+        #expect(throws: BrokenMessage.self) { try exchange.answer() }
+        #expect(stub.requests.count == 1)
+    }
+
     @Test func tooSlow() throws {
         let stub = try gateway.stub("writer", .hangs)
         let answer = try gateway.send("POST", "/things")

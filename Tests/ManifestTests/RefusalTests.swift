@@ -117,6 +117,10 @@ import Testing
         ("functions: []", "functions.yml:1: functions: must be a mapping of keys to values, not a list"),
         ("- a", "functions.yml:1: must be a mapping of keys to values, not a list"),
         ("functions:\n  a: 1\n  a: 2", "functions.yml:2: has \"a\" twice in one mapping; keep one"),
+        (
+            "functions:\n  a:\n\t\thandler: A/B",
+            "functions.yml:3: is not valid YAML: found character that cannot start any token; indent with spaces, not with a tab"
+        ),
         ("functions:\n  a: }\n  b: 1", "functions.yml:2: is not valid YAML: did not find expected node content"),
         (
             "functions:\n  a b: {handler: S/A, events: [{httpApi: GET /}]}",

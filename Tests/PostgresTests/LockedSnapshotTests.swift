@@ -61,6 +61,15 @@ import Testing
         #expect(try work.value() == [2])
     }
 
+    @Test("who got no lock by the deadline is told so, not that the database is away")
+    func noLockByTheDeadline() throws {
+        try outsider.run(script: "BEGIN; LOCK TABLE item", deadline: .soon)
+        let error = #expect(throws: PostgresError.self) {
+            try database.read(locking: ["item"], deadline: .after(milliseconds: 1000)) { _ in }
+        }
+        #expect(error?.sqlState == "55P03", "\(error.map { "\($0)" } ?? "")")
+    }
+
     @Test func whatIsRefusedALockOnceItIsReadIsNotReadAgain() throws {
         var reads = 0
         let error = #expect(throws: PostgresError.self) {

@@ -175,6 +175,25 @@ import Testing
         #expect(try function.request("GET", "/subscription/eligible?limit=1").status == 200)
     }
 
+    @Test("a list that fails midway ends in what no gateway takes for its end")
+    func failingMidway() throws {
+        try subscribeMany()
+        let function = try FunctionProcess(
+            "EligibleFunction", routes: ["GET /subscription/eligible"], concurrency: 1,
+            environment: ["DATABASE_URL": shop.url])
+        let client = try FastCGIProbe(path: function.socketPath)
+        try client.send(FastCGIProbe.records("GET", "/subscription/eligible"))
+        var taken = try client.socket.receive(atMost: 64)
+        try shop.run(
+            """
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'COPY%'
+            """)
+        taken += try client.socket.receiveAll()
+        #expect(taken.suffix(8).allSatisfy { $0 == 0 }, "\(taken.suffix(24))")
+        #expect(try function.waitForLog(lines: 1)[0]["error"]?.string?.hasPrefix("broken off in the middle") == true)
+    }
+
     @Test("a page names the next one only when there is one")
     func lastPage() throws {
         let club = try shop.club()

@@ -24,6 +24,26 @@ import Testing
         #expect(try shown() == 0)
     }
 
+    @Test(
+        "an outsider who truncates one table after the other is not ended for who reads them",
+        arguments: [("subscription_status_history", "subscription"), ("club_status_history", "club")])
+    func truncating(child: String, parent: String) throws {
+        let outsider = try shop.session()
+        try outsider.run(script: "BEGIN; TRUNCATE \(child)", deadline: .soon)
+        let reading = Background { [shop, subscription] in
+            if parent == "club" { return try ClubCatalogue(shop.database).all(deadline: .soon).count }
+            do {
+                _ = try SubscriptionRecords(shop.database).record(of: subscription, deadline: .soon)
+                return 1
+            } catch is Problem {
+                return 0
+            }
+        }
+        try Eventually.happens("the reader to wait") { try shop.isHeldUp("") }
+        try outsider.run(script: "TRUNCATE \(parent) CASCADE; COMMIT", deadline: .soon)
+        #expect(try reading.value() == 0)
+    }
+
     @Test func theNextChangeOfAClubIsTheEarliest() throws {
         let club = try shop.count("SELECT id FROM club")
         try shop.clubHistory(club, 3, effect: "1 day")

@@ -33,7 +33,10 @@ extension Manifest {
             let names = duplicates.sorted().map { "\"\($0)\"" }.joined(separator: ", ")
             diagnostics.report("has \(names) twice in one mapping; keep one", line: context.mark.line)
         } catch let YamlError.scanner(_, problem, mark, _) {
-            diagnostics.report("is not valid YAML: \(problem)", line: mark.line)
+            let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+            let hasTab = lines.dropFirst(mark.line - 1).first?.contains("\t") ?? false
+            diagnostics.report(
+                "is not valid YAML: \(problem)\(hasTab ? "; indent with spaces, not with a tab" : "")", line: mark.line)
         } catch let YamlError.parser(_, problem, mark, _) {
             diagnostics.report("is not valid YAML: \(problem)", line: mark.line)
         } catch let YamlError.composer(_, problem, mark, _) {

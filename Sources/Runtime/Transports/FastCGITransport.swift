@@ -93,7 +93,10 @@ struct FastCGITransport: Transport, ~Copyable {
             if failed { throw ClientGone() }
         } catch {
             if !sending.hasBegun { throw error }
-            // No END_REQUEST: the gateway must see an answer that breaks off, not one that is complete.
+            // The gateway must see an answer that breaks off, not one that is complete: for nginx 1.22 the end of the
+            // connection ends it as END_REQUEST does, and only a record that is none breaks it off.
+            let malformed = [UInt8](repeating: 0, count: 8)
+            Glibc.send(request.pointee.ipcFd, malformed, malformed.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
             shutdown(request.pointee.ipcFd, Int32(SHUT_RDWR))
             FCGX_Free(request, 1)
             reset()

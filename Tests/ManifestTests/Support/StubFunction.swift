@@ -11,6 +11,8 @@ final class StubFunction: Sendable {
         case hangs
         /// Answers with these CGI headers, each line ended, and a body.
         case answers(String = "Status: 200 OK\r\n", body: String = "")
+        /// Begins an answer, and ends it as our functions end one that they cannot finish.
+        case breaksOff(body: String)
     }
 
     private struct Seen {
@@ -47,6 +49,9 @@ final class StubFunction: Sendable {
             try? gateway.send([
                 FastCGIRecord(.standardOutput, Array(text.utf8)), FastCGIRecord(.end, [UInt8](repeating: 0, count: 8)),
             ])
+        case .breaksOff(let body):
+            try? gateway.send([FastCGIRecord(.standardOutput, Array("Status: 200 OK\r\n\r\n\(body)".utf8))])
+            try? gateway.socket.send([UInt8](repeating: 0, count: 8))
         }
     }
 }
