@@ -100,7 +100,7 @@ public struct ChargeRecords: Sendable {
         """
 
     private func entries(_ sql: SQL) throws -> [Entry] {
-        try rows(sql).map { row in
+        try rows(sql, with: "charge_event", "charge_request").map { row in
             let (
                 id, subscription, period, state, requestID, attempts, age, created, charged, retired, doubt, settled,
                 others
@@ -134,7 +134,7 @@ public struct ChargeRecords: Sendable {
                     WHERE e.charge_id = c.id AND e.what <> 'begun' ORDER BY e.id DESC LIMIT 1)
                 AND NOT EXISTS (SELECT FROM charge_settlement s WHERE s.charge_id = c.id
                     AND s.at > (SELECT max(e.at) FROM charge_event e WHERE e.charge_id = c.id))
-            """)
+            """, with: "charge_event", "charge_settlement")
         return Set(try rows.map { Array(try $0.decode(String.self).utf8) })
     }
 
@@ -145,13 +145,13 @@ public struct ChargeRecords: Sendable {
             SELECT e.request_id FROM charge c JOIN charge_event e ON e.charge_id = c.id
             WHERE c.period = \(period) AND c.retired_at IS NOT NULL
             UNION SELECT request_id FROM charge WHERE period = \(period) AND retired_at IS NOT NULL
-            """)
+            """, with: "charge_event")
         return Set(try rows.map { try $0.decode(String.self) })
     }
 
-    private func rows(_ sql: SQL) throws -> Rows {
-        let tables = ["charge", "charge_event", "charge_request", "charge_settlement"]
-        return try database.read(locking: tables, deadline: Self.deadline) {
+    /// - Parameter tables: those that are read beside `charge`.
+    private func rows(_ sql: SQL, with tables: String...) throws -> Rows {
+        try database.read(locking: ["charge"] + tables, deadline: Self.deadline) {
             try $0.execute(sql, deadline: Self.deadline)
         }
     }
