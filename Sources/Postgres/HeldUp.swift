@@ -4,6 +4,7 @@ package import Runtime
 /// Runs `body` again, until the deadline, while somebody holds a lock that it needs (SQLSTATE 55P03). Each refusal is an
 /// error in the server's log, so the longer it takes, the longer it is left alone in between.
 /// - Parameter hasBegun: whether what was refused cannot be run again.
+/// - Throws: what `body` throws; the refusal when no time is left for another try.
 package func runWhileHeldUp<Result>(
     until deadline: Deadline, unless hasBegun: @autoclosure () -> Bool = false, _ body: () throws -> Result
 ) throws -> Result {

@@ -1,4 +1,3 @@
-import Glibc
 import TestSupport
 import Testing
 
@@ -10,15 +9,12 @@ import Testing
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         let finished = project.folder.path + "/probes/finished"
-        try project.folder.write(
-            "bin/SlowFunction",
-            """
-            #!/bin/sh
-            trap 'until [ -e "$FINISHED" ]; do sleep 0.1; done; exit 0' TERM
-            while :; do sleep 1; done
-
-            """)
-        chmod(project.folder.path + "/bin/SlowFunction", 0o755)
+        try project.write(
+            function: "Slow",
+            script: """
+                trap 'until [ -e "$FINISHED" ]; do sleep 0.1; done; exit 0' TERM
+                while :; do sleep 1; done
+                """)
         func write(timeout: Int) throws {
             try project.write(
                 queue: "shop.paid",

@@ -21,17 +21,15 @@ final class EventProject: Sendable {
         try folder.write("migrations/shop/0123456789ab_outbox.sql", Self.outbox)
         for name in ["openapi.yml", "asyncapi.yml"] { try folder.write(name, "info: {}\n") }
         try folder.write("scripts/install-packages", "#!/bin/sh\n")
-        try folder.write(
-            "bin/ProbeFunction",
-            """
-            #!/bin/sh
-            [ "$1" = --event ] && exec cat
-            env >"$PROBE_FOLDER/$TAPROOM_FUNCTION.new" && mv "$PROBE_FOLDER/$TAPROOM_FUNCTION.new" \
-            "$PROBE_FOLDER/$TAPROOM_FUNCTION"
-            exec sleep 600
-
-            """)
-        for name in ["bin/ProbeFunction", "scripts/install-packages"] { chmod("\(folder.path)/\(name)", 0o755) }
+        chmod(folder.path + "/scripts/install-packages", 0o755)
+        try write(
+            function: "Probe",
+            script: """
+                [ "$1" = --event ] && exec cat
+                env >"$PROBE_FOLDER/$TAPROOM_FUNCTION.new" && mv "$PROBE_FOLDER/$TAPROOM_FUNCTION.new" \
+                "$PROBE_FOLDER/$TAPROOM_FUNCTION"
+                exec sleep 600
+                """)
         let built = (TestProject.tool as NSString).deletingLastPathComponent
         for name in ["taproom", "LivezFunction"] {
             try folder.copy(executable: "\(built)/\(name)", to: "bin/\(name)")
@@ -39,6 +37,12 @@ final class EventProject: Sendable {
         symlink("\(built)/libraries", "\(folder.path)/bin/libraries")
         try folder.write("probes/README", "what the processes were started with")
         chmod(folder.path + "/probes", 0o777)
+    }
+
+    /// Writes the executable of a function, which is a script of the shell.
+    func write(function name: String, script: String) throws {
+        try folder.write("bin/\(name)Function", "#!/bin/sh\n\(script)\n")
+        chmod("\(folder.path)/bin/\(name)Function", 0o755)
     }
 
     /// Writes functions.yml.

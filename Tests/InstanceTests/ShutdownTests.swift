@@ -11,15 +11,12 @@ import Testing
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         // As long as a run of settle-charges may take, less what it takes to start one.
-        try project.folder.write(
-            "bin/SlowFunction",
-            """
-            #!/bin/sh
-            trap 'sleep 42; exit 0' TERM
-            while :; do sleep 1; done
-
-            """)
-        chmod(project.folder.path + "/bin/SlowFunction", 0o755)
+        try project.write(
+            function: "Slow",
+            script: """
+                trap 'sleep 42; exit 0' TERM
+                while :; do sleep 1; done
+                """)
         try project.write(
             queue: "shop.paid", more: "  slow: {handler: Shop/Slow, timeout: 55, events: [{schedule: rate(5 minutes)}]}"
         )

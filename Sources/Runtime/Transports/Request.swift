@@ -23,8 +23,9 @@ struct Request {
 
     /// Of the header, else of the event's context: the first that is valid.
     var requestID: String? {
-        [headers["x-request-id"], event?.requestContext.requestID].compactMap { $0 }
-            .first(where: Identifier.isValidRequestID)
+        if let id = headers["x-request-id"], Identifier.isValidRequestID(id) { return id }
+        guard let id = event?.requestContext.requestID, Identifier.isValidRequestID(id) else { return nil }
+        return id
     }
 
     /// How long it waited before a worker took it. A gateway whose clock is ahead of ours makes it 0.
