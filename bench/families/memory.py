@@ -11,7 +11,7 @@ from measuring import peers
 from measuring.fastcgi import ask
 from measuring.load import answered, mixture
 from measuring.table import Row, at_most
-from measuring.workspace import private_kilobytes
+from measuring.workspace import end, private_kilobytes
 
 TARGET_IDLE = at_most(2048, "kB")
 TARGET_AFTER = at_most(4096, "kB")
@@ -21,39 +21,39 @@ SECONDS_PER_LOAD = 4
 
 
 def measure(workspace, instance, has_million):
-    process, base, path = copied(workspace, instance, "Livez", "GET /livez", peers.WORKERS)
-    follow(workspace, "livez", process, path, has_million,
-           lambda: answered(base + "/livez", SECONDS_PER_LOAD))
-    process, base, path = copied(
-        workspace, instance, "Subscribe", "POST /club/{id}/subscribe/", 16, DATABASE_URL=instance.database)
-    url = "%s/club/%s/subscribe/" % (base, instance.club)
-    follow(workspace, "subscribe", process, path, has_million,
-           lambda: mixture(url, SECONDS_PER_LOAD, EXISTING))
+    follow(workspace, instance, "Livez", "GET /livez", peers.WORKERS, has_million,
+           lambda base: answered(base + "/livez", SECONDS_PER_LOAD))
+    path = "/club/%s/subscribe/" % instance.club
+    follow(workspace, instance, "Subscribe", "POST /club/{id}/subscribe/", 16, has_million,
+           lambda base: mixture(base + path, SECONDS_PER_LOAD, EXISTING))
 
 
-def copied(workspace, instance, name, route, workers, **more):
-    """A copy of a function's executable with the instance's libraries, as `peers.fastcgi` gives it."""
-    executable = instance.function(name)
-    return peers.fastcgi(workspace, name.lower(), *peers.function(
-        shutil.copy(executable, workspace.path(name)), name.lower(), route, workers,
-        LD_LIBRARY_PATH=os.path.join(os.path.dirname(executable), "libraries"), **more))
+def follow(workspace, instance, function, route, workers, has_million, load):
+    """- load: sends requests to a base URL for some seconds; ends the bench when one is not answered as it should."""
+    name, executable = function.lower(), instance.function(function)
+    started = peers.function(
+        shutil.copy(executable, workspace.path(function)), name, route, workers, DATABASE_URL=instance.database,
+        LD_LIBRARY_PATH=os.path.join(os.path.dirname(executable), "libraries"))
 
+    def kilobytes_after(count):
+        while count > 0:
+            count -= load(base).requests
+        return private_kilobytes(process.pid)
 
-def follow(workspace, name, process, socket, has_million, load):
-    """- load: sends requests for some seconds and ends the bench when one is not answered as it should be."""
-    # An answer without a session, so that the process is known to be up.
-    ask(socket, REQUEST_URI="/nothing-here")
-    idle = private_kilobytes(process.pid)
-    workspace.table.add(lambda: [Row("private memory of %s, idle, kB" % name, [idle], target=TARGET_IDLE)])
-    requests = 0
-    sizes = []
-    for limit in (100_000, 1_000_000) if has_million else (100_000,):
-        while requests < limit:
-            requests += load().requests
-        sizes.append(private_kilobytes(process.pid))
+    idle, after = [], []
+    for turn in range(workspace.turns):
+        if turn:
+            end(process)
+        process, base, socket = peers.fastcgi(workspace, name, *started)
+        # An answer without a session, so that the process is known to be up.
+        ask(socket, REQUEST_URI="/nothing-here")
+        idle.append(private_kilobytes(process.pid))
+        after.append(kilobytes_after(100_000))
     workspace.table.add(lambda: [
-        Row("private memory of %s after 100,000 requests, kB" % name, sizes[:1], target=TARGET_AFTER)])
+        Row("private memory of %s, idle, kB" % name, idle, target=TARGET_IDLE),
+        Row("private memory of %s after 100,000 requests, kB" % name, after, target=TARGET_AFTER)])
     if has_million:
+        million = kilobytes_after(900_000)
         workspace.table.add(lambda: [
-            Row("private memory of %s after 1,000,000 requests, kB" % name, sizes[1:], "itself after 100,000",
-                sizes[:1], TARGET_GROWTH)])
+            Row("private memory of %s after 1,000,000 requests, kB" % name, [million], "itself after 100,000",
+                after[-1:], TARGET_GROWTH)])

@@ -59,7 +59,7 @@ def answers(*arguments, **environment):
 def mixture(url, seconds, existing):
     """Subscribing, of which half must be refused: those customers have subscribed.
 
-    wrk does not tell a refusal from a failure, so there may be no more of both than half and what chance adds to it: five
+    wrk does not tell a refusal from a failure, so there may be no more of both than half and what chance adds: five
     standard deviations, which is once in three million loads.
     """
     load = wrk(url, seconds, "subscribe", existing=existing)
