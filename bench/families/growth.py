@@ -2,7 +2,6 @@
 import statistics
 import sys
 
-from families.data import EXISTING
 from measuring import peers
 from measuring.load import CONNECTIONS, answers, mixed, run
 from measuring.table import Row, at_most, between, in_turns
@@ -30,7 +29,7 @@ def measure(workspace, has_ten_million):
     instances = {size: loaded(workspace, size) for size in sizes}
     for name, load in (
             ("`subscribe`", lambda it, size: mixed(
-                "%s/club/%s/subscribe/" % (it.gateway, it.club), workspace.seconds, min(EXISTING, size))),
+                "%s/club/%s/subscribe/" % (it.gateway, it.club), workspace.seconds, size)),
             ("`status`", lambda it, size: answers(it.gateway, workspace.seconds, "status", last=size)),
             ("`charge` replay", lambda it, size: answers(it.gateway, workspace.seconds, "charge", last=size))):
         workspace.table.add(lambda: growth_rows(workspace, name, load, instances))
