@@ -1,8 +1,8 @@
-public import Outbound
+import Outbound
 import Runtime
 
 /// What the gateway's answer to one charge, or the lack of one, means to a run.
-public enum ChargeAnswer: Sendable, Equatable {
+enum ChargeAnswer: Sendable, Equatable {
     /// Charged by this request.
     case charged(period: String)
     /// Charged before.
@@ -19,7 +19,7 @@ public enum ChargeAnswer: Sendable, Equatable {
     /// This request charged nothing because the gateway, the database or the platform took nothing.
     case unreachable(reason: String)
 
-    public init(_ outcome: HTTPClient.Outcome) {
+    init(_ outcome: HTTPClient.Outcome) {
         switch outcome {
         case .notSent(let reason): self = .unreachable(reason: "gateway: \(reason)")
         case .refused: self = .unreachable(reason: "gateway: too many calls in a row failed")

@@ -4,10 +4,10 @@ import Runtime
 
 /// The request ids of a charge run: the same for a month and a subscription however often the run is started, so that
 /// starting again repeats requests and never adds one.
-public enum RunRequestID {
+enum RunRequestID {
     /// `run:<period>:<subscription>` and, after the first, `run-<number>:<period>:<subscription>`; a digest stands in
     /// the place of a subscription id that does not fit the rule of request ids.
-    public static func of(period: String, subscription: String, number: Int = 1) -> String {
+    static func of(period: String, subscription: String, number: Int = 1) -> String {
         id(number == 1 ? "run:\(period):" : "run-\(number):\(period):", subscription)
     }
 

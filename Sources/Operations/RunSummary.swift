@@ -1,7 +1,7 @@
 /// What became of a charge run.
 public struct RunSummary: Sendable, Equatable, Encodable {
     /// Why a run ended before everybody was asked for.
-    public enum Stop: String, Sendable, Encodable {
+    enum Stop: String, Sendable, Encodable {
         /// The operator stopped it.
         case interrupted
         /// The calendar month ended: what is left belongs to the next one.
@@ -10,26 +10,26 @@ public struct RunSummary: Sendable, Equatable, Encodable {
         case unreachable
     }
 
-    public let period: String
+    let period: String
     /// Subscriptions that the gateway listed.
-    public let eligible: Int
+    let eligible: Int
     /// Of these, the ones that were declined earlier this month and were left alone.
-    public let declinedEarlier: Int
-    public private(set) var charged = 0
-    public private(set) var replayed = 0
+    let declinedEarlier: Int
+    private(set) var charged = 0
+    private(set) var replayed = 0
     /// Charged, now or before, for another month than this one.
-    public private(set) var otherMonth = 0
-    public private(set) var declined = 0
-    public private(set) var refused = 0
-    public private(set) var rejected = 0
-    public private(set) var unknown = 0
-    public private(set) var unreachable = 0
-    public private(set) var stopped: Stop?
+    private(set) var otherMonth = 0
+    private(set) var declined = 0
+    private(set) var refused = 0
+    private(set) var rejected = 0
+    private(set) var unknown = 0
+    private(set) var unreachable = 0
+    private(set) var stopped: Stop?
     /// How often each reason was given, other than being charged or declined.
-    public private(set) var reasons: [String: Int] = [:]
+    private(set) var reasons: [String: Int] = [:]
     /// Subscriptions that may have been charged.
-    public private(set) var unknownSubscriptions: [String] = []
-    public private(set) var rejectedSubscriptions: [String] = []
+    private(set) var unknownSubscriptions: [String] = []
+    private(set) var rejectedSubscriptions: [String] = []
 
     public init(period: String, eligible: Int, declinedEarlier: Int = 0) {
         self.period = period
@@ -37,11 +37,11 @@ public struct RunSummary: Sendable, Equatable, Encodable {
         self.declinedEarlier = declinedEarlier
     }
 
-    public var asked: Int { charged + replayed + otherMonth + declined + refused + rejected + unknown + unreachable }
-    public var notAsked: Int { eligible - declinedEarlier - asked }
+    var asked: Int { charged + replayed + otherMonth + declined + refused + rejected + unknown + unreachable }
+    var notAsked: Int { eligible - declinedEarlier - asked }
 
     /// Counts the answer for one subscription; once for each, or `notAsked` is too low.
-    public mutating func add(_ answer: ChargeAnswer, for subscription: String) {
+    mutating func add(_ answer: ChargeAnswer, for subscription: String) {
         switch answer {
         case .charged(let month) where month != period, .replayed(let month) where month != period: otherMonth += 1
         case .charged: charged += 1
@@ -65,7 +65,7 @@ public struct RunSummary: Sendable, Equatable, Encodable {
     }
 
     /// Keeps the first reason to stop.
-    public mutating func stop(_ reason: Stop) { stopped = stopped ?? reason }
+    mutating func stop(_ reason: Stop) { stopped = stopped ?? reason }
 
     /// 0 when everybody is charged for this month, declined, or not chargeable; 130 when the operator stopped the run;
     /// else 1.

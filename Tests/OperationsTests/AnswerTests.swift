@@ -1,6 +1,6 @@
-import Operations
 import Testing
 
+@testable import Operations
 @testable import Outbound
 
 @Suite struct RequestIDTests {

@@ -1,9 +1,10 @@
 import Foundation
-import Operations
 import Outbound
 import Runtime
 import TestSupport
 import Testing
+
+@testable import Operations
 
 /// Runs against a gateway that the test plays.
 @Suite struct RunTests {
