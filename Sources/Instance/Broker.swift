@@ -27,8 +27,6 @@ struct Broker {
     private var definitionsFile: String { folder + "/definitions.json" }
     private var pluginsFile: String { folder + "/enabled_plugins" }
 
-    var url: String { Self.url(password: password, port: port) }
-
     /// The AMQP URI of the node's only virtual host.
     static func url(password: String, port: Int) -> String {
         "amqp://\(user):\(PercentEncoding.encode(password))@127.0.0.1:\(port)/%2F"

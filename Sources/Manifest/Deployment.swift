@@ -56,17 +56,17 @@ public struct Deployment: Sendable {
 /// Something that is supervised beside the functions: a database, the gateway.
 public struct Program: Sendable {
     /// Letters, digits, `-` and `_`; no function may have it. Its output goes to `NAME.log`.
-    public var name: String
+    let name: String
     /// The words of the command, the executable first; nothing in them is expanded. It must stay in the foreground.
-    public var command: [String]
-    public var stopSignal: String
+    let command: [String]
+    let stopSignal: String
     /// Seconds from the stop signal to SIGKILL.
-    public var stopTimeout: Int
+    let stopTimeout: Int
     /// Nil keeps supervisord's own user.
-    public var user: String?
+    let user: String?
     /// Lower ones start first and stop last; functions have ``functionPriority``.
-    public var priority: Int
-    public var environment: [(String, String)]
+    let priority: Int
+    let environment: [(String, String)]
 
     static let functionPriority = 100
 
