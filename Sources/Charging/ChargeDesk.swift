@@ -102,9 +102,9 @@ public struct ChargeDesk: Sendable {
             } catch let error as PostgresError {
                 if error.sqlState != nil { refusal = error }
                 guard !deadline.hasPassed else {
-                    var problem = ChargeProblem.unrecorded(ledger.resend)
-                    problem.debug = "outcome \(verdict.outcome) could not be recorded: \(refusal ?? error)"
-                    throw problem.about(attempt)
+                    throw ChargeProblem.unrecorded(ledger.resend)
+                        .with(debug: "outcome \(verdict.outcome) could not be recorded: \(refusal ?? error)")
+                        .about(attempt)
                 }
                 usleep(50_000)
             }

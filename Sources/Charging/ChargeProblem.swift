@@ -63,49 +63,44 @@ enum ChargeProblem {
     ///   and the order that was sent before may have been made.
     static func of(_ verdict: Verdict, _ resend: ResendPolicy, doubt: String?) -> Problem {
         let executed = doubt == nil ? "no" : "unknown"
-        switch verdict {
+        return switch verdict {
         case .charged:
-            return outcomeUnknown("The order was sent. \(next(resend))").retryAfter(seconds: 30)
+            outcomeUnknown("The order was sent. \(next(resend))").retryAfter(seconds: 30)
         case .unanswered(let reason):
-            var problem = outcomeUnknown("The order was sent and no usable answer came (\(reason)). \(next(resend))")
-                .retryAfter(seconds: 30)
-            problem.debug = "platform: \(reason)"
-            return problem
+            outcomeUnknown("The order was sent and no usable answer came (\(reason)). \(next(resend))")
+                .retryAfter(seconds: 30).with(debug: "platform: \(reason)")
         case .declined(let status, let body):
-            return Problem(
+            Problem(
                 "charge-declined", status: 402, title: "Charge declined",
                 detail: "The platform declined the order with status \(status). "
                     + (doubt.map(sentBefore) ?? "Nothing was charged; it may be tried again.")
             ).inDoubt(doubt).platform(status, body)
         case .refusedUs(let status, let body):
-            var problem = Problem(
+            Problem(
                 "platform-refused-us", status: 502, title: "Platform refused us",
                 detail: "The platform refused our credentials with status \(status). "
                     + (doubt.map(sentBefore) ?? "Nothing was charged.")
             ).inDoubt(doubt).platform(status, body)
-            problem.debug = "platform refused ecommerce.api_key and ecommerce.api_secret: status \(status)"
-            return problem
+                .with(debug: "platform refused ecommerce.api_key and ecommerce.api_secret: status \(status)")
         case .busy(let status, let retryAfter):
-            return Problem(
+            Problem(
                 "platform-busy", status: 503, title: "Platform busy",
                 detail: "The platform takes no orders at the moment (status \(status)). "
                     + (doubt.map(sentBefore) ?? "Nothing was charged.")
             ).inDoubt(doubt).with("executed", executed).retryAfter(seconds: retryAfter ?? 5)
         case .unreachable(let reason, let retryAfter):
-            var problem = Problem(
+            Problem(
                 "platform-unreachable", status: 503, title: "Platform unreachable",
                 detail: "The platform cannot be reached in time. " + (doubt.map(sentBefore) ?? "Nothing was sent.")
             ).inDoubt(doubt).with("executed", executed).retryAfter(seconds: retryAfter ?? 5)
-            problem.debug = "platform: \(reason)"
-            return problem
+                .with(debug: "platform: \(reason)")
         case .unusable(let status, let body):
-            var problem = Problem(
+            Problem(
                 "platform-error", status: 502, title: "Platform error",
                 detail: "The platform answered with status \(status) and no order. Whether it charged is unknown. "
                     + next(resend)
             ).platform(status, body).retryAfter(seconds: 30)
-            problem.debug = "platform: status \(status): \(Verdict.bounded(body).prefix(200))"
-            return problem
+                .with(debug: "platform: status \(status): \(Verdict.bounded(body).prefix(200))")
         }
     }
 }
@@ -114,9 +109,7 @@ extension Problem {
     /// With the charge's names in the log line.
     func about(_ attempt: ChargeLedger.Attempt) -> Problem {
         guard let debug else { return self }
-        var copy = self
-        copy.debug = "charge \(attempt.charge) of \(attempt.subscription) as \(attempt.requestID): \(debug)"
-        return copy
+        return with(debug: "charge \(attempt.charge) of \(attempt.subscription) as \(attempt.requestID): \(debug)")
     }
 
     fileprivate func inDoubt(_ doubt: String?) -> Problem { doubt == nil ? self : with("outcome", "unknown") }

@@ -105,10 +105,7 @@ extension PostgresError: ProblemConvertible {
     ]
 
     private func busy(_ detail: String, executed: String) -> Problem {
-        var problem = Problem("database-unavailable", status: 503, title: "Database unavailable", detail: detail)
-            .with("executed", executed)
-            .retryAfter(seconds: 1)
-        problem.debug = description
-        return problem
+        Problem("database-unavailable", status: 503, title: "Database unavailable", detail: detail)
+            .with("executed", executed).retryAfter(seconds: 1).with(debug: description)
     }
 }

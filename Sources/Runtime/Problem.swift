@@ -24,7 +24,7 @@ public struct Problem: Error, Sendable {
     public var embedded: [String: String] = [:]
     public var headers: [(name: String, value: String)] = []
     /// What the log line says beside the public text; never sent to the client.
-    public var debug: String?
+    public private(set) var debug: String?
 
     public init(_ slug: String, status: Int, title: String, detail: String) {
         self.slug = slug
@@ -43,6 +43,13 @@ public struct Problem: Error, Sendable {
     public func with(_ member: String, _ value: String) -> Problem {
         var copy = self
         copy.extensions[member] = value
+        return copy
+    }
+
+    /// The same problem with what the log line says beside its text.
+    public func with(debug: String) -> Problem {
+        var copy = self
+        copy.debug = debug
         return copy
     }
 }
@@ -72,10 +79,9 @@ extension Problem {
 
     /// 500; the detail says nothing but where to look.
     public static func internalError(debug: String) -> Problem {
-        var problem = Problem(
+        Problem(
             "internal-error", status: 500, title: "Internal error",
-            detail: "The request failed on our side. Quote the request id in instance when you report it.")
-        problem.debug = debug
-        return problem
+            detail: "The request failed on our side. Quote the request id in instance when you report it."
+        ).with(debug: debug)
     }
 }

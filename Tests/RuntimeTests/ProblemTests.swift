@@ -11,10 +11,9 @@ private func bytes(_ response: HTTPResponse) -> [UInt8] {
 @Suite struct ProblemTests {
     @Test func rendersItsMembersInTheOrderOfTheRFC() {
         var problem = Problem("club-not-found", status: 404, title: "Club not found", detail: "There is no club “9”.")
-            .with("z", "last").with("a", "first")
+            .with("z", "last").with("a", "first").with(debug: "secret")
         problem.embedded["platform"] = #"{"status":402}"#
         problem.errors = [.init(pointer: "/x", detail: "wrong"), .init(pointer: "/y", detail: "worse")]
-        problem.debug = "secret"
         let response = problem.response(requestID: "r-1")
         #expect(
             String(decoding: bytes(response), as: UTF8.self)
