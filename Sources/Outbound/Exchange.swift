@@ -36,7 +36,21 @@ struct Exchange {
         let received = Received(limit: responseLimit)
         let total = deadline.remainingMilliseconds
         guard total > 0 else { return (.notSent(reason: "no time was left"), .nothing) }
+        setOptions(of: handle, milliseconds: total)
+        taproom_curl_set_list(handle, CURLOPT_HTTPHEADER, list)
+        return withExtendedLifetime(received) {
+            received.take(from: handle)
+            guard let body else { return outcome(of: curl_easy_perform(handle), handle, received) }
+            taproom_curl_set_long(handle, CURLOPT_POSTFIELDSIZE, body.count)
+            return body.withUnsafeBytes { body in
+                taproom_curl_set_pointer(
+                    handle, CURLOPT_POSTFIELDS, UnsafeMutableRawPointer(mutating: body.baseAddress))
+                return outcome(of: curl_easy_perform(handle), handle, received)
+            }
+        }
+    }
 
+    private func setOptions(of handle: UnsafeMutableRawPointer, milliseconds total: Int) {
         for (option, value) in [
             (CURLOPT_NOSIGNAL, 1), (body == nil ? CURLOPT_HTTPGET : CURLOPT_POST, 1), (CURLOPT_FOLLOWLOCATION, 0),
             (CURLOPT_PATH_AS_IS, 1),
@@ -51,27 +65,6 @@ struct Exchange {
             (CURLOPT_URL, url), (CURLOPT_PROXY, ""), (CURLOPT_PROTOCOLS_STR, "http,https"),
         ] as [(CURLoption, String)] {
             taproom_curl_set_string(handle, option, value)
-        }
-        taproom_curl_set_list(handle, CURLOPT_HTTPHEADER, list)
-        let receiver = Unmanaged.passUnretained(received).toOpaque()
-        taproom_curl_set_write(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
-            guard let bytes, let context else { return 0 }
-            return Unmanaged<Received>.fromOpaque(context).takeUnretainedValue().take(bytes, size * count)
-        }
-        taproom_curl_set_pointer(handle, CURLOPT_WRITEDATA, receiver)
-        taproom_curl_set_write(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
-            guard let bytes, let context else { return 0 }
-            return Unmanaged<Received>.fromOpaque(context).takeUnretainedValue().takeLine(bytes, size * count)
-        }
-        taproom_curl_set_pointer(handle, CURLOPT_HEADERDATA, receiver)
-        return withExtendedLifetime(received) {
-            guard let body else { return outcome(of: curl_easy_perform(handle), handle, received) }
-            taproom_curl_set_long(handle, CURLOPT_POSTFIELDSIZE, body.count)
-            return body.withUnsafeBytes { body in
-                taproom_curl_set_pointer(
-                    handle, CURLOPT_POSTFIELDS, UnsafeMutableRawPointer(mutating: body.baseAddress))
-                return outcome(of: curl_easy_perform(handle), handle, received)
-            }
         }
     }
 
@@ -149,6 +142,21 @@ private final class Received {
     private let limit: Int
 
     init(limit: Int) { self.limit = limit }
+
+    /// Has libcurl hand over what comes. The caller keeps this as long as the handle is used.
+    func take(from handle: UnsafeMutableRawPointer) {
+        let receiver = Unmanaged.passUnretained(self).toOpaque()
+        taproom_curl_set_write(handle, CURLOPT_WRITEFUNCTION) { bytes, size, count, context in
+            guard let bytes, let context else { return 0 }
+            return Unmanaged<Received>.fromOpaque(context).takeUnretainedValue().take(bytes, size * count)
+        }
+        taproom_curl_set_pointer(handle, CURLOPT_WRITEDATA, receiver)
+        taproom_curl_set_write(handle, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
+            guard let bytes, let context else { return 0 }
+            return Unmanaged<Received>.fromOpaque(context).takeUnretainedValue().takeLine(bytes, size * count)
+        }
+        taproom_curl_set_pointer(handle, CURLOPT_HEADERDATA, receiver)
+    }
 
     /// Takes a line of a head; one that announces another, such as `100 Continue`, comes before it.
     func takeLine(_ line: UnsafePointer<CChar>, _ count: Int) -> Int {
