@@ -19,16 +19,8 @@ public struct SubscriptionStore: Sendable {
 
     /// - Parameter signal: raised after every commit that publishes.
     public init(_ database: Database, _ signal: RelaySignal) {
-        subscribing = StatementBatcher {
-            let answers = try NewSubscription.subscribe($0, database)
-            if answers.contains(where: isSuccess) { signal.raise() }
-            return answers
-        }
-        changing = StatementBatcher {
-            let answers = try NewStatus.change($0, database)
-            if answers.contains(where: isSuccess) { signal.raise() }
-            return answers
-        }
+        subscribing = StatementBatcher { try signal.raised(after: NewSubscription.subscribe($0, database)) }
+        changing = StatementBatcher { try signal.raised(after: NewStatus.change($0, database)) }
     }
 
     public struct Subscribed: Sendable {
@@ -151,8 +143,13 @@ private struct NewStatus: Sendable {
     }
 }
 
-private func isSuccess<Value>(_ answer: Result<Value, Problem>) -> Bool {
-    if case .success = answer { true } else { false }
+extension RelaySignal {
+    /// Raises itself when one of the answers is a success, which has published.
+    fileprivate func raised<Value>(after answers: [Result<Value, Problem>]) -> [Result<Value, Problem>] {
+        let isPublished = answers.contains { if case .success = $0 { true } else { false } }
+        if isPublished { raise() }
+        return answers
+    }
 }
 
 extension PostgresError {
