@@ -22,13 +22,13 @@ func library(_ name: String, _ dependencies: [Target.Dependency], _ settings: [S
     .target(name: name, dependencies: dependencies, swiftSettings: strict + settings)
 }
 
-// MARK: C modules: nothing but a module map and shim.h, and what loads libpq when it is needed
+// MARK: C modules: nothing but a module map and shim.h, and what loads libpq and libcurl when they are needed
 
 let cModules: [Target] = [
     .systemLibrary(name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
     .systemLibrary(name: "CPostgres", providers: [.apt(["libpq-dev"])]),
-    .target(name: "CPostgresLoader", dependencies: ["CPostgres"]),
-    .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .target(name: "CLoader", dependencies: ["CCurl", "CPostgres"]),
+    .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
     .systemLibrary(name: "CLinux"),
 ]
@@ -37,8 +37,8 @@ let cModules: [Target] = [
 
 let foundation: [Target] = [
     library("Runtime", ["CFastCGI", "CLinux", log], faultPoints),
-    library("Postgres", ["CPostgres", "CPostgresLoader", "Runtime"]),
-    library("Outbound", ["CCurl", "Runtime", log]),
+    library("Postgres", ["CLoader", "CPostgres", "Runtime"]),
+    library("Outbound", ["CCurl", "CLoader", "Runtime", log]),
     library("Events", ["Postgres", "Runtime"]),
     library("Messaging", ["CRabbitMQ", "Events", "Postgres", "Runtime", crypto]),
     library("Migrations", ["Postgres", "Runtime", crypto]),

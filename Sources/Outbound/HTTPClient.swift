@@ -44,7 +44,6 @@ public struct HTTPClient: Sendable {
     /// - Parameter responseLimit: bytes; a longer answer is broken off and counts as unknown.
     public init(responseLimit: Int = HTTPClient.responseLimit) {
         self.responseLimit = responseLimit
-        Self.initialise
     }
 
     /// Sends a POST and waits for its answer until the deadline at the latest.
@@ -75,6 +74,7 @@ public struct HTTPClient: Sendable {
         _ exchange: Exchange, deadline: Deadline, countsSilence: Bool, logger: Logger?
     ) -> Outcome {
         guard !deadline.hasPassed else { return .notSent(reason: "no time was left") }
+        guard Self.isReady else { return .notSent(reason: "libcurl cannot be used: install libcurl4") }
         let host = CircuitBoard.host(of: exchange.url)
         if case .refused(let seconds) = circuits.admit(host, logger) { return .refused(retryAfter: seconds) }
         var generator = SystemRandomNumberGenerator()
@@ -93,8 +93,6 @@ public struct HTTPClient: Sendable {
         }
     }
 
-    /// Once per process, before any thread uses libcurl.
-    private static let initialise: Void = {
-        curl_global_init(Int(CURL_GLOBAL_DEFAULT))
-    }()
+    /// Loads libcurl, once per process, when the first request is sent.
+    private static let isReady = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 }

@@ -3,34 +3,11 @@
 // Debian's libpq brings 25 libraries along, for Kerberos and LDAP among others: 1 MB of private memory and 3 ms of each
 // start, for processes that have not been asked anything yet. Functions find one that brings none of them along
 // (scripts/defer-libpq). A caller calls libpq's own names.
-#include <dlfcn.h>
 #include <postgresql/libpq-fe.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <unistd.h>
 
-// Never returns without an address: a host without libpq is misconfigured, and says so where the log is.
-static void *address(const char *name) {
-    void *library = dlopen("libpq.so.5", RTLD_LAZY | RTLD_LOCAL);
-    void *found = library ? dlsym(library, name) : NULL;
-    if (!found) {
-        dprintf(2, "{\"level\":\"critical\",\"message\":\"no %s in libpq.so.5: install libpq5\"}\n", name);
-        _exit(78);
-    }
-    return found;
-}
-
-#define FOUND(name) \
-    static __typeof__(name) *_Atomic found; \
-    __typeof__(name) *function = atomic_load_explicit(&found, memory_order_acquire); \
-    if (!function) { \
-        function = (__typeof__(name) *)address(#name); \
-        atomic_store_explicit(&found, function, memory_order_release); \
-    }
-#define FORWARD(result, name, parameters, arguments) \
-    result name parameters { FOUND(name) return function arguments; }
-#define FORWARD_VOID(name, parameters, arguments) \
-    void name parameters { FOUND(name) function arguments; }
+#define LIBRARY "libpq.so.5"
+#define PACKAGE "libpq5"
+#include "forward.h"
 
 FORWARD(int, PQcancel, (PGcancel *cancel, char *text, int size), (cancel, text, size))
 FORWARD_VOID(PQclear, (PGresult *result), (result))

@@ -1,2 +1,0 @@
-#pragma once
-// Nothing to call: the functions are those of libpq-fe.h.
