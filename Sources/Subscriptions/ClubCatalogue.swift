@@ -31,13 +31,14 @@ public struct ClubCatalogue: Sendable {
     private func clubs(_ connection: Connection, _ deadline: Deadline) throws -> [Club] {
         try connection.execute(
             """
+            WITH moment AS MATERIALIZED (SELECT utc_now() AS at)
             SELECT c.id, c.name, c.store_sku, s.id, s.name, n.club_status_id, n.status, n.effect_date
-            FROM club c
-            LEFT JOIN club_status s ON s.id = current_club_status(c.id, utc_now())
+            FROM club c CROSS JOIN moment m
+            LEFT JOIN club_status s ON s.id = current_club_status(c.id, m.at)
             LEFT JOIN LATERAL (
                 SELECT h.club_status_id, t.name AS status, h.effect_date
                 FROM club_status_history h LEFT JOIN club_status t ON t.id = h.club_status_id
-                WHERE h.club_id = c.id AND h.effect_date > utc_now()
+                WHERE h.club_id = c.id AND h.effect_date > m.at
                 ORDER BY h.effect_date, h.create_date DESC NULLS LAST, h.id DESC LIMIT 1) n ON true
             ORDER BY c.id
             """, deadline: deadline

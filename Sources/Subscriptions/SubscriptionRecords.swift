@@ -36,7 +36,8 @@ public struct SubscriptionRecords: Sendable {
         let effectDate: Timestamp?
         let createDate: Timestamp?
         let details: String?
-        let isFuture: Bool
+        /// Whether it has yet to take effect; `nil` for a row without an effect date, which never does.
+        let isFuture: Bool?
 
         enum CodingKeys: String, CodingKey {
             case id, status, details
@@ -70,40 +71,38 @@ public struct SubscriptionRecords: Sendable {
         try database.read(locking: Self.tables, deadline: deadline) { connection in
             let found = try connection.execute(
                 """
-                SELECT s.club_id, s.customer_store_id, s.create_date, t.id, t.name
-                FROM subscription s
-                LEFT JOIN status t ON t.id = current_subscription_status(s.id, utc_now())
-                WHERE s.id = \(subscription)
+                SELECT club_id, customer_store_id, create_date FROM subscription WHERE id = \(subscription)
                 """, deadline: deadline)
             guard let row = found.first else { throw SubscriptionProblem.subscriptionNotFound(subscription) }
-            let (club, customer, created, statusID, status) = try row.decode(
-                Int?.self, String?.self, Timestamp?.self, Int?.self, String?.self)
+            let (club, customer, created) = try row.decode(Int?.self, String?.self, Timestamp?.self)
             let history = try history(of: subscription, connection, deadline: deadline)
-            // The earliest instant; of several rows for it the first, which is the one that will count.
-            let instant = history.last { $0.isFuture }?.effectDate
-            let next = history.first { $0.isFuture && $0.effectDate == instant }
+            // Of several rows for one instant the first is the one that counts.
+            let current = history.first { $0.isFuture == false }
+            let instant = history.last { $0.isFuture == true }?.effectDate
+            let next = history.first { $0.isFuture == true && $0.effectDate == instant }
             return Record(
                 id: subscription, clubID: club, customerID: customer, createDate: created,
-                status: Status(id: statusID, name: status),
+                status: Status(id: current?.statusID, name: current?.status),
                 nextChange: ScheduledStatus(id: next?.statusID, name: next?.status, effectDate: next?.effectDate),
                 history: history, charges: try charges(of: subscription, connection, deadline: deadline))
         }
     }
 
+    /// The row that counts most first. What is future is judged for all of them at one instant.
     private func history(
         of subscription: String, _ connection: Connection, deadline: Deadline
     ) throws -> [HistoryRow] {
         try connection.execute(
             """
             SELECT h.id, h.status_id, t.name, h.effect_date, h.create_date, h.details,
-                   coalesce(h.effect_date > utc_now(), false)
+                   h.effect_date > (SELECT utc_now())
             FROM subscription_status_history h LEFT JOIN status t ON t.id = h.status_id
             WHERE h.subscription_id = \(subscription)
             ORDER BY h.effect_date DESC NULLS LAST, h.create_date DESC NULLS LAST, h.id DESC
             """, deadline: deadline
         ).map { row in
             let (id, statusID, status, effect, created, details, isFuture) = try row.decode(
-                String.self, Int?.self, String?.self, Timestamp?.self, Timestamp?.self, String?.self, Bool.self)
+                String.self, Int?.self, String?.self, Timestamp?.self, Timestamp?.self, String?.self, Bool?.self)
             return HistoryRow(
                 id: id, statusID: statusID, status: status, effectDate: effect, createDate: created,
                 details: details, isFuture: isFuture)

@@ -51,4 +51,30 @@ import Testing
         let clubs = try TestJSON(parsing: JSON.encode(ClubCatalogue(shop.database).all(deadline: .soon))).elements
         #expect(clubs.map { $0["next_change"]?["id"]?.integer } == [3])
     }
+
+    @Test func aStatusAndTheNextChangeAreOfOneInstant() throws {
+        let club = try shop.count("SELECT id FROM club")
+        for hour in 0..<48 {
+            try shop.clubHistory(club, hour % 3 + 1, effect: "\(60 * hour - 30) minutes")
+            try shop.history(subscription, hour % 3 + 1, effect: "\(60 * hour - 30) minutes")
+        }
+        // A clock that goes forward by an hour whenever a transaction looks at it.
+        try shop.run(
+            """
+            CREATE OR REPLACE FUNCTION utc_now() RETURNS timestamp LANGUAGE plpgsql VOLATILE AS $$
+            DECLARE
+                looks integer := coalesce(nullif(current_setting('test.looks', true), ''), '0')::integer + 1;
+            BEGIN
+                PERFORM set_config('test.looks', looks::text, true);
+                RETURN clock_timestamp() AT TIME ZONE 'UTC' + (looks - 1) * interval '1 hour';
+            END $$
+            """)
+        let clubs = try TestJSON(parsing: JSON.encode(ClubCatalogue(shop.database).all(deadline: .soon))).elements
+        #expect(clubs.map { $0["status"]?["id"]?.integer } == [1])
+        #expect(clubs.map { $0["next_change"]?["id"]?.integer } == [2])
+        let record = try TestJSON(
+            parsing: JSON.encode(SubscriptionRecords(shop.database).record(of: subscription, deadline: .soon)))
+        #expect(record["status"]?["id"]?.integer == 1)
+        #expect(record["next_change"]?["id"]?.integer == 2)
+    }
 }
