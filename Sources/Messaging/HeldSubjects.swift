@@ -107,16 +107,20 @@ struct HeldSubjects {
 
     /// Ends the look at the outbox, when all that came of it is learned.
     /// - Parameter isAll: whether it found all that waits: a subject that was tried and not found waits for nothing.
-    mutating func end(isAll: Bool) {
-        guard let trial, var group = groups[trial.type] else { return }
+    /// - Returns: whether nothing was taken of what was tried.
+    @discardableResult
+    mutating func end(isAll: Bool) -> Bool {
+        guard let trial, var group = groups[trial.type] else { return false }
         let mine = group.subjects.prefix(while: trial.subjects.contains)
         let refused = mine.filter(trial.refused.contains)
         let unseen = isAll ? [] : mine.filter { !trial.found.contains($0) }
         for subject in trial.subjects.subtracting(refused).subtracting(unseen) { types[subject] = nil }
         group.subjects = unseen + group.subjects.dropFirst(mine.count) + refused
-        group.advance(taken: mine.count - refused.count - unseen.count, refused: refused.count)
+        let taken = mine.count - refused.count - unseen.count
+        group.advance(taken: taken, refused: refused.count)
         groups[trial.type] = group.subjects.isEmpty ? nil : group
         self.trial = nil
+        return taken == 0 && !refused.isEmpty
     }
 
     /// The broker has been away: that nothing was taken says nothing about any queue.

@@ -77,7 +77,8 @@ final class Relay {
         if !free.isEmpty { try publish(free, publisher, database) }
         if publisher.session.isOpen, !stop.isRaised {
             if !tried.isEmpty { try publish(tried, publisher, database) }
-            held.end(isAll: isAll)
+            // Clearing a policy that limits a queue does not reach whom RabbitMQ 3.10 refuses: a new session is asked anew.
+            if held.end(isAll: isAll) { publisher.session.close() }
         }
         if lanes.contains(0) {
             try purge.step(in: database, deadline: .after(milliseconds: Self.databaseMilliseconds))

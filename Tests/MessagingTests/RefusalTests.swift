@@ -64,6 +64,30 @@ extension MessagingTests {
             }
         }
 
+        @Test("a queue whose limit an operator takes away gets what it has refused")
+        func limitTakenAway() throws {
+            let lab = try Lab(bindings: ["ledger.entry"])
+            let session = try session()
+            let (full, policy) = ("\(lab.number).limited", "\(lab.number)-limit")
+            try session.declareQueue(ConsumerTopology.Queue(full), deadline: .soon)
+            try session.bind(full, to: lab.topology.exchange, routingKey: "ledger.refused", deadline: .soon)
+            try Lab.broker.control(
+                "set_policy", policy, "^\(full)$", #"{"max-length": 1, "overflow": "reject-publish"}"#)
+            let publisher = try Publisher(session, deadline: .soon)
+            let filler = Parcel(message: Message(messageID: "filler", body: []), exchange: "", routingKey: full)
+            try Eventually.happens("the queue to be full") {
+                try publisher.publish([filler], deadline: .soon) == [.refused]
+            }
+            try lab.write(2, type: "ledger.refused")
+            let relay = try lab.relay.start()
+            defer { relay.terminate() }
+            try Eventually.happens("the refusal") { relay.lines.contains { $0.contains("did not take these events") } }
+            try Lab.broker.control("clear_policy", policy)
+            try Eventually.happens("the events that were refused") {
+                try lab.count("SELECT count(*) FROM outbox WHERE state <> 'sent'") == 0
+            }
+        }
+
         @Test("a queue that confirms nothing stops no other type of event, and what was confirmed is marked")
         func silentQueue() throws {
             let lab = try Lab(bindings: ["ledger.entry"])
