@@ -181,16 +181,14 @@ package struct DecodingFault {
         switch error as? DecodingError {
         case .typeMismatch(let type, let context):
             path = context.codingPath
-            sentence =
-                path.isEmpty
-                ? "The body must be a JSON object."
-                : "\(path.map(\.stringValue).joined(separator: ".")) must be of type \(type)."
+            sentence = path.isEmpty ? "The body must be a JSON object." : "\(Self.name(path)) must be of type \(type)."
         case .valueNotFound(_, let context):
             path = context.codingPath
-            sentence = path.isEmpty ? "The body must be a JSON object, not null." : "The value must not be null."
+            sentence =
+                path.isEmpty ? "The body must be a JSON object, not null." : "\(Self.name(path)) must not be null."
         case .keyNotFound(let key, let context):
             path = context.codingPath + [key]
-            sentence = "\(key.stringValue) is required."
+            sentence = "\(Self.name(path)) is required."
         case .dataCorrupted(let context) where !context.codingPath.isEmpty:
             path = context.codingPath
             sentence = context.debugDescription
@@ -199,4 +197,7 @@ package struct DecodingFault {
         }
         pointer = path.map { "/" + ($0.intValue.map(String.init) ?? $0.stringValue) }.joined()
     }
+
+    /// A member with those that it is in, such as `order.id`.
+    private static func name(_ path: [any CodingKey]) -> String { path.map(\.stringValue).joined(separator: ".") }
 }

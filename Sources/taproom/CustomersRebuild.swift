@@ -15,7 +15,7 @@ struct CustomersRebuild: ParsableCommand {
         discussion: """
             Every change keeps the list by itself. This is for a database whose list was lost or written by hand; the \
             events are never changed. Nothing has to stop meanwhile, and nobody sees a list that is half made. It \
-            gives up when a transaction that uses the list, such as a dump, lasts a minute longer.
+            gives up when a transaction that uses the list, such as a dump, lasts one to two minutes longer.
             """)
 
     @OptionGroup var options: ScopeOption

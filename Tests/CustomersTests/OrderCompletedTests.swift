@@ -67,6 +67,15 @@ import Testing
         #expect(sentence.hasPrefix("order.id must be a text, or a whole number"), "\(sentence)")
     }
 
+    @Test(arguments: [
+        (#"{"order": {}, "customer_email": "a@b", "order_created_at": ""}"#, "order.id is required."),
+        (#"{"order": {"id": 7}, "customer_email": null, "order_created_at": ""}"#, "customer_email must not be null."),
+    ])
+    func namesWhatIsMissing(data: String, sentence: String) {
+        let error = #expect(throws: (any Error).self) { try JSON.decode(CompletedOrder.self, from: Array(data.utf8)) }
+        #expect(error.map { DecodingFault($0).sentence } == sentence)
+    }
+
     @Test("what cannot be taken leaves no trace in the inbox")
     func refusals() throws {
         let made = try register.create()
