@@ -20,8 +20,9 @@ public struct CustomerRebuild {
 
     /// A table is filled beside the one in use and takes its place and its privileges in the end. Readers see the one
     /// or the other whole. Writers wait only while the versions of all streams are compared and the last of what they
-    /// wrote meanwhile is caught up with; and where a transaction that uses the table does not end, readers wait
-    /// for at most two seconds at a time, writers for that comparison besides. Memory does not grow with the number of customers.
+    /// wrote meanwhile is caught up with; and where a transaction that uses the table does not end, readers wait for at
+    /// most two seconds at a time, writers for that comparison besides. Memory does not grow with the number of
+    /// customers.
     /// - Returns: how many customers there are.
     /// - Throws: when another rebuild is under way, for events that make no customer, when something depends on the
     ///   table in use, or when it is in use for one to two minutes: it stays then, and what was filled is gone.
