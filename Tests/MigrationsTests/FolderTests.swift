@@ -46,6 +46,7 @@ import Testing
     @Test func carriageReturnsAndBareMinimumAreRead() throws {
         let text = "-- message: m\r\n--revision:a1\r\n-- down revision: none\r\n-- migrate: up\r\n-- migrate: down"
         #expect(try problems(["a1_.sql": text]) == [])
+        #expect(try problems(["a1_.sql": "\u{FEFF}" + text]) == [])
     }
 
     @Test func everyProblemOfAFileIsNamedAtItsLine() throws {
