@@ -52,9 +52,11 @@ public struct MigrationFolder: Sendable {
     }
 
     /// The revision with this id or the only one whose id begins so; `head` and `heads` name the newest.
+    /// - Parameter current: what `current` and bare steps count from; `nil` when no database is asked.
     /// - Returns: `nil` for `base`.
-    public func revision(_ target: String) throws(MigrationError) -> Revision? {
-        let position = try position(of: target, from: nil)
-        return position == 0 ? nil : revisions[position - 1]
+    public func revision(_ target: String, from current: String? = nil) throws(MigrationError) -> Revision? {
+        let here = try current.map { id throws(MigrationError) in try position(of: id, from: nil) }
+        let end = try position(of: target, from: here)
+        return end == 0 ? nil : revisions[end - 1]
     }
 }

@@ -8,7 +8,7 @@ struct Migrate: ParsableCommand {
         abstract: "Runs the databases' migrations, with Alembic's commands.",
         discussion: """
             The files are migrations/<service>/<revision>_<slug>.sql in the current folder. A revision is named by a \
-            unique prefix, head, base, or relative: +1, -1, head-1.
+            unique prefix, head, base, or relative: +1 and -1 count from where the database is, head-1 from head.
             """,
         subcommands: [
             Upgrade.self, Downgrade.self, Current.self, History.self, Heads.self, Show.self, Stamp.self, Check.self,

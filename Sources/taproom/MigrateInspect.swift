@@ -96,20 +96,24 @@ extension Migrate {
         static let configuration = CommandConfiguration(abstract: "Show the revision denoted by the given symbol.")
 
         @ParentCommand var migrate: Migrate
-        @Argument(help: "Revision, unique prefix, head or current.") var revision: String
+        @OptionGroup var revision: TargetArgument
 
         func run() throws {
             try migrate.reporting {
-                let folder = try migrate.onlyFolder(of: try migrate.folders(knowing: revision), for: "show")
-                guard revision == "current" else { return try show(revision, in: folder) }
+                let target = revision.target
+                let folder = try migrate.onlyFolder(of: try migrate.folders(knowing: target), for: "show")
+                // What counts from the database's place needs the database.
+                guard target.hasPrefix("current") || target.hasPrefix("+") || target.hasPrefix("-") else {
+                    return try show(target, from: nil, in: folder)
+                }
                 try migrate.withDatabases(of: [folder]) { folder, migrator in
-                    try show(try migrator.current() ?? "base", in: folder)
+                    try show(target, from: try migrator.current() ?? "base", in: folder)
                 }
             }
         }
 
-        private func show(_ revision: String, in folder: ServiceFolder) throws {
-            guard let revision = try folder.migrations.revision(revision) else { return }
+        private func show(_ target: String, from current: String?, in folder: ServiceFolder) throws {
+            guard let revision = try folder.migrations.revision(target, from: current) else { return }
             print(folder.migrations.logEntry(revision))
         }
     }

@@ -5,7 +5,7 @@ import Migrations
 struct TargetArgument: ParsableArguments {
     @Argument(
         parsing: .allUnrecognized,
-        help: ArgumentHelp("Revision, unique prefix, head, base, +n, -n; a:b with --sql.", valueName: "revision"))
+        help: ArgumentHelp("Revision, unique prefix, head, base, current, +n or -n.", valueName: "revision"))
     var words: [String]
 
     var target: String { words[0] }
@@ -25,7 +25,7 @@ extension Migrate {
         static let configuration = CommandConfiguration(abstract: "Upgrade to a later version.")
 
         @ParentCommand var migrate: Migrate
-        @Flag(help: "Print the SQL instead of running it; asks no database.") var sql = false
+        @Flag(help: "Print the SQL instead of running it, of a range a:b too; asks no database.") var sql = false
         @OptionGroup var revision: TargetArgument
 
         func run() throws {
@@ -39,7 +39,7 @@ extension Migrate {
         static let configuration = CommandConfiguration(abstract: "Revert to a previous version.")
 
         @ParentCommand var migrate: Migrate
-        @Flag(help: "Print the SQL instead of running it; asks no database.") var sql = false
+        @Flag(help: "Print the SQL instead of running it, of a range a:b too; asks no database.") var sql = false
         @OptionGroup var revision: TargetArgument
 
         func run() throws {
@@ -54,9 +54,13 @@ extension Migrate {
             abstract: "'stamp' the revision table with the given revision; don't run any migrations.")
 
         @ParentCommand var migrate: Migrate
-        @Flag(help: "Print the SQL instead of running it; asks no database.") var sql = false
+        @Flag(help: "Print the SQL instead of running it, of a range a:b too; asks no database.") var sql = false
         @Flag(help: "Unconditionally erase the version table before stamping.") var purge = false
         @OptionGroup var revision: TargetArgument
+
+        func validate() throws {
+            guard !(sql && purge) else { throw ValidationError("Can't use --purge with --sql mode") }
+        }
 
         func run() throws {
             try migrate.step(to: revision.target, printing: sql ? { try $0.stampScript(revision.target) } : nil) {

@@ -27,6 +27,24 @@ import Testing
         #expect(try fixture.taproom("current").output == "")
     }
 
+    @Test func whatIsShownCountsFromWhereTheDatabaseIs() throws {
+        let fixture = try Fixture()
+        #expect(try fixture.taproom("upgrade", Fixture.second).status == 0)
+        for (target, revision) in [
+            ("-1", Fixture.first), ("+1", "\(Fixture.third) (head)"), ("current-1", Fixture.first),
+            ("head-1", Fixture.second),
+        ] {
+            let shown = try fixture.taproom("show", target)
+            #expect(shown.output.hasPrefix("Rev: \(revision)\n"), "\(target): \(shown.output) \(shown.errors)")
+        }
+    }
+
+    @Test func aScriptForgetsNoVersions() throws {
+        let refused = try Fixture().taproom("stamp", "--purge", "--sql", "head")
+        #expect(refused.status == 64 && refused.output.isEmpty, "\(refused.output)")
+        #expect(refused.errors.contains("Can't use --purge with --sql mode"))
+    }
+
     @Test func sqlAsksNoDatabase() throws {
         let away = ["TAPROOM_DATABASES_SUBSCRIPTIONS": "postgresql://127.0.0.1:1/none"]
         let fixture = try Fixture()
