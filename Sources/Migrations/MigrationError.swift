@@ -32,6 +32,14 @@ extension MigrationError: CustomStringConvertible {
         }
     }
 
+    /// Whether the text begins with the file or folder that is wrong, and so with the service.
+    public var namesFile: Bool {
+        switch self {
+        case .invalidFiles, .unreadable, .failed: true
+        case .invalidTarget, .inconsistent, .locked, .encoding: false
+        }
+    }
+
     static func unknown(revision: String) -> MigrationError {
         .invalidTarget("Can't locate revision identified by '\(revision)'")
     }

@@ -36,7 +36,7 @@ public struct Migrator {
         guard versions.count < 2 else {
             throw MigrationError.inconsistent(
                 "alembic_version holds \(versions.count) revisions (\(versions.joined(separator: ", "))): "
-                    + "migrations here are one line, merge the branches first")
+                    + "migrations here are one line: merge the branches, or stamp --purge what the database is at")
         }
         return versions.first
     }

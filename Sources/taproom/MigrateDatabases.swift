@@ -30,7 +30,8 @@ extension Migrate {
             do {
                 return try databases.url(service: folder.name)
             } catch {
-                problems.append("\(error)")
+                // What is wrong with the configuration as a whole is wrong for each service.
+                if !problems.contains("\(error)") { problems.append("\(error)") }
                 return ""
             }
         }
@@ -43,6 +44,8 @@ extension Migrate {
                 }
                 try body(folder, migrator)
             } catch let error as PostgresError {
+                throw MigrateFailure("\(folder.name): \(error)")
+            } catch let error as MigrationError where !error.namesFile {
                 throw MigrateFailure("\(folder.name): \(error)")
             }
         }

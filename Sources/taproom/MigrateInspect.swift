@@ -20,7 +20,7 @@ extension Migrate {
                     if current != folder.migrations.head { behind.append(folder.name) }
                     guard let current else { return }
                     guard let revision = folder.migrations.revisions.first(where: { $0.id == current }) else {
-                        throw MigrateFailure("Can't locate revision identified by '\(current)'")
+                        throw MigrateFailure("\(folder.name): Can't locate revision identified by '\(current)'")
                     }
                     print(verbose ? folder.migrations.logEntry(revision) : folder.migrations.label(current))
                 }
