@@ -3,10 +3,9 @@
 The instance's own processes share the libraries. The executable is a copy, since no other process of an instance runs
 the same one: beside a second one its pages would count as shared.
 """
-import os
 import shutil
 
-from families.data import EXISTING
+from families.data import EXISTING, half
 from measuring import peers
 from measuring.fastcgi import ask
 from measuring.load import answered, mixture
@@ -21,19 +20,22 @@ SECONDS_PER_LOAD = 4
 
 
 def measure(workspace, instance, has_million):
-    follow(workspace, instance, "Livez", "GET /livez", peers.WORKERS, has_million,
-           lambda base: answered(base + "/livez", SECONDS_PER_LOAD))
+    # First charges have emptied the ledger, where they were measured.
+    instance.empty_ledger()
+    instance.charge(half(workspace))
     path = "/club/%s/subscribe/" % instance.club
-    follow(workspace, instance, "Subscribe", "POST /club/{id}/subscribe/", 16, has_million,
+    follow(workspace, instance, "livez", "requests", has_million,
+           lambda base: answered(base + "/livez", SECONDS_PER_LOAD))
+    follow(workspace, instance, "subscribe", "requests", has_million,
            lambda base: mixture(base + path, SECONDS_PER_LOAD, EXISTING))
+    follow(workspace, instance, "charge", "replays", has_million,
+           lambda base: answered(base, SECONDS_PER_LOAD, "charge", last=half(workspace)))
 
 
-def follow(workspace, instance, function, route, workers, has_million, load):
+def follow(workspace, instance, name, what, has_million, load):
     """- load: sends requests to a base URL for some seconds; ends the bench when one is not answered as it should."""
-    name, executable = function.lower(), instance.function(function)
-    started = peers.function(
-        shutil.copy(executable, workspace.path(function)), name, route, workers, DATABASE_URL=instance.database,
-        LD_LIBRARY_PATH=os.path.join(os.path.dirname(executable), "libraries"))
+    executable, environment = instance.process(name)
+    started = [shutil.copy(executable, workspace.path(name))], environment
 
     def kilobytes_after(count):
         while count > 0:
@@ -51,9 +53,9 @@ def follow(workspace, instance, function, route, workers, has_million, load):
         after.append(kilobytes_after(100_000))
     workspace.table.add(lambda: [
         Row("private memory of %s, idle, kB" % name, idle, target=TARGET_IDLE),
-        Row("private memory of %s after 100,000 requests, kB" % name, after, target=TARGET_AFTER)])
+        Row("private memory of %s after 100,000 %s, kB" % (name, what), after, target=TARGET_AFTER)])
     if has_million:
         million = kilobytes_after(900_000)
         workspace.table.add(lambda: [
-            Row("private memory of %s after 1,000,000 requests, kB" % name, [million], "itself after 100,000",
+            Row("private memory of %s after 1,000,000 %s, kB" % (name, what), [million], "itself after 100,000",
                 after[-1:], TARGET_GROWTH)])

@@ -51,6 +51,13 @@ class Instance:
         """The executable of which the instance runs its own processes."""
         return os.path.join(self.record["data"], "bin", name + "Function")
 
+    def process(self, name):
+        """Executable and environment of a function's process."""
+        pid = next(function["pids"][0] for function in self.functions() if function["name"] == name)
+        with open("/proc/%d/environ" % pid) as file:
+            variables = file.read().rstrip("\0").split("\0")
+        return os.readlink("/proc/%d/exe" % pid), dict(variable.split("=", 1) for variable in variables)
+
     def functions(self):
         """As `taproom status --json` lists them."""
         return json.loads(self.run("status", "--json"))["functions"]
@@ -88,14 +95,18 @@ class Instance:
                  "SELECT since, until, club_id, subscription_id FROM active_interval_definition WHERE until > utc_now()")
         self.sql("ALTER TABLE subscription_status_history ENABLE TRIGGER USER")
         if charged:
-            self.sql(
-                "WITH made AS (INSERT INTO charge (subscription_id, period, state, request_id, customer_id, sku_id, "
-                "lease_until, created_at, charged_at, platform_order) "
-                "SELECT %s, billing_period(clock_timestamp(), 'UTC'), 'charged', 'bench-' || n, 'c' || n, 1, now(), "
-                "now(), now(), '{\"order_id\":\"bench\"}' "
-                "FROM generate_series(1, %d) n RETURNING request_id, id) "
-                "INSERT INTO charge_request SELECT request_id, id FROM made" % (ID % "8000", charged))
+            self.charge(charged)
         self.settle()
+
+    def charge(self, count):
+        """Has the subscriptions 1 … count charged this month."""
+        self.sql(
+            "WITH made AS (INSERT INTO charge (subscription_id, period, state, request_id, customer_id, sku_id, "
+            "lease_until, created_at, charged_at, platform_order) "
+            "SELECT %s, billing_period(clock_timestamp(), 'UTC'), 'charged', 'bench-' || n, 'c' || n, 1, now(), "
+            "now(), now(), '{\"order_id\":\"bench\"}' "
+            "FROM generate_series(1, %d) n RETURNING request_id, id) "
+            "INSERT INTO charge_request SELECT request_id, id FROM made" % (ID % "8000", count))
 
     def empty_ledger(self):
         self.sql("TRUNCATE charge, charge_request, charge_event, charge_settlement")
