@@ -9,7 +9,7 @@ import Testing
 @Suite struct BinariesTests {
     private let built = (TestProject.tool as NSString).deletingLastPathComponent
 
-    @Test func aFunctionLoadsOneLibraryOfSwiftAndFindsAllItNeeds() throws {
+    @Test func aFunctionLoadsOneLibraryOfSwiftAndFindsAllItNeedsAndLoadsNoClientBeforeItCalls() throws {
         let folder = try TemporaryFolder()
         let manifest = try Manifest.load(from: Repository.root + "/functions.yml")
         let names = Set(manifest.functions.map(\.executable)).sorted()
@@ -22,6 +22,7 @@ import Testing
             #expect(!(loaded.output + loaded.errors).contains(/undefined symbol|not found/), "\(name): \(loaded)")
             let swift = loaded.output.split(separator: "\n").filter { $0.contains("/libswift") }
             #expect(swift.count == 1 && swift[0].contains(folder.path + "/libraries/"), "\(name): \(swift)")
+            #expect(!loaded.output.contains(/libpq|libcurl/), "\(name): \(loaded.output)")
         }
     }
 

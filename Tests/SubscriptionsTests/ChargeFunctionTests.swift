@@ -36,6 +36,21 @@ import Testing
         #expect(platform.requests.first?.target == "/ecommerce/order/r-1")
     }
 
+    @Test("without libcurl nothing is sent, and no charge is in doubt")
+    func noLibrary() throws {
+        let folder = try TemporaryFolder()
+        try folder.write("libcurl.so.4", "not a library")
+        let function = try function(["LD_LIBRARY_PATH": folder.path + ":" + TestProcess.product("libraries")])
+        let answer = try function.request("POST", "/subscription/\(subscription)/charge/r-1")
+        #expect(answer.status == 503)
+        #expect(try TestJSON(parsing: answer.body)["executed"]?.string == "no")
+        try Eventually.happens("a line that says what to install") {
+            function.process.lines.contains { $0.contains("libcurl.so.4: install libcurl4") }
+        }
+        #expect(try self.function([:]).request("POST", "/subscription/\(subscription)/charge/r-2").status == 200)
+        #expect(platform.orders == ["r-2": 1])
+    }
+
     @Test func noProxyOfTheEnvironmentGetsAnOrder() throws {
         let proxy = try ScriptedPlatform()
         let function = try function(["http_proxy": proxy.url, "no_proxy": ""])
