@@ -58,7 +58,7 @@ soak: build-tests
 	@SOAK_CHARGES=$${SOAK_CHARGES:-100000} SOAK_SECONDS=$${SOAK_SECONDS:-600} \
 		"$$($(SWIFT) build --show-bin-path)/taproomPackageTests.xctest" --testing-library swift-testing --filter SoakTests
 
-# The whole table, of about half an hour, and the gate: a minute or so, fails on a ratio that is 20 % from its target.
+# The whole table, of over half an hour, and the gate: some minutes, fails on a ratio that is 20 % from its target.
 # BENCH takes options and families, as "bench/run --help" lists them.
 bench: build
 	@scripts/install-packages --bench
