@@ -12,7 +12,6 @@ let strict: [SwiftSetting] = [
 
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
-let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 /// Named places at which tests kill or hold a process; no release build has them.
@@ -22,12 +21,13 @@ func library(_ name: String, _ dependencies: [Target.Dependency], _ settings: [S
     .target(name: name, dependencies: dependencies, swiftSettings: strict + settings)
 }
 
-// MARK: C modules: nothing but a module map and shim.h, and what loads libpq and libcurl when they are needed
+// MARK: C modules: nothing but a module map and shim.h, and what loads libraries when they are needed
 
 let cModules: [Target] = [
     .systemLibrary(name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
     .systemLibrary(name: "CPostgres", providers: [.apt(["libpq-dev"])]),
-    .target(name: "CLoader", dependencies: ["CCurl", "CPostgres"]),
+    .target(name: "CLoader", dependencies: ["CCrypto", "CCurl", "CPostgres"]),
+    .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
     .systemLibrary(name: "CLinux"),
@@ -37,11 +37,12 @@ let cModules: [Target] = [
 
 let foundation: [Target] = [
     library("Runtime", ["CFastCGI", "CLinux", log], faultPoints),
+    library("Digests", ["CCrypto", "CLoader"]),
     library("Postgres", ["CLoader", "CPostgres", "Runtime"]),
     library("Outbound", ["CCurl", "CLoader", "Runtime", log]),
     library("Events", ["Postgres", "Runtime"]),
-    library("Messaging", ["CRabbitMQ", "Events", "Postgres", "Runtime", crypto]),
-    library("Migrations", ["Postgres", "Runtime", crypto]),
+    library("Messaging", ["CRabbitMQ", "Digests", "Events", "Postgres", "Runtime"]),
+    library("Migrations", ["Digests", "Postgres", "Runtime"]),
     library("Manifest", ["Messaging", "Runtime", yaml]),
 ]
 
@@ -92,8 +93,8 @@ let functionTargets: [Target] = functions.map { folder, needs in
 let tools: [Target] = [
     library(
         "Instance",
-        ["CLinux", "Manifest", "Messaging", "Migrations", "Postgres", "Runtime", "Subscriptions", crypto]),
-    library("Operations", ["Outbound", "Postgres", "Runtime", crypto]),
+        ["CLinux", "Digests", "Manifest", "Messaging", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
+    library("Operations", ["Digests", "Outbound", "Postgres", "Runtime"]),
     .executableTarget(
         name: "taproom",
         dependencies: [
@@ -113,6 +114,7 @@ let testTargets: [Target] = [
     .target(
         name: "TestSupport", dependencies: ["Postgres", "Runtime"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("Runtime", ["Postgres", "Runtime"]),
+    tests("Digests", ["Digests", "Runtime"]),
     tests("Postgres", ["Postgres", "Runtime"]),
     tests("Outbound", ["Outbound", "Runtime"]),
     tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),
@@ -135,7 +137,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: cModules + foundation + domains + functionTargets + tools + testTargets,

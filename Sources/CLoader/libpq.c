@@ -2,7 +2,7 @@
 //
 // Debian's libpq brings 25 libraries along, for Kerberos and LDAP among others: 1 MB of private memory and 3 ms of each
 // start, for processes that have not been asked anything yet. Functions find one that brings none of them along
-// (scripts/defer-libpq). A caller calls libpq's own names.
+// (scripts/defer-libraries). A caller calls libpq's own names.
 #include <postgresql/libpq-fe.h>
 
 #define LIBRARY "libpq.so.5"

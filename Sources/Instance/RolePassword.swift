@@ -1,4 +1,4 @@
-import Crypto
+import Digests
 import Foundation
 
 /// The password of a database role, in the form in which PostgreSQL is told it.
@@ -20,14 +20,11 @@ struct RolePassword {
         guard isRandom else { return password }
         let salt = (0..<16).map { _ in UInt8.random(in: 0...255) }
         // RFC 5802, section 3, with one round: SaltedPassword is HMAC(password, salt and INT(1)).
-        let salted = hmac(Data(password.utf8), Data(salt + [0, 0, 0, 1]))
-        let stored = Data(SHA256.hash(data: hmac(salted, Data("Client Key".utf8))))
-        let server = hmac(salted, Data("Server Key".utf8))
-        return verifierPrefix + Data(salt).base64EncodedString() + "$" + stored.base64EncodedString() + ":"
-            + server.base64EncodedString()
+        let salted = Digest.hmacSHA256(salt + [0, 0, 0, 1], key: Array(password.utf8))
+        let stored = Digest.sha256(Digest.hmacSHA256("Client Key".utf8, key: salted))
+        let server = Digest.hmacSHA256("Server Key".utf8, key: salted)
+        return verifierPrefix + base64(salt) + "$" + base64(stored) + ":" + base64(server)
     }
 
-    private func hmac(_ key: Data, _ message: Data) -> Data {
-        Data(HMAC<SHA256>.authenticationCode(for: message, using: SymmetricKey(data: key)))
-    }
+    private func base64(_ bytes: [UInt8]) -> String { Data(bytes).base64EncodedString() }
 }

@@ -1,4 +1,4 @@
-import Crypto
+import Digests
 import Events
 import Runtime
 
@@ -65,7 +65,7 @@ extension Envelope {
 
     private static let prefix = "cloudEvents_"
 
-    static func digest(_ bytes: [UInt8]) -> String { "sha256:" + Hexadecimal.encode(SHA256.hash(data: bytes)) }
+    static func digest(_ bytes: [UInt8]) -> String { "sha256:" + Hexadecimal.encode(Digest.sha256(bytes)) }
 }
 
 extension EventCause {

@@ -1,4 +1,4 @@
-import Crypto
+import Digests
 import Runtime
 
 /// Reads one migration file; its form is described at `Revision`.
@@ -37,7 +37,7 @@ struct RevisionFile {
             checksum: checksum, up: up, down: down)
     }
 
-    private var checksum: String { Hexadecimal.encode(SHA256.hash(data: bytes)) }
+    private var checksum: String { Hexadecimal.encode(Digest.sha256(bytes)) }
 
     private mutating func report(_ line: Int, _ text: String) {
         problems.append(FileProblem(path: path, line: line, text: text))

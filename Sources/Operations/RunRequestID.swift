@@ -1,5 +1,4 @@
-import Crypto
-import FoundationEssentials
+import Digests
 import Runtime
 
 /// The request ids of a charge run: the same for a month and a subscription however often the run is started, so that
@@ -23,6 +22,6 @@ enum RunRequestID {
         let plain = prefix + subscription
         if !subscription.isEmpty, Identifier.isPlatformRequestID(plain) { return plain }
         // 64 digits: longer than any subscription id, so it is the plain form of no other.
-        return prefix + Hexadecimal.encode(SHA256.hash(data: Data(subscription.utf8)))
+        return prefix + Hexadecimal.encode(Digest.sha256(subscription.utf8))
     }
 }

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// The libpq that functions get, which loads the libraries for TLS, Kerberos and LDAP when it calls them
-/// (scripts/defer-libpq). psql shows what it does with them: it names nothing but libpq.
+/// (scripts/defer-libraries). psql shows what it does with them: it names nothing but libpq.
 @Suite struct DeferredLibrariesTests {
     /// Lets in by password over TLS alone, and the role `kerberos` by a ticket alone.
     private static let server: Result<PostgresServer, any Error> = Result {

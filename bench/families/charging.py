@@ -24,22 +24,13 @@ def measure(workspace, instance, platform):
 
     measure_replays(workspace, instance, lambda: beside("replay"))
 
-    def first_charges():
-        instance.empty_ledger()
-        load = wrk(instance.gateway, workspace.seconds, "charge", first=first)
-        charged = int(instance.sql("SELECT count(*) FROM charge WHERE state = 'charged'"))
-        if load.refused or charged < load.requests:
-            sys.exit("bench: of %d first charges %d were refused and %d are on record (there are %d subscriptions)" % (
-                load.requests, load.refused, charged, half(workspace)))
-        return load.rate
-
     def two_commits():
         instance.empty_ledger()
         return beside("charge")
 
     def first_rows():
         figures = in_turns(
-            workspace.turns, ours=first_charges, pgbench=two_commits,
+            workspace.turns, ours=lambda: first_charges(workspace, instance, instance.gateway).rate, pgbench=two_commits,
             platform=lambda: answers(platform + "/order/bench", workspace.seconds, "order"))
         slower = min(("pgbench", "platform"), key=lambda name: statistics.median(figures[name]))
         names = {"pgbench": "pgbench, the two commits", "platform": "the platform (C) alone"}
@@ -47,6 +38,17 @@ def measure(workspace, instance, platform):
                     TARGET_FIRST if name == slower else None) for name in names]
 
     workspace.table.add(first_rows)
+
+
+def first_charges(workspace, instance, base):
+    """Charges subscriptions that have not been charged, with an empty ledger; gives what wrk did."""
+    instance.empty_ledger()
+    load = wrk(base, workspace.seconds, "charge", first=half(workspace) + 1)
+    charged = int(instance.sql("SELECT count(*) FROM charge WHERE state = 'charged'"))
+    if load.refused or charged < load.requests:
+        sys.exit("bench: of %d first charges %d were refused and %d are on record (there are %d subscriptions)" % (
+            load.requests, load.refused, charged, half(workspace)))
+    return load
 
 
 def measure_replays(workspace, instance, statement):

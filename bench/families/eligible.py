@@ -122,7 +122,7 @@ def streaming(workspace, instance):
     """What private memory the function has more while it streams, in kB, than at rest with its database session."""
     def more():
         instance.run("restart", "eligible")
-        pids = next(function["pids"] for function in instance.functions() if function["name"] == "eligible")
+        pids = instance.pids("eligible")
         # A page opens the session of whichever process answers.
         for _ in range(WORKERS * 2):
             listing(instance, os.devnull, "?limit=1")

@@ -153,7 +153,7 @@ def wait_until_published(instance):
 
 def measure_cost(workspace, instance):
     """What its events cost `subscribe`: to write them, and to have them published at the same time."""
-    relay = next(function["pids"] for function in instance.functions() if function["name"] == "relay-subscriptions")
+    relay = instance.pids("relay-subscriptions")
 
     def rate():
         return mixed("%s/club/%s/subscribe/" % (instance.gateway, instance.club), workspace.seconds, EXISTING)

@@ -53,14 +53,15 @@ class Instance:
 
     def process(self, name):
         """Executable and environment of a function's process."""
-        pid = next(function["pids"][0] for function in self.functions() if function["name"] == name)
+        pid = self.pids(name)[0]
         with open("/proc/%d/environ" % pid) as file:
             variables = file.read().rstrip("\0").split("\0")
         return os.readlink("/proc/%d/exe" % pid), dict(variable.split("=", 1) for variable in variables)
 
-    def functions(self):
-        """As `taproom status --json` lists them."""
-        return json.loads(self.run("status", "--json"))["functions"]
+    def pids(self, name):
+        """Of a function's processes."""
+        functions = json.loads(self.run("status", "--json"))["functions"]
+        return next(function["pids"] for function in functions if function["name"] == name)
 
     def sql(self, text):
         return subprocess.run(["psql", "-qAtX", "-v", "ON_ERROR_STOP=1", self.database, "-c", text], check=True,

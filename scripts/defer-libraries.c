@@ -1,24 +1,25 @@
-// The beginning of the library that scripts/defer-libpq makes: how a call of libpq reaches the library that it is for.
+// The beginning of a library that scripts/defer-libraries makes: how a call reaches the library that it is for. FOR is the
+// name of the one that calls.
 #include <dlfcn.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
 
-// Never returns without an address: libpq's own package brings these libraries.
+// Never returns without an address: the caller's own package brings these libraries.
 static void *address(const char *library, const char *name) {
     void *handle = dlopen(library, RTLD_LAZY | RTLD_LOCAL);
     void *found = handle ? dlsym(handle, name) : NULL;
     if (!found) {
-        dprintf(2, "{\"level\":\"critical\",\"message\":\"no %s in %s: install libpq5\"}\n", name, library);
+        dprintf(2, "{\"level\":\"critical\",\"message\":\"no %s in %s, which " FOR " needs\"}\n", name, library);
         _exit(78);
     }
     return found;
 }
 
-// All that libpq passes are integers and pointers, 13 at most (gss_init_sec_context), and on 64-bit Linux each of them
-// takes a register or a word of the stack. So a call is passed on without its prototype; the words that it does not have
-// are nobody's.
+// All that libpq and librabbitmq pass are integers and pointers, 13 at most (gss_init_sec_context), and on 64-bit Linux
+// each of them takes a register or a word of the stack. So a call is passed on without its prototype; the words that it
+// does not have are nobody's.
 typedef uintptr_t word;
 typedef word function(word, word, word, word, word, word, word, word, word, word, word, word, word);
 _Static_assert(sizeof(word) == 8, "arguments are words on 64-bit platforms only");
@@ -34,7 +35,7 @@ _Static_assert(sizeof(word) == 8, "arguments are words on 64-bit platforms only"
         return known(a, b, c, d, e, f, g, h, i, j, k, l, m); \
     }
 
-// The one datum that libpq reads of them: the object identifier 1.2.840.113554.1.2.1.4 (RFC 2744, section 3.10.1 and
+// The one datum that is read of them, by libpq: the object identifier 1.2.840.113554.1.2.1.4 (RFC 2744, section 3.10.1 and
 // appendix A), which the Kerberos library compares by its value.
 static const struct {
     uint32_t length;
