@@ -30,8 +30,8 @@ def measure(workspace, instance, platform):
 
     def first_rows():
         figures = in_turns(
-            workspace.turns, ours=lambda: first_charges(workspace, instance, instance.gateway).rate, pgbench=two_commits,
-            platform=lambda: answers(platform + "/order/bench", workspace.seconds, "order"))
+            workspace.turns, ours=lambda: first_charges(workspace, instance, instance.gateway).rate,
+            pgbench=two_commits, platform=lambda: answers(platform + "/order/bench", workspace.seconds, "order"))
         slower = min(("pgbench", "platform"), key=lambda name: statistics.median(figures[name]))
         names = {"pgbench": "pgbench, the two commits", "platform": "the platform (C) alone"}
         return [Row("`charge`, first time, %d connections" % CONNECTIONS, figures["ours"], names[name], figures[name],

@@ -63,7 +63,7 @@ def follow(workspace, instance, name, what, has_million, load):
 
 
 def after_first_charges(workspace, instance):
-    """The first call of the platform brings libcurl with it, and more of them nothing else."""
+    """The first call of the platform brings libcurl with it."""
     start = starter(workspace, instance, "charge")
     after = []
     for _ in range(workspace.turns):
