@@ -14,7 +14,7 @@ public enum Digest {
         return code { HMAC(EVP_sha256(), key, Int32(key.count), message, message.count, $0, nil) }
     }
 
-    /// OpenSSL fails only without memory, or where its configuration forbids SHA-256.
+    /// Ends the process where OpenSSL fails: without memory, or where its configuration forbids SHA-256.
     private static func code(_ write: (UnsafeMutablePointer<UInt8>?) -> UnsafeMutablePointer<UInt8>?) -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: Int(SHA256_DIGEST_LENGTH)) { buffer, count in
             guard write(buffer.baseAddress) != nil else { fatalError("OpenSSL has no SHA-256") }
