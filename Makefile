@@ -44,6 +44,7 @@ clean-state:
 # comes when the test process ends, so without a terminal the first faults and the runner's summary are said again as
 # the last lines.
 test: documents build-tests
+	@scripts/install-packages curl
 	@scripts/install-python test
 	@$(MAKE) --no-print-directory lint TAPROOM=.build/debug/taproom
 	@run="$(SWIFT) test --skip-build"; \

@@ -17,9 +17,9 @@ static void *address(const char *library, const char *name) {
     return found;
 }
 
-// All that libpq and librabbitmq pass are integers and pointers, 13 at most (gss_init_sec_context), and on 64-bit Linux
-// each of them takes a register or a word of the stack. So a call is passed on without its prototype; the words that it
-// does not have are nobody's.
+// All that the three pass are integers and pointers, 13 at most (gss_init_sec_context), and on 64-bit Linux each of them
+// takes a register or a word of the stack. So a call is passed on without its prototype; the words that it does not have
+// are nobody's.
 typedef uintptr_t word;
 typedef word function(word, word, word, word, word, word, word, word, word, word, word, word, word);
 _Static_assert(sizeof(word) == 8, "arguments are words on 64-bit platforms only");

@@ -1,7 +1,8 @@
 // Forwards what we call of libcurl to the library, which is loaded with the first call.
 //
 // Debian's libcurl brings thirty libraries along, for TLS, Kerberos and SSH among others: over 1 MB of private memory, for
-// functions that have not called anybody yet. A caller calls libcurl's own names, and those of CCurl's shim.h.
+// functions that have not called anybody yet. Functions find one that brings none of them along (scripts/defer-libraries).
+// A caller calls libcurl's own names, and those of CCurl's shim.h.
 #define CURL_DISABLE_TYPECHECK
 #include "../CCurl/shim.h"
 

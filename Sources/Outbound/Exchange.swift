@@ -54,6 +54,8 @@ struct Exchange {
         for (option, value) in [
             (CURLOPT_NOSIGNAL, 1), (body == nil ? CURLOPT_HTTPGET : CURLOPT_POST, 1), (CURLOPT_FOLLOWLOCATION, 0),
             (CURLOPT_PATH_AS_IS, 1),
+            // Bytes to read at once. Answers are short, and every call in flight holds so many: 16 kB by default.
+            (CURLOPT_BUFFERSIZE, 4096),
             // libcurl would wait for a name server that says nothing far beyond every time limit.
             (CURLOPT_QUICK_EXIT, 1), (CURLOPT_FRESH_CONNECT, 1), (CURLOPT_FORBID_REUSE, 1), (CURLOPT_TCP_NODELAY, 1),
             (CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1)),

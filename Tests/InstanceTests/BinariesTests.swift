@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["libpq.so.5", "librabbitmq.so.4"])
+    @Test(arguments: ["libcurl.so.4", "libpq.so.5", "librabbitmq.so.4"])
     func aClientLoadsOnlyWhatForwardsItsCalls(name: String) throws {
         let folder = try TemporaryFolder()
         try Binaries(source: built, target: folder.path).install([])

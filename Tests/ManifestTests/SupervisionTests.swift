@@ -26,6 +26,12 @@ import Testing
         "SHELL": "$HOME `id` $(id) ${X} ! *", "EQUALS": "a=b=c",
     ]
 
+    #if arch(x86_64)
+        private static let loader = "/lib64/ld-linux-x86-64.so.2"
+    #else
+        private static let loader = "/lib/ld-linux-aarch64.so.1"
+    #endif
+
     private func deployment(_ folder: TemporaryFolder) -> Deployment {
         var parameters = Self.nasty
         parameters["output"] = folder.path + "/probe"
@@ -59,6 +65,7 @@ import Testing
         expected["TAPROOM_TIMEOUT"] = "9"
         expected["TAPROOM_CONCURRENCY"] = "3"
         expected["LD_LIBRARY_PATH"] = folder.path + "/libraries"
+        expected["GLIBC_TUNABLES"] = "glibc.malloc.tcache_max=128"
         let environment = try Eventually.gives("the function's environment") { try? variables(folder.read("probe")) }
         for (name, value) in expected { #expect(environment[name] == value, "\(name)") }
         let extra = try Eventually.gives("the program's environment") { try? variables(folder.read("extra")) }
@@ -79,10 +86,20 @@ import Testing
         #expect(mode as? Int == 0o660)
     }
 
-    @Test func anEntryOfTheManifestCountsMoreThanTheFolderOfLibraries() throws {
-        let manifest = try manifest("environment: {LD_LIBRARY_PATH: /own}", events: "- httpApi: GET /y")
+    @Test(arguments: ["LD_LIBRARY_PATH", "GLIBC_TUNABLES"])
+    func anEntryOfTheManifestCountsMoreThanADefault(_ name: String) throws {
+        let manifest = try manifest("environment: {\(name): own}", events: "- httpApi: GET /y")
         let variables = try manifest.environment(of: manifest.functions[0], in: deployment(try TemporaryFolder.odd()))
-        #expect(variables.filter { $0.0 == "LD_LIBRARY_PATH" }.map(\.1) == ["/own"])
+        #expect(variables.filter { $0.0 == name }.map(\.1) == ["own"])
+    }
+
+    /// It ignores what it does not know without a word.
+    @Test func theLoaderTakesWhatItIsToldOfTheHeap() throws {
+        let manifest = try manifest("timeout: 6", events: "- httpApi: GET /y")
+        let variables = try manifest.environment(of: manifest.functions[0], in: deployment(try TemporaryFolder.odd()))
+        let run = try TestProcess.run(
+            Self.loader, ["--list-tunables"], environment: Dictionary(uniqueKeysWithValues: variables))
+        #expect(run.output.contains("glibc.malloc.tcache_max: 0x80 "), "\(run.output)\(run.errors)")
     }
 
     @Test func theHolderKeepsTheSocketWhileTheWorkerIsReplaced() throws {

@@ -12,10 +12,10 @@ import Testing
     private static let server: Result<PostgresServer, any Error> = Result {
         let server = try PostgresServer()
         let data = server.folder + "/data"
-        try makeCertificate(data + "/server")
-        chmod(data + "/server.key", 0o600)
+        let certificate = try Certificate(data + "/server")
+        chmod(certificate.key, 0o600)
         _ = try TestProcess.run(
-            "chown", ["--reference=\(data)/PG_VERSION", data + "/server.key", data + "/server.crt"])
+            "chown", ["--reference=\(data)/PG_VERSION", certificate.key, certificate.path])
         let session = try server.connect(to: server.url("postgres"))
         try session.run(script: "ALTER SYSTEM SET ssl = on", deadline: .never)
         try session.run(script: "CREATE ROLE beer LOGIN PASSWORD 'hop'; CREATE ROLE kerberos LOGIN", deadline: .never)
@@ -32,18 +32,6 @@ import Testing
         try file.close()
         try server.restart(mode: .fast)
         return server
-    }
-
-    /// Signs itself, for `beer.example`: the files `path` with `.crt` and with `.key`.
-    private static func makeCertificate(_ path: String) throws {
-        let openssl = try TestProcess.run(
-            "openssl",
-            [
-                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                "-subj", "/CN=beer.example", "-addext", "subjectAltName=DNS:beer.example",
-                "-keyout", path + ".key", "-out", path + ".crt",
-            ])
-        try #require(openssl.status == 0, "\(openssl.errors)")
     }
 
     private let server: PostgresServer
@@ -83,11 +71,11 @@ import Testing
         let known = "user=beer password=hop sslmode=verify-full hostaddr=127.0.0.1"
         let root = "sslrootcert=\(folder.path)/root.crt"
         try folder.write("root.crt", try String(contentsOfFile: server.folder + "/data/server.crt", encoding: .utf8))
-        #expect(try psql("\(known) host=beer.example \(root)").output.contains("\nbeer\n"))
+        #expect(try psql("\(known) host=\(Certificate.host) \(root)").output.contains("\nbeer\n"))
         let other = try psql("\(known) host=wine.example \(root)")
-        #expect(other.errors.contains("server certificate for \"beer.example\" does not match"), "\(other)")
-        try Self.makeCertificate(folder.path + "/stranger")
-        let stranger = try psql("\(known) host=beer.example sslrootcert=\(folder.path)/stranger.crt")
+        #expect(other.errors.contains("server certificate for \"\(Certificate.host)\" does not match"), "\(other)")
+        let unknown = try Certificate(folder.path + "/stranger")
+        let stranger = try psql("\(known) host=\(Certificate.host) sslrootcert=\(unknown.path)")
         #expect(stranger.errors.contains("certificate verify failed"), "\(stranger)")
     }
 

@@ -1,3 +1,4 @@
+import Foundation
 import Postgres
 import Runtime
 import TestSupport
@@ -49,6 +50,14 @@ import Testing
         }
         #expect(try self.function([:]).request("POST", "/subscription/\(subscription)/charge/r-2").status == 200)
         #expect(platform.orders == ["r-2": 1])
+    }
+
+    @Test func anOrderLoadsNoneOfTheLibrariesThatItDoesNotCall() throws {
+        let function = try function([:])
+        #expect(try function.request("POST", "/subscription/\(subscription)/charge/r-1").status == 200)
+        let maps = try String(contentsOfFile: "/proc/\(function.process.pid)/maps", encoding: .utf8)
+        #expect(maps.contains("/libcurl-deferred.so"))
+        #expect(!maps.contains(/libldap|libgnutls|libgssapi|librtmp|libnghttp2/), "\(maps)")
     }
 
     @Test func noProxyOfTheEnvironmentGetsAnOrder() throws {

@@ -14,6 +14,7 @@ import time
 from urllib.parse import unquote, urlsplit
 
 from families.data import EXISTING
+from measuring import peers
 from measuring.environment import ROOT
 from measuring.load import mixed
 from measuring.table import Row, at_least, at_most, in_turns
@@ -42,10 +43,10 @@ class Service:
         psql(instance.superuser_url("postgres"), "CREATE DATABASE bench_events")
         psql(self.url, tables_for_events() + SCHEMA)
         self.signal = workspace.path("events.signal")
-        common = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": os.path.join(BUILT, "libraries"),
-                  "DATABASE_URL": self.url, "AMQP_URL": self.broker, "TAPROOM_EXCHANGE": "bench.events",
-                  "TAPROOM_TIMEOUT": "30"}
-        self.consumer = workspace.start([os.path.join(BUILT, "LedgerConsumer")], environment={
+        ledger = os.path.join(BUILT, "LedgerConsumer")
+        common = {**peers.basics(ledger), "DATABASE_URL": self.url, "AMQP_URL": self.broker,
+                  "TAPROOM_EXCHANGE": "bench.events", "TAPROOM_TIMEOUT": "30"}
+        self.consumer = workspace.start([ledger], environment={
             **common, "TAPROOM_FUNCTION": "ledger", "TAPROOM_QUEUE": "bench.ledger", "TAPROOM_ROUTING_KEYS": "#",
             "TAPROOM_CONCURRENCY": "1", "TAPROOM_RETRY": "5", "TAPROOM_DEAD_LETTER": "bench.ledger.dead",
             "TAPROOM_PREFETCH": str(PREFETCH), "TAPROOM_BATCH": str(TOGETHER)})

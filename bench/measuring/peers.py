@@ -108,8 +108,15 @@ def fastcgi(workspace, name, command, environment=None):
 def function(executable, name, route, workers, **more):
     """The command and the environment of one of ours, as an instance starts it."""
     return [executable], {
+        **basics(executable), "TAPROOM_FUNCTION": name, "TAPROOM_ROUTES": route, "TAPROOM_CONCURRENCY": str(workers),
+        **more}
+
+
+def basics(executable):
+    """What is the same in the environment of every function, see Sources/Manifest/Environment.swift."""
+    return {
         "PATH": os.environ["PATH"], "LD_LIBRARY_PATH": os.path.join(os.path.dirname(executable), "libraries"),
-        "TAPROOM_FUNCTION": name, "TAPROOM_ROUTES": route, "TAPROOM_CONCURRENCY": str(workers), **more}
+        "GLIBC_TUNABLES": "glibc.malloc.tcache_max=128"}
 
 
 def livez(workspace, executable):
