@@ -193,7 +193,7 @@ import Testing
         for line in [
             "[program:f]", "stopwaitsecs=35", "    TAPROOM_QUEUE=\"q\",", "    TAPROOM_ROUTING_KEYS=\"x,y.*\",",
             "    TAPROOM_EXCHANGE=\"taproom.events\",", "    TAPROOM_PREFETCH=\"50\",",
-            "    TAPROOM_BATCH=\"10\",", "    TAPROOM_RETRY=\"5,120\",", "    TAPROOM_DEAD_LETTER=\"q.dead\"",
+            "    TAPROOM_BATCH=\"10\",", "    TAPROOM_RETRY=\"5,120\",", "    TAPROOM_DEAD_LETTER=\"q.dead\",",
             "    TAPROOM_CONCURRENCY=\"2\",",
         ] {
             #expect(lines.contains(line), "\(line)")
