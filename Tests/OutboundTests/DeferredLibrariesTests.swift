@@ -4,44 +4,29 @@ import Testing
 /// TLS over the libcurl that functions get, which loads the libraries for it when it calls them
 /// (scripts/defer-libraries). The command curl shows what it does with them: it can be told whom to trust.
 @Suite struct DeferredLibrariesTests {
-    private let folder: TemporaryFolder
-    private let certificate: Certificate
-    private let server: ChildProcess
-    private let port: String
+    private let server: TLSServer
 
-    init() throws {
-        folder = try TemporaryFolder()
-        certificate = try Certificate(folder.path + "/server")
-        let server = try ChildProcess(
-            "/bin/sh",
-            arguments: [
-                "-c", #"exec openssl s_server -accept 127.0.0.1:0 -www -cert "$1" -key "$2" >&2"#, "sh",
-                certificate.path, certificate.key,
-            ], environment: TestProcess.surroundings)
-        self.server = server
-        port = try Eventually.gives("the server's port") {
-            server.lines.first { $0.hasPrefix("ACCEPT") }?.split(separator: ":").last.map(String.init)
-        }
-    }
+    init() throws { server = try TLSServer() }
 
     private func curl(_ host: String, trusting root: Certificate) throws -> TestProcess {
         try TestProcess.run(
             "curl",
             [
                 "-sS", "--max-time", "60", "--noproxy", "*", "--cacert", root.path,
-                "--resolve", "\(host):\(port):127.0.0.1", "https://\(host):\(port)/",
+                "--resolve", "\(host):\(server.port):127.0.0.1", "https://\(host):\(server.port)/",
             ], environment: ["LD_LIBRARY_PATH": TestProcess.product("libraries"), "LD_DEBUG": "files"])
     }
 
     @Test func aTrustedServerAnswers() throws {
-        let answer = try curl(Certificate.host, trusting: certificate)
+        let answer = try curl(Certificate.host, trusting: server.certificate)
         #expect(answer.status == 0 && answer.output.contains("Cipher    : TLS_"), "\(answer.output)")
         #expect(answer.errors.contains("file=libssl.so.3 [0];  dynamically loaded by"), "\(answer.errors)")
     }
 
     @Test func theServersCertificateIsChecked() throws {
-        let other = try curl("wine.example", trusting: certificate)
+        let other = try curl("wine.example", trusting: server.certificate)
         #expect(other.errors.contains("no alternative certificate subject name matches"), "\(other.errors)")
+        let folder = try TemporaryFolder()
         let stranger = try curl(Certificate.host, trusting: try Certificate(folder.path + "/stranger"))
         #expect(stranger.errors.contains("SSL certificate problem"), "\(stranger.errors)")
         #expect(other.output.isEmpty && stranger.output.isEmpty)

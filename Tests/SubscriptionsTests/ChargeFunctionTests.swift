@@ -60,6 +60,18 @@ import Testing
         #expect(!maps.contains(/libldap|libgnutls|libgssapi|librtmp|libnghttp2/), "\(maps)")
     }
 
+    @Test("to a platform that is not trusted nothing is sent, and no charge is in doubt")
+    func strangersCertificate() throws {
+        let stranger = try TLSServer()
+        let function = try function(["ECOMMERCE_URL": "https://127.0.0.1:\(stranger.port)"])
+        let answer = try function.request("POST", "/subscription/\(subscription)/charge/r-1")
+        #expect(answer.status == 503)
+        #expect(try TestJSON(parsing: answer.body)["executed"]?.string == "no")
+        try Eventually.happens("a line that says why") {
+            function.process.lines.contains { $0.contains("SSL peer certificate") }
+        }
+    }
+
     @Test func noProxyOfTheEnvironmentGetsAnOrder() throws {
         let proxy = try ScriptedPlatform()
         let function = try function(["http_proxy": proxy.url, "no_proxy": ""])
