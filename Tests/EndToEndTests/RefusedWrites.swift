@@ -105,7 +105,7 @@ extension Breakage {
     }
 
     private static func children(of parent: Int32) -> [Int32] {
-        let text = try? String(contentsOfFile: "/proc/\(parent)/task/\(parent)/children", encoding: .utf8)
+        let text = try? KernelFile.text("/proc/\(parent)/task/\(parent)/children")
         return (text ?? "").split(separator: " ").compactMap { Int32($0) }
     }
 }

@@ -251,7 +251,7 @@ import Testing
         let own = Set(sockets.output.split(separator: "\n"))
         var addresses: [String] = []
         for file in ["tcp", "tcp6"] {
-            let table = try String(contentsOfFile: "/proc/net/\(file)", encoding: .utf8)
+            let table = try KernelFile.text("/proc/net/\(file)")
             for line in table.split(separator: "\n") {
                 let fields = line.split(separator: " ")
                 guard fields.count > 9, fields[3] == "0A", own.contains(fields[9]) else { continue }

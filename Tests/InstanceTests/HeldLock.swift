@@ -21,7 +21,7 @@ struct HeldLock {
     func isAwaited(by child: ChildProcess) throws {
         try Eventually.happens("it waits for the lock") {
             try #require(child.end == nil, "\(child.lines)")
-            return try String(contentsOfFile: "/proc/locks", encoding: .utf8).split(separator: "\n").contains {
+            return try KernelFile.text("/proc/locks").split(separator: "\n").contains {
                 $0.contains("-> FLOCK") && $0.contains(" \(child.pid) ") && $0.contains(":\(inode) ")
             }
         }

@@ -120,7 +120,7 @@ public final class RabbitMQServer: Sendable {
     /// Connections that the node has not closed, also where the other end has gone.
     public func connections() throws -> Int {
         let address = ":" + String(format: "%04X", port)
-        return try String(contentsOfFile: "/proc/net/tcp", encoding: .utf8).split(separator: "\n").filter { line in
+        return try KernelFile.text("/proc/net/tcp").split(separator: "\n").filter { line in
             // Its own end comes first; 01 is ESTABLISHED, 08 CLOSE_WAIT.
             let fields = line.split(separator: " ")
             return fields[1].hasSuffix(address) && ["01", "08"].contains(fields[3])
