@@ -11,7 +11,7 @@ enum Memory {
     }
 
     /// Megabytes of PostgreSQL's shared buffers: a quarter of the memory, as its manual advises, but at least its own
-    /// default and at most 1 GB, about what a million subscriptions fill: the more there are, the longer a TRUNCATE
-    /// takes. The system caches the rest.
-    static func sharedBuffers(of available: UInt64) -> UInt64 { min(max(available / 4 / 1_048_576, 128), 1024) }
+    /// default and at most 8 GB, about what requests read of ten million subscriptions: the more there are, the longer
+    /// a TRUNCATE takes. The system caches the rest, for as long as it likes.
+    static func sharedBuffers(of available: UInt64) -> UInt64 { min(max(available / 4 / 1_048_576, 128), 8192) }
 }

@@ -3,7 +3,7 @@ import statistics
 import sys
 
 from measuring import peers
-from measuring.load import CONNECTIONS, answers, mixed, run
+from measuring.load import CONNECTIONS, answered, mixture, run
 from measuring.table import Row, at_most, between, in_turns
 
 TARGET_GROWTH = at_most(1.2)
@@ -27,28 +27,47 @@ def loaded(workspace, size):
 def measure(workspace, has_ten_million):
     sizes = [SMALL, LARGE] + ([10 * LARGE] if has_ten_million else [])
     instances = {size: loaded(workspace, size) for size in sizes}
-    for name, load in (
-            ("`subscribe`", lambda it, size: mixed(
+    for name, reads, load in (
+            ("`subscribe`", ("subscription", "subscription_club_customer"), lambda it, size: mixture(
                 "%s/club/%s/subscribe/" % (it.gateway, it.club), workspace.seconds, size)),
-            ("`status`", lambda it, size: answers(it.gateway, workspace.seconds, "status", last=size)),
-            ("`charge` replay", lambda it, size: answers(it.gateway, workspace.seconds, "charge", last=size))):
-        workspace.table.add(lambda: growth_rows(workspace, name, load, instances))
+            ("`status`", ("subscription", "subscription_pkey", "subscription_status_history_current",
+                          "active_interval", "active_interval_subscription"),
+             lambda it, size: answered(it.gateway, workspace.seconds, "status", last=size)),
+            ("`charge` replay", ("charge", "charge_decides"),
+             lambda it, size: answered(it.gateway, workspace.seconds, "charge", last=size))):
+        workspace.table.add(lambda: growth_rows(workspace, name, reads, load, instances))
     instances[MIDDLE] = loaded(workspace, MIDDLE)
     workspace.table.add(lambda: linear_rows(workspace, instances))
     listing(workspace, instances[LARGE])
 
 
-def growth_rows(workspace, name, load, instances):
+def growth_rows(workspace, name, reads, load, instances):
+    """- reads: tables and indexes of which the load reads pages anywhere, not at their ends alone."""
+    def milliseconds_and_kilobytes(instance, size):
+        before = kilobytes_read()
+        done = load(instance, size)
+        # The time that one of 16 connections waits for an answer.
+        return CONNECTIONS * 1000 / done.rate, (kilobytes_read() - before) / done.requests
+
     for instance in instances.values():
-        instance.warm()
-    measures = {"at_%d" % size: (lambda it=instance, size=size: load(it, size)) for size, instance in instances.items()}
-    # The time that one of 16 connections waits for an answer.
-    times = {key: [CONNECTIONS * 1000 / rate for rate in rates]
-             for key, rates in in_turns(workspace.turns, **measures).items()}
-    small = times["at_%d" % SMALL]
-    return [Row("%s with %d million subscriptions, ms" % (name, size // 1_000_000), times["at_%d" % size],
-                "itself with 10 thousand", small, TARGET_GROWTH, "%.2f")
-            for size in list(instances)[1:]]
+        instance.warm(reads)
+    turns = in_turns(workspace.turns, **{
+        str(size): (lambda it=instance, size=size: milliseconds_and_kilobytes(it, size))
+        for size, instance in instances.items()})
+    small, _ = zip(*turns[str(SMALL)])
+    rows = []
+    for size in list(instances)[1:]:
+        times, read = zip(*turns[str(size)])
+        rows += [Row("%s with %s subscriptions, ms" % (name, said(size)), times,
+                     "itself with 10 thousand", small, TARGET_GROWTH, "%.2f"),
+                 Row("… read from the disk for each, kB", read, form="%.1f")]
+    return rows
+
+
+def kilobytes_read():
+    """From the machine's disks since it started."""
+    with open("/proc/vmstat") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("pgpgin "))
 
 
 def linear_rows(workspace, instances):
