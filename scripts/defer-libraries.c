@@ -2,6 +2,7 @@
 // name of the one that calls.
 #include <dlfcn.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -24,27 +25,32 @@ typedef uintptr_t word;
 typedef word function(word, word, word, word, word, word, word, word, word, word, word, word, word);
 _Static_assert(sizeof(word) == 8, "arguments are words on 64-bit platforms only");
 
-#define FORWARD(library, name) \
+#define FORWARD(before, library, name) \
     word name(word a, word b, word c, word d, word e, word f, word g, word h, word i, word j, word k, word l, word m) { \
         static function *_Atomic found; \
         function *known = atomic_load_explicit(&found, memory_order_acquire); \
         if (!known) { \
+            before; \
             known = (function *)address(library, #name); \
             atomic_store_explicit(&found, known, memory_order_release); \
         } \
         return known(a, b, c, d, e, f, g, h, i, j, k, l, m); \
     }
 
-// What libcurl calls whatever it is asked: the starts of two libraries that also start themselves with the first other
-// call, OpenSSL since 1.1 and libssh2 where it makes a session. They answer that all went well, and nothing is loaded.
-word OPENSSL_init_ssl(word options, word settings) {
-    (void)options, (void)settings;
-    return 1;
-}
-word libssh2_init(word flags) {
-    (void)flags;
-    return 0;
-}
+// The start of a library, which libcurl calls whatever it is asked: it answers that all went well, and is passed on before
+// the first other call, with all options that were given until then. OpenSSL's takes settings too, which nobody gives.
+#define START(library, name, success) \
+    static atomic_bool name##_is_asked, name##_is_passed_on; \
+    static _Atomic word name##_options; \
+    static word name##_now(word options) { return ((word (*)(word, word))address(library, #name))(options, 0); } \
+    static void name##_before(void) { \
+        if (!atomic_exchange(&name##_is_passed_on, true) && name##_is_asked) name##_now(name##_options); \
+    } \
+    word name(word options) { \
+        name##_options |= options; \
+        name##_is_asked = true; \
+        return name##_is_passed_on ? name##_now(options) : success; \
+    }
 
 // The one datum that is read of them, by libpq: the object identifier 1.2.840.113554.1.2.1.4 (RFC 2744, section 3.10.1 and
 // appendix A), which the Kerberos library compares by its value.

@@ -8,10 +8,10 @@ import Testing
 
     init() throws { server = try TLSServer() }
 
-    private func curl(_ host: String, trusting root: Certificate) throws -> TestProcess {
+    private func curl(_ host: String, trusting root: Certificate, _ options: String...) throws -> TestProcess {
         try TestProcess.run(
             "curl",
-            [
+            options + [
                 "-sS", "--max-time", "60", "--noproxy", "*", "--cacert", root.path,
                 "--resolve", "\(host):\(server.port):127.0.0.1", "https://\(host):\(server.port)/",
             ], environment: ["LD_LIBRARY_PATH": TestProcess.product("libraries"), "LD_DEBUG": "files"])
@@ -30,5 +30,11 @@ import Testing
         let stranger = try curl(Certificate.host, trusting: try Certificate(folder.path + "/stranger"))
         #expect(stranger.errors.contains("SSL certificate problem"), "\(stranger.errors)")
         #expect(other.output.isEmpty && stranger.output.isEmpty)
+    }
+
+    @Test("OpenSSL's start, which is put off until it is called, brings its messages")
+    func failuresAreToldInWords() throws {
+        let old = try curl(Certificate.host, trusting: server.certificate, "--tls-max", "1.0")
+        #expect(old.errors.contains("SSL routines::tlsv1 alert"), "\(old.errors)")
     }
 }
