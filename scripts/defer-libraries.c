@@ -38,17 +38,17 @@ _Static_assert(sizeof(word) == 8, "arguments are words on 64-bit platforms only"
     }
 
 // The start of a library, which libcurl calls whatever it is asked: it answers that all went well, and is passed on before
-// the first other call, with all options that were given until then. OpenSSL's takes settings too, which nobody gives.
+// the first other call, with all options that were given until then; with none it is what both libraries do by themselves.
+// OpenSSL's takes settings too, which nobody gives.
 #define START(library, name, success) \
-    static atomic_bool name##_is_asked, name##_is_passed_on; \
+    static atomic_bool name##_is_passed_on; \
     static _Atomic word name##_options; \
     static word name##_now(word options) { return ((word (*)(word, word))address(library, #name))(options, 0); } \
     static void name##_before(void) { \
-        if (!atomic_exchange(&name##_is_passed_on, true) && name##_is_asked) name##_now(name##_options); \
+        if (!atomic_exchange(&name##_is_passed_on, true)) name##_now(name##_options); \
     } \
     word name(word options) { \
         name##_options |= options; \
-        name##_is_asked = true; \
         return name##_is_passed_on ? name##_now(options) : success; \
     }
 
