@@ -1,5 +1,4 @@
 """What a request takes with many subscriptions beside what it takes with few."""
-import statistics
 import sys
 
 from measuring import peers
@@ -10,8 +9,10 @@ TARGET_GROWTH = at_most(1.2)
 # Ten times faster.
 TARGET_ELIGIBLE = at_most(0.1)
 TARGET_LINEAR = between(0.9, 1.1)
-SMALL, MIDDLE, LARGE = 10_000, 500_000, 1_000_000
-# A list of ten thousand takes a few milliseconds, so there is time for some in each turn.
+SMALL, LARGE = 10_000, 1_000_000
+# Between them, for the straight line.
+TENTH, HALF = 100_000, 500_000
+# A list takes milliseconds, so there is time for many.
 LISTS_PER_TURN = 9
 # An id, two quotes and a comma.
 ID_BYTES = 39
@@ -36,7 +37,7 @@ def measure(workspace, has_ten_million):
             ("`charge` replay", ("charge", "charge_decides"),
              lambda it, size: answered(it.gateway, workspace.seconds, "charge", last=size))):
         workspace.table.add(lambda: growth_rows(workspace, name, reads, load, instances))
-    instances[MIDDLE] = loaded(workspace, MIDDLE)
+    instances.update({size: loaded(workspace, size) for size in (TENTH, HALF)})
     workspace.table.add(lambda: linear_rows(workspace, instances))
     listing(workspace, instances[LARGE])
 
@@ -73,14 +74,15 @@ def kilobytes_read():
 def linear_rows(workspace, instances):
     """Each size but the least and the greatest beside the straight line between its neighbours."""
     def milliseconds_and_ids(instance):
-        seconds, size = zip(*(time_of_list(instance.gateway) for _ in range(LISTS_PER_TURN)))
-        return statistics.median(seconds) * 1000, size[0] / ID_BYTES
+        seconds, size = time_of_list(instance.gateway)
+        return seconds * 1000, size / ID_BYTES
 
     sizes = sorted(instances)
     for instance in instances.values():
         # The sessions of all its processes.
-        milliseconds_and_ids(instance)
-    turns = in_turns(workspace.turns, **{
+        for _ in range(LISTS_PER_TURN):
+            milliseconds_and_ids(instance)
+    turns = in_turns(LISTS_PER_TURN * workspace.turns, **{
         str(size): (lambda it=instances[size]: milliseconds_and_ids(it)) for size in sizes})
 
     def row(less, size, more):
@@ -90,7 +92,13 @@ def linear_rows(workspace, instances):
         return Row("`eligible` of %s subscriptions, ms" % said(size), times,
                    "the straight line between %s and %s" % (said(less), said(more)), line, TARGET_LINEAR)
 
-    return [row(*neighbours) for neighbours in zip(sizes, sizes[1:], sizes[2:])]
+    def nanoseconds_for_each(size):
+        return [time * 1e6 / ids for time, ids in turns[str(size)]]
+
+    return [row(*neighbours) for neighbours in zip(sizes, sizes[1:], sizes[2:])] + [
+        # A call has a time of its own, so a straight line does not start at nought: no target.
+        Row("`eligible` for each id of %s subscriptions, ns" % said(LARGE), nanoseconds_for_each(LARGE),
+            "of %s" % said(TENTH), nanoseconds_for_each(TENTH))]
 
 
 def said(size):
