@@ -71,6 +71,31 @@ import Testing
         #expect(try returns() == 0)
     }
 
+    @Test(
+        "a pause does not end by itself across a cancellation that was there",
+        arguments: [
+            ("9000-01-02", false), ("9000-01-31", false),
+            // In the instant of the pause, which was made later; and after its end.
+            ("9000-01-01", true), ("9000-02-01", true),
+        ])
+    func cancelledBefore(cancelled: String, ends: Bool) throws {
+        try change(to: StatusID.cancelled, at: cancelled)
+        let pause = try change(to: StatusID.paused, at: "9000-01-01", days: 30)
+        #expect((pause.returnsAt != nil) == ends)
+        #expect(try returns() == (ends ? 1 : 0))
+    }
+
+    @Test("a pause written down later for an instant before the cancellation revives nobody, now or later")
+    func backdatedPause() throws {
+        for (cancelled, pause) in [("2020-03-01", "2020-02-15"), ("2020-06-01", "2020-05-15")] {
+            try change(to: StatusID.cancelled, at: cancelled)
+            try change(to: StatusID.paused, at: pause, days: 30)
+            try change(to: StatusID.paused, at: pause, days: 3650)
+            #expect(try shop.status(of: subscription) == StatusID.cancelled)
+        }
+        #expect(try returns() == 0)
+    }
+
     @Test func aReturnThatHasTakenEffectStays() throws {
         try change(to: StatusID.paused, days: 10)
         try shop.letPass("11 days", for: subscription)
