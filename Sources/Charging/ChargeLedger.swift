@@ -21,7 +21,8 @@ public struct ChargeLedger: Sendable {
         self.zone = zone
         self.resend = resend
         beginning = StatementBatcher { try BeginRequest.begin($0, database, zone: zone, resend: resend) }
-        finishing = StatementBatcher {
+        // What came of an order is written down also for a client that has gone.
+        finishing = StatementBatcher(runsOverdue: true) {
             let standings = try FinishRequest.finish($0, database)
             signal.raise()
             return standings

@@ -16,7 +16,7 @@ extension Manifest {
         }
         guard problems.isEmpty else { throw ManifestError(problems: problems) }
         let libraries = deployment.libraryFolder.map { [("LD_LIBRARY_PATH", $0)] } ?? []
-        let defaults = libraries + [("GLIBC_TUNABLES", Self.tunables)]
+        let defaults = libraries + [("GLIBC_TUNABLES", Self.tunables), ("RES_OPTIONS", Self.resolverOptions)]
         return [
             ("TAPROOM_FUNCTION", function.name),
             ("TAPROOM_ROUTES", function.routes.map { "\($0.method) \($0.path)" }.joined(separator: "\n")),
@@ -28,6 +28,9 @@ extension Manifest {
     /// Each thread keeps free pieces of memory of up to 128 bytes to itself, in place of glibc's 1032. The larger ones cost
     /// a function under load 0.3 to 0.8 MB, and spare it no time that could be measured (`docs/performance.md`, "Memory").
     private static let tunables = "glibc.malloc.tcache_max=128"
+
+    /// libpq looks names up while nobody counts the time: a name server that is silent would hold a session for 5 s, twice.
+    private static let resolverOptions = "timeout:1 attempts:2"
 
     /// How the variables begin that tell a function who it is; no entry of its own may.
     static let reservedPrefix = "TAPROOM_"

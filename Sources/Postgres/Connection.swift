@@ -7,6 +7,7 @@ public import Runtime
 /// It closes when it goes. Every wait ends at the deadline it was given; after a time-out or a break the session is
 /// closed and `isUsable` is false, since its state is unknown.
 public final class Connection {
+    private let url: String
     private var handle: OpaquePointer?
     /// Prepared statements of this session: the text's name at the server.
     private var prepared: [String: String] = [:]
@@ -35,6 +36,7 @@ public final class Connection {
         let flags = settings.sorted { $0.key < $1.key }.map { key, value in
             "-c \(key)=" + value.split(separator: " ", omittingEmptySubsequences: false).joined(separator: "\\ ")
         }
+        self.url = url
         let parameters = connectionParameters(url) ?? [:]
         // The server takes the last of two.
         let given = parameters["options"].map { [$0] } ?? []
@@ -226,7 +228,9 @@ public final class Connection {
                 failed = failed ?? failure(result, statement)
                 PQclear(result)
                 // A session keeps the read-only default it was opened under; a new one may be let write.
-                if PQstatus(open) != CONNECTION_OK || failed?.sqlState == SQLState.readOnlySQLTransaction { close() }
+                let takesNoWrites = failed?.sqlState == SQLState.readOnlySQLTransaction
+                if takesNoWrites { HostList.forgetLast(of: url) }
+                if PQstatus(open) != CONNECTION_OK || takesNoWrites { close() }
                 if handle == nil { throw failed ?? lost(statement) }
             }
         }

@@ -47,8 +47,9 @@ public final class Database: Sendable {
         try withConnection(deadline: deadline) { try $0.execute(sql, deadline: deadline) }
     }
 
-    /// Runs `body` between BEGIN and COMMIT, and rolls back when it throws. A serialization failure or a deadlock runs
-    /// it again, at most five times with a random pause, so it must have no effect outside the database.
+    /// Runs `body` between BEGIN and COMMIT, and rolls back when it throws. A serialization failure, a deadlock or a
+    /// statement that a migration has outdated runs it again, at most five times with a random pause, so it must have no
+    /// effect outside the database.
     public func transaction<Result>(deadline: Deadline, _ body: (Connection) throws -> Result) throws -> Result {
         var attempt = 1
         while true {
@@ -56,7 +57,9 @@ public final class Database: Sendable {
                 return try withConnection(deadline: deadline) { connection in
                     try connection.transaction(deadline: deadline, body)
                 }
-            } catch let error as PostgresError where error.isRetryable && attempt < 5 && !deadline.hasPassed {
+            } catch let error as PostgresError
+                where (error.isRetryable || error.isOfStaleStatement) && attempt < 5 && !deadline.hasPassed
+            {
                 attempt += 1
                 usleep(UInt32.random(in: 10_000...200_000))
             }

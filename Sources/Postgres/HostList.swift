@@ -41,6 +41,11 @@ struct HostList {
         }
     }
 
+    /// Has the first be tried first again, as at the start of the process.
+    static func forgetLast(of address: String) {
+        lastToAnswer.withLock { _ = $0.removeValue(forKey: address) }
+    }
+
     /// Calls `open` with these parameters and those of one after the other until one answers, each with an even share of
     /// the time that is left.
     /// - Throws: `PostgresError.unavailable` with what each of them said.

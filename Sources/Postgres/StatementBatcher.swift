@@ -9,7 +9,8 @@ public import Runtime
 /// There is no thread behind it; those who ask do the work.
 ///
 /// A statement that the server refuses has done nothing for anybody, so each of its requests is then asked alone and
-/// beside the others: none fails, or waits for a lock, for another's sake.
+/// beside the others: none fails, or waits for a lock, for another's sake. Nor is one kept much longer than its deadline
+/// for another's.
 public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendable {
     /// Runs a batch in one statement; the answers in the requests' order.
     public typealias Run = @Sendable (Batch) throws -> [Answer]
@@ -32,6 +33,7 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
 
     @usableFromInline let lanes: Int
     @usableFromInline let largest: Int
+    @usableFromInline let runsOverdue: Bool
     @usableFromInline let run: Run
     @usableFromInline let state = Lock(State())
 
@@ -41,10 +43,18 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
 
         @inlinable init() {}
 
-        @inlinable mutating func takeWaiting(atMost count: Int) -> [Ticket] {
-            let taken = Array(waiting.prefix(count))
+        /// Those who wait first.
+        @inlinable mutating func takeWaiting(atMost count: Int, dueBy last: Deadline = .never) -> [Ticket] {
+            let taken = Array(waiting.prefix(count).prefix { $0.deadline <= last })
             waiting.removeFirst(taken.count)
             return taken
+        }
+
+        @inlinable mutating func takeOverdue() -> [Ticket] {
+            let now = Deadline.after(milliseconds: 0)
+            guard waiting.contains(where: { $0.deadline <= now }) else { return [] }
+            defer { waiting.removeAll { $0.deadline <= now } }
+            return waiting.filter { $0.deadline <= now }
         }
     }
 
@@ -81,10 +91,13 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
     ///   - lanes: statements that may run at the same time. Two keep the server busy while answers are written; more
     ///     make the statements smaller.
     ///   - largest: most requests in one statement.
+    ///   - runsOverdue: whether a request whose deadline passes while it waits is run all the same. Else it is answered as
+    ///     for an unreachable database: its client has gone, and may have asked for something else since.
     ///   - run: runs them. It is called from several threads at once.
-    @inlinable public init(lanes: Int = 2, largest: Int = 32, run: @escaping Run) {
+    @inlinable public init(lanes: Int = 2, largest: Int = 32, runsOverdue: Bool = false, run: @escaping Run) {
         self.lanes = lanes
         self.largest = largest
+        self.runsOverdue = runsOverdue
         self.run = run
     }
 
@@ -109,7 +122,9 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
 
     @inlinable func lead(_ ticket: Ticket) throws -> Answer {
         giveWay()
-        let others = state.withLock { $0.takeWaiting(atMost: largest - 1) }
+        let others = state.withLock {
+            $0.takeWaiting(atMost: largest - 1, dueBy: ticket.deadline.adding(milliseconds: Self.companyMilliseconds))
+        }
         let together = [ticket] + others
         let outcome = Result {
             try run(
@@ -143,11 +158,18 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
     }
 
     @inlinable func handOver() {
-        let next = state.withLock { state -> Ticket? in
+        let (next, overdue) = state.withLock { state in
+            let overdue = runsOverdue ? [] : state.takeOverdue()
             let next = state.takeWaiting(atMost: 1).first
             if next == nil { state.running -= 1 }
-            return next
+            return (next, overdue)
         }
         next?.tell(.lead)
+        for ticket in overdue {
+            ticket.tell(.finished(.failure(PostgresError.unavailable(reason: "no time was left"))))
+        }
     }
+
+    /// By how much a request may be kept past its deadline for another's: the gateway waits two seconds longer.
+    @inlinable static var companyMilliseconds: Int { 1500 }
 }

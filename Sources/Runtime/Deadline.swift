@@ -30,6 +30,12 @@ public struct Deadline: Sendable, Comparable {
     /// The earlier of this deadline and one so many milliseconds from now.
     public func atMost(milliseconds: Int) -> Deadline { min(self, .after(milliseconds: milliseconds)) }
 
+    /// The deadline so many milliseconds after this one; `never` has none after it.
+    public func adding(milliseconds: Int) -> Deadline {
+        let (sum, isOver) = instant.addingReportingOverflow(UInt64(milliseconds) * 1_000_000)
+        return isOver ? .never : Deadline(instant: sum)
+    }
+
     public static func < (left: Deadline, right: Deadline) -> Bool { left.instant < right.instant }
 }
 

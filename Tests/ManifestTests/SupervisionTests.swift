@@ -66,6 +66,7 @@ import Testing
         expected["TAPROOM_CONCURRENCY"] = "3"
         expected["LD_LIBRARY_PATH"] = folder.path + "/libraries"
         expected["GLIBC_TUNABLES"] = "glibc.malloc.tcache_max=128"
+        expected["RES_OPTIONS"] = "timeout:1 attempts:2"
         let environment = try Eventually.gives("the function's environment") { try? variables(folder.read("probe")) }
         for (name, value) in expected { #expect(environment[name] == value, "\(name)") }
         let extra = try Eventually.gives("the program's environment") { try? variables(folder.read("extra")) }
@@ -86,7 +87,7 @@ import Testing
         #expect(mode as? Int == 0o660)
     }
 
-    @Test(arguments: ["LD_LIBRARY_PATH", "GLIBC_TUNABLES"])
+    @Test(arguments: ["LD_LIBRARY_PATH", "GLIBC_TUNABLES", "RES_OPTIONS"])
     func anEntryOfTheManifestCountsMoreThanADefault(_ name: String) throws {
         let manifest = try manifest("environment: {\(name): own}", events: "- httpApi: GET /y")
         let variables = try manifest.environment(of: manifest.functions[0], in: deployment(try TemporaryFolder.odd()))

@@ -23,7 +23,7 @@ import Testing
             try session.execute("INSERT INTO subscription VALUES (\(id), 7, 'customer')", deadline: .soon)
             return id
         }
-        let across = try subscription("cancelled before the pause was posted")
+        let across = try subscription("cancelled before the pause")
         try change(across, to: 2, at: "9000-01-05")
         try change(across, to: 3, at: "9000-01-01", days: 30)
         let after = try subscription("cancelled after the pause ends")
@@ -32,15 +32,15 @@ import Testing
         let past = try subscription("came back already")
         try change(past, to: 2, at: "2020-01-05")
         try change(past, to: 3, at: "2020-01-01", days: 30)
-        let outside = try subscription("cancelled since by an outsider")
+        let outside = try subscription("cancelled by an outsider")
         try change(outside, to: 3, at: "9000-01-01", days: 30)
         try session.execute(
             "INSERT INTO subscription_status_history VALUES ('row', \(outside), 2, '9000-01-05', utc_now(), '')",
             deadline: .soon)
 
         try Migrator(connection: session, folder: folder).upgrade()
-        func subscriptions(in table: SQL) throws -> [String] {
-            try session.execute("SELECT subscription_id FROM \(table) ORDER BY 1", deadline: .soon).map {
+        func subscriptions(in table: String) throws -> [String] {
+            try session.execute("SELECT subscription_id FROM \(unsafeText: table) ORDER BY 1", deadline: .soon).map {
                 try $0.decode(String.self)
             }
         }

@@ -77,6 +77,23 @@ import Testing
         #expect(try port(address) == other.port)
     }
 
+    /// As after a failover: a standby answered while the primary was away, and the primary is back.
+    @Test func whoTurnsOutToTakeNoWritesIsNoLongerTheFirst() throws {
+        let standby = try PostgresServer()
+        let session = try standby.connect(to: standby.url("postgres"))
+        try session.run(script: "CREATE DATABASE \(database)", deadline: .soon)
+        try session.run(script: "ALTER DATABASE \(database) SET default_transaction_read_only = on", deadline: .soon)
+        let address = url(server.port, standby.port, attributes: "any")
+        let primary = try server.connect(to: server.url("postgres"))
+        try primary.run(script: "ALTER DATABASE \(database) ALLOW_CONNECTIONS false", deadline: .soon)
+        #expect(try port(address) == standby.port)
+        try primary.run(script: "ALTER DATABASE \(database) ALLOW_CONNECTIONS true", deadline: .soon)
+        #expect(try port(address) == standby.port)
+        let database = Database(url: address, application: "several")
+        #expect(throws: PostgresError.self) { try database.execute("CREATE TABLE t ()", deadline: .soon) }
+        try database.execute("CREATE TABLE t ()", deadline: .soon)
+    }
+
     @Test func whenNobodyAnswersEachIsNamedWithItsReason() throws {
         let closed = try Loopback.freePort()
         let error = try #require(throws: PostgresError.self) { try port(url(silent.port, closed, silent.port)) }

@@ -88,6 +88,37 @@ private final class Statements: Sendable {
         #expect(answers.allSatisfy { $0 == "in time" })
     }
 
+    @Test func noneIsKeptMuchLongerThanItsDeadlineForAnothers() throws {
+        let deadlines = (0..<40).map { Deadline.after(milliseconds: 120_000 + 1000 * ($0 * 7 % 40)) }
+        let batcher = StatementBatcher<Int, String>(lanes: 1, largest: 8) { [statements] batch in
+            let requests = batch.requests
+            statements.begin(batch)
+            let first = deadlines[requests[0]]
+            return requests.map { _ in batch.deadline <= first.adding(milliseconds: 1500) ? "in time" : "kept" }
+        }
+        let answers = try statements.ask(40, batcher, until: deadlines).map { try $0.get() }
+        #expect(answers.allSatisfy { $0 == "in time" })
+    }
+
+    @Test("whose deadline passes while it waits is not run, unless it is worth it then", arguments: [false, true])
+    func overdue(isRun: Bool) throws {
+        let batcher = StatementBatcher<Int, String>(lanes: 1, runsOverdue: isRun) { [statements] batch in
+            let requests = batch.requests
+            statements.begin(batch)
+            return requests.map { "answer \($0)" }
+        }
+        let deadlines = [Deadline.soon, .after(milliseconds: 0), .soon]
+        let answers = try statements.ask(3, batcher, until: deadlines)
+        #expect(try answers[2].get() == "answer 2")
+        if isRun {
+            #expect(try answers[1].get() == "answer 1")
+        } else {
+            let error = try #require(throws: PostgresError.self) { try answers[1].get() }
+            #expect("\(error)".contains("no time was left"))
+            #expect(statements.sizes.withLock { $0 } == [1, 1])
+        }
+    }
+
     /// What may have taken effect is not sent again.
     @Test func anUnknownOutcomeIsToldAndNotRepeated() throws {
         let times = Atomic(0)

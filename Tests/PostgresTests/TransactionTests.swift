@@ -48,6 +48,20 @@ private struct Unwanted: Error {}
         #expect(try sum() == 0)
     }
 
+    @Test func aStatementThatAMigrationHasOutdatedRunsTheTransactionAgain() throws {
+        func label() throws -> String {
+            try database.transaction(deadline: .soon) { connection in
+                try connection.execute("UPDATE item SET n = n + \(1)", deadline: .soon)
+                return try connection.execute("SELECT max(label) FROM item", deadline: .soon)[0].decode(String.self)
+            }
+        }
+        _ = try database.execute("ALTER TABLE item ADD label char(1) DEFAULT 'x'", deadline: .soon)
+        #expect(try label() == "x")
+        _ = try database.execute("ALTER TABLE item ALTER label TYPE text", deadline: .soon)
+        #expect(try label() == "x")
+        #expect(try sum() == 4)
+    }
+
     /// PostgreSQL answers COMMIT with success after a failed statement, and rolls back.
     @Test func doesNotTakeARolledBackTransactionForACommittedOne() throws {
         #expect(throws: PostgresError.self) {

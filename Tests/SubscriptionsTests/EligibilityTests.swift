@@ -175,6 +175,20 @@ import Testing
         #expect(try function.request("GET", "/subscription/eligible?limit=1").status == 200)
     }
 
+    @Test("a list of which a client takes nothing ends in what no gateway takes for its end")
+    func readsNothing() throws {
+        try subscribeMany()
+        let function = try FunctionProcess(
+            "EligibleFunction", routes: ["GET /subscription/eligible"], timeout: 8, concurrency: 1,
+            environment: ["DATABASE_URL": shop.url])
+        let client = try FastCGIProbe(path: function.socketPath)
+        try client.send(FastCGIProbe.records("GET", "/subscription/eligible"))
+        #expect(
+            try function.waitForLog(lines: 1)[0]["error"]?.string?.contains("not taken it all within the time") == true)
+        let taken = try client.socket.receiveAll()
+        #expect(taken.suffix(8).allSatisfy { $0 == 0 }, "\(taken.suffix(24))")
+    }
+
     @Test("a list that fails midway ends in what no gateway takes for its end")
     func failingMidway() throws {
         try subscribeMany()

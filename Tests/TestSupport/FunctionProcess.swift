@@ -49,7 +49,7 @@ public final class FunctionProcess: Sendable {
             "TAPROOM_FUNCTION": String(executable.prefix { $0 != "F" }).lowercased(),
             "TAPROOM_ROUTES": routes.joined(separator: "\n"), "TAPROOM_TIMEOUT": String(timeout),
             "TAPROOM_CONCURRENCY": String(concurrency), "LD_LIBRARY_PATH": TestProcess.product("libraries"),
-            "GLIBC_TUNABLES": "glibc.malloc.tcache_max=128",
+            "GLIBC_TUNABLES": "glibc.malloc.tcache_max=128", "RES_OPTIONS": "timeout:1 attempts:2",
         ]
     }
 

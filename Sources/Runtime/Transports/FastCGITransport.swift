@@ -85,17 +85,22 @@ struct FastCGITransport: Transport, ~Copyable {
             }
             // Closing both streams sends answer and end in one write, and says whether it arrived; finishing alone
             // would not say, flushing first would cost a write more.
-            let failed = FCGX_FClose(request.pointee.err) | FCGX_FClose(request.pointee.out) != 0
+            guard FCGX_FClose(request.pointee.err) | FCGX_FClose(request.pointee.out) == 0 else {
+                if isStreamed, deadline.hasPassed { throw SlowReader() }
+                throw ClientGone()
+            }
             // The request has been read to its end, so closing cannot take the answer away from the peer, and libfcgi
             // need not wait for the peer to close first, as it does for an attached one.
             FCGX_Detach(request)
             FCGX_Finish_r(request)
-            if failed { throw ClientGone() }
         } catch {
             if !sending.hasBegun { throw error }
             // The gateway must see an answer that breaks off, not one that is complete: for nginx 1.22 the end of the
             // connection ends it as END_REQUEST does, and only a record that is none breaks it off.
             let malformed = [UInt8](repeating: 0, count: 8)
+            // A peer that takes nothing has left no room for it: the kernel gives twice of this.
+            var room = Int32(1 << 20)
+            setsockopt(request.pointee.ipcFd, SOL_SOCKET, SO_SNDBUF, &room, socklen_t(MemoryLayout<Int32>.size))
             Glibc.send(request.pointee.ipcFd, malformed, malformed.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
             shutdown(request.pointee.ipcFd, Int32(SHUT_RDWR))
             FCGX_Free(request, 1)
