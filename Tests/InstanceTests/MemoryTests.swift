@@ -12,13 +12,20 @@ import Testing
         #expect(Memory.sharedBuffers(of: megabytes << 20) == buffers)
     }
 
-    @Test func aContainersLimitCounts() throws {
+    /// What the files of cgroup v2 and v1 hold; `nil` for one that is not there.
+    @Test(
+        "the least of the machine's memory and a container's limits counts",
+        arguments: [
+            ("134217728\n", nil, 134_217_728), ("max\n", nil, nil), (nil, "134217728\n", 134_217_728),
+            (nil, "9223372036854771712\n", nil), ("max\n", "134217728\n", 134_217_728),
+            ("67108864\n", "134217728\n", 67_108_864), ("134217728\n", "67108864\n", 67_108_864), (nil, nil, nil),
+        ] as [(String?, String?, UInt64?)])
+    func limits(_ second: String?, _ first: String?, _ limit: UInt64?) throws {
         let folder = try TemporaryFolder()
-        let file = folder.path + "/memory.max"
-        try Data("134217728\n".utf8).write(to: URL(fileURLWithPath: file))
-        #expect(Memory.available(limitFile: file) == 134_217_728)
-        try Data("max\n".utf8).write(to: URL(fileURLWithPath: file))
-        #expect(Memory.available(limitFile: file) == ProcessInfo.processInfo.physicalMemory)
-        #expect(Memory.available(limitFile: folder.path + "/none") == ProcessInfo.processInfo.physicalMemory)
+        for (name, text) in [("memory.max", second), ("memory.limit_in_bytes", first)] {
+            if let text { try folder.write(name, text) }
+        }
+        let files = ["memory.max", "memory.limit_in_bytes"].map { "\(folder.path)/\($0)" }
+        #expect(Memory.available(limitFiles: files) == limit ?? ProcessInfo.processInfo.physicalMemory)
     }
 }
