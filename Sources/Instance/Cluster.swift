@@ -12,6 +12,10 @@ struct Cluster {
 
     private static let oldestVersion = 15
 
+    /// The longest that its last checkpoint may take, which writes what has changed of the buffers. Killed before its end,
+    /// it would recover at the next start.
+    static let secondsToStop = 300
+
     private var folder: String { placement.cluster }
     var locks: ClusterLocks { ClusterLocks(cluster: folder, socketFolder: placement.databaseSocket) }
     private var passwordFile: String { placement.data + "/postgres.password" }
@@ -92,7 +96,7 @@ struct Cluster {
             name: "postgres",
             command: ["\(try programs())/postgres", "-D", folder] + settings.flatMap { ["-c", $0] },
             // INT is PostgreSQL's fast shutdown; TERM would wait for every client to leave by itself.
-            stopSignal: "INT", user: accounts.database?.name, priority: 10)
+            stopSignal: "INT", stopTimeout: Self.secondsToStop, user: accounts.database?.name, priority: 10)
     }
 
     /// The folder of PostgreSQL's programs: of the version that made the cluster, else the newest.

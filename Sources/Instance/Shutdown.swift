@@ -87,8 +87,8 @@ public struct Shutdown {
         if waitUntil(seconds: project.secondsToFinish, condition: { !functions.contains(where: \.isAlive) }) {
             end(servers)
         }
-        // The longest is PostgreSQL's last checkpoint.
-        guard waitUntil(seconds: 360, condition: { !([supervisor] + children).contains(where: \.isAlive) }) else {
+        let longest = Double(Cluster.secondsToStop) + 60
+        guard waitUntil(seconds: longest, condition: { !([supervisor] + children).contains(where: \.isAlive) }) else {
             throw InstanceError("supervisord \(supervisor.pid) does not stop; see \(logs)/supervisord.log")
         }
     }

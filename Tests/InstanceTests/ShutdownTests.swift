@@ -4,9 +4,18 @@ import TestSupport
 import Testing
 
 @testable import Instance
+@testable import Manifest
 
 /// What `down` leaves to functions that are at work.
 @Suite struct ShutdownTests {
+    @Test("supervisord leaves PostgreSQL the time to write all of its buffers") func lastCheckpoint() throws {
+        let folder = try TemporaryFolder()
+        let placement = Placement(state: folder.path, data: folder.path, run: folder.path)
+        let program = try Cluster(placement: placement, accounts: .current(), port: 1).program()
+        // 8 GB at 30 MB a second.
+        #expect(program.stopTimeout >= 8192 / 30)
+    }
+
     @Test("PostgreSQL stays until the last function has finished what it has in hand") func databaseStaysLast() throws {
         let project = try EventProject()
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
