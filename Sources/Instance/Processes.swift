@@ -7,6 +7,7 @@ struct RunningProcess: Equatable {
     /// Ticks since boot at which it started: a pid with another start is another process.
     let started: UInt64
     let parent: pid_t
+    let isSessionLeader: Bool
     /// Program and arguments.
     let command: [String]
     /// Path of the executable; " (deleted)" at its end once the file was replaced. Where it is not ours to see, what the
@@ -24,6 +25,7 @@ struct RunningProcess: Equatable {
         self.pid = pid
         self.parent = parent
         self.started = started
+        isSessionLeader = pid_t(fields[3]) == pid
         let line = FileManager.default.contents(atPath: "/proc/\(pid)/cmdline") ?? Data()
         command = line.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
         let path = Self.look(into: pid) {

@@ -40,14 +40,21 @@ public struct SupervisedProcess: Sendable, Equatable {
 struct Supervisor {
     let placement: Placement
 
-    /// The running supervisord of this instance; a pid file that names anything else is stale.
+    /// The running supervisord of this instance, also when its pid file is gone or names anything else.
     var process: RunningProcess? {
-        guard let data = FileManager.default.contents(atPath: placement.run + "/supervisord.pid"),
-            let pid = pid_t(String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)),
-            let process = RunningProcess(pid: pid), process.command.contains(placement.supervisorConfiguration),
-            process.command.contains(where: { $0.hasSuffix("supervisord") })
-        else { return nil }
-        return process
+        let pid = FileManager.default.contents(atPath: placement.run + "/supervisord.pid")
+            .flatMap { pid_t(String(decoding: $0, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)) }
+        if let process = pid.flatMap({ RunningProcess(pid: $0) }), isOurs(process) { return process }
+        // It leads its session from the moment it is a daemon. What starts it does not, nor does what it has forked and
+        // not yet executed, and both look like it.
+        return RunningProcess.all().first {
+            $0.isSessionLeader && isOurs($0) && Ownership.owner(of: "/proc/\($0.pid)") == geteuid()
+        }
+    }
+
+    private func isOurs(_ process: RunningProcess) -> Bool {
+        process.command.contains(placement.supervisorConfiguration)
+            && process.command.contains { $0.hasSuffix("supervisord") }
     }
 
     /// Whether the nginx that it keeps runs, with a configuration that listens at this port.

@@ -157,6 +157,26 @@ import Testing
         #expect(!supervisor.isAlive, "\(up)")
     }
 
+    @Test(
+        "a supervisord whose pid file is gone or stale is stopped with all that it keeps, which it would start again",
+        arguments: ["down", "clean-state"], [nil, "1\n"])
+    func lostPIDFile(command: String, text: String?) throws {
+        try record(scope: "local")
+        mkdir(instance.state + "/bin", 0o755)
+        try instance.folder.copy(executable: "/bin/sleep", to: "state/bin/ReadyFunction")
+        try instance.supervise(["ready": instance.state + "/bin/ReadyFunction 600"])
+        let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
+        let supervisor = try #require(Supervisor(placement: placement).process)
+        defer { kill(supervisor.pid, SIGTERM) }
+        let children = RunningProcess.all().filter { $0.parent == supervisor.pid }
+        #expect(children.map(\.program) == ["ReadyFunction"])
+        let file = "state/run/supervisord.pid"
+        if let text { try instance.folder.write(file, text) } else { try instance.folder.remove(file) }
+        let stopped = try instance.run(command)
+        #expect(stopped.status == 0, "\(stopped)")
+        #expect(!supervisor.isAlive && Orphans(placement: placement).find().isEmpty)
+    }
+
     // MARK: What it remembers
 
     private func record(
