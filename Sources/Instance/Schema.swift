@@ -50,9 +50,11 @@ struct Schema {
             try !record.isEmbedded(service: $0) && isBehind($0, connect($0))
         }
         guard behind.isEmpty else {
+            // Each by itself: an embedded one of the same scope may not be there yet.
+            let commands = behind.map { "taproom migrate -x scope=\(record.scope) --service \($0) upgrade head" }
             throw InstanceError(
                 "the database of \(behind.joined(separator: " and of ")) is not at the last migration: run "
-                    + "taproom migrate -x scope=\(record.scope) upgrade head, then run this command again")
+                    + "\(commands.joined(separator: " && ")), then run this command again")
         }
     }
 

@@ -131,6 +131,34 @@ extension BrokerCycleTests {
     }
 
     /// What an earlier version left: no broker, no word of it in the configuration or the record, and rows.
+    @Test("a database outside is migrated as up says, also beside an embedded one that never started")
+    func databaseBehind() throws {
+        // So that it goes no further than it must here.
+        try project.folder.remove("bin/ProbeFunction")
+        try project.folder.write(
+            "migrations/bar/0123456789ac_bar.sql",
+            """
+            -- revision: 0123456789ac
+            -- down revision: none
+            -- message: bar
+
+            -- migrate: up
+            -- migrate: down
+
+            """)
+        let variables = ["TAPROOM_DATABASES_SHOP": try PostgresServer.shared.freshDatabase()]
+        let refused = try instance.run("up", variables: variables).errors
+        let command = try #require(refused.firstMatch(of: /: run taproom (.*), then run this command again/)?.1)
+        let settings = variables.merging([
+            "TAPROOM_STATE": instance.state, "TAPROOM_CONFIG": project.folder.path + "/config.json",
+        ]) { $1 }
+        let migrated = try Subprocess.run(
+            ["/usr/bin/env", "--chdir=\(project.folder.path)", project.tool]
+                + command.split(separator: " ").map(String.init), environment: settings)
+        #expect(migrated.status == 0, "\(command): \(migrated)")
+        #expect(try instance.run("up", variables: variables).errors.contains("not built: ProbeFunction"))
+    }
+
     func fromBeforeTheBroker() throws {
         #expect(try instance.run("down").status == 0)
         let placement = try record().placement
