@@ -85,8 +85,14 @@ public struct Diagnosis {
         guard warnings.isEmpty else { throw InstanceError(warnings.joined(separator: "\n")) }
     }
 
+    /// That of the scope; for the instance's own the file that it was started with.
+    private func readConfiguration() throws -> Configuration {
+        let started = try? project.startedRecord(scope: scope)
+        return try project.configuration(scope: scope, file: started?.configurationFile)
+    }
+
     private func configuration() throws {
-        let configuration = try project.configuration(scope: scope)
+        let configuration = try readConfiguration()
         let attributes = try FileManager.default.attributesOfItem(atPath: configuration.file)
         let mode = (attributes[.posixPermissions] as? NSNumber)?.intValue ?? 0
         guard mode & 0o077 == 0 else {
@@ -113,7 +119,7 @@ public struct Diagnosis {
             if let started, !Orphans(placement: started.placement).find().isEmpty {
                 throw InstanceError("supervisord is gone, and what it ran still runs: up stops that and starts anew")
             }
-            let port = try project.configuration(scope: scope).gatewayPort
+            let port = try readConfiguration().gatewayPort
             if let obstacle = Ports.obstacle(port) { throw InstanceError("the instance is down, and \(obstacle)") }
             throw InstanceError("the instance is down")
         }

@@ -123,9 +123,25 @@ public struct Project: Sendable {
     }
 
     /// The scope's file: TAPROOM_CONFIG, else `<scope>_config.json` in the project.
-    func configurationFile(scope: String) -> String {
-        let named = environment["TAPROOM_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
-        return named.map { URL(fileURLWithPath: $0).standardizedFileURL.path } ?? "\(root)/\(scope)_config.json"
+    func configurationFile(scope: String) -> String { namedConfigurationFile ?? "\(root)/\(scope)_config.json" }
+
+    private var namedConfigurationFile: String? {
+        environment["TAPROOM_CONFIG"].flatMap { $0.isEmpty ? nil : URL(fileURLWithPath: $0).standardizedFileURL.path }
+    }
+
+    /// What the instance was started with, when it has this scope and TAPROOM_CONFIG names no other file than its own.
+    /// - Throws: see `InstanceRecord.load`.
+    func startedRecord(scope: String) throws -> InstanceRecord? {
+        guard let record = try InstanceRecord.load(state: state), record.scope == scope,
+            (namedConfigurationFile ?? record.configurationFile) == record.configurationFile
+        else { return nil }
+        return record
+    }
+
+    /// The database that the instance of this scope was started with; `nil` when there is none such.
+    /// - Throws: see `InstanceRecord.load`.
+    public func startedDatabase(service: String, scope: String) throws -> String? {
+        try startedRecord(scope: scope)?.databases[service]
     }
 
     /// Reads the configuration of a scope.

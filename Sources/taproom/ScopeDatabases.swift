@@ -5,7 +5,8 @@ import Instance
 struct ScopeDatabases {
     /// `nil` for TAPROOM_SCOPE, else the default.
     let scope: String?
-    /// Whether the default is the scope of the instance, when there is one; else it is `local`.
+    /// Whether the instance is meant, when there is one: its scope by default, and in that the databases that it was
+    /// started with, whatever named them then. Else the default is `local`, and the configuration is read.
     var followsInstance = false
     /// Instead of `<scope>_config.json`.
     var file: String?
@@ -17,6 +18,7 @@ struct ScopeDatabases {
         let scope = try project.scope(scope, else: (followsInstance ? project.startedScope : nil) ?? "local")
         // An address in the environment needs no configuration file beside it.
         if let given = try project.databaseOverride(service: service) { return given }
+        if followsInstance, let started = try project.startedDatabase(service: service, scope: scope) { return started }
         return try project.databaseURL(service: service, scope: scope, file: file)
     }
 }

@@ -76,6 +76,17 @@ import Testing
         #expect(run.status == 0 && run.output == "Rebuilt 1 customers.\n", "\(run.output)\(run.errors)")
     }
 
+    @Test("taproom customers rebuild works on the database that the instance was started with, whatever named it")
+    func rebuildOfTheInstance() throws {
+        _ = try register.create()
+        let folder = try TemporaryFolder()
+        let state = try StartedInstance.record(in: folder, service: "customers", database: register.url)
+        let run = try TestProcess.run(
+            TestProcess.product("taproom"), ["customers", "rebuild"], environment: ["TAPROOM_STATE": state],
+            folder: Repository.root)
+        #expect(run.status == 0 && run.output == "Rebuilt 1 customers.\n", "\(run.output)\(run.errors)")
+    }
+
     @Test("what was written by hand is gone afterwards, and more customers than fit a page of events are all there")
     func mends() throws {
         try register.run(

@@ -215,6 +215,22 @@ import Testing
         }
     }
 
+    @Test("the configuration is the file that the instance was started with, unless another is named")
+    func configurationOfTheInstance() throws {
+        try instance.folder.write("started.json", configuration)
+        let file = instance.folder.path + "/started.json"
+        chmod(file, 0o644)
+        let text = try instance.folder.read("state/instance.json")
+        try instance.folder.write(
+            "state/instance.json",
+            text.replacing(#""configurationFile": """#, with: #""configurationFile": "\#(file)""#))
+        let subject = "configuration of scope staging"
+        #expect(try remedies("doctor", variables: ["TAPROOM_CONFIG": ""])[subject] == "chmod 600 \(file)")
+        #expect(try remedies("doctor")[subject] == "fix the keys named above")
+        let other = try remedies("doctor", variables: ["TAPROOM_CONFIG": "", "TAPROOM_SCOPE": "testing"])
+        #expect(other["configuration of scope testing"] == "fix the keys named above")
+    }
+
     @Test("a folder for temporary files that is not there is named") func missingTemporaryFolder() throws {
         #expect(try instance.run("doctor", variables: ["TMPDIR": "/nowhere"]).output.contains("/nowhere"))
     }

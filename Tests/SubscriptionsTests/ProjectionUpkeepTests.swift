@@ -137,4 +137,26 @@ import Testing
             environment: ["TAPROOM_DATABASES_SUBSCRIPTIONS": shop.url], folder: Repository.root)
         #expect(run.status == 0 && run.output == "Rebuilt.\n", "\(run.output)\(run.errors)")
     }
+
+    @Test("taproom rebuild-eligibility works on the database that the instance was started with, whatever named it")
+    func rebuildOfTheInstance() throws {
+        let (shop, folder) = (try Shop(), try TemporaryFolder())
+        let state = try StartedInstance.record(in: folder, service: "subscriptions", database: shop.url)
+        func rebuild(_ arguments: String..., variables: [String: String] = [:]) throws -> TestProcess {
+            try TestProcess.run(
+                TestProcess.product("taproom"), ["rebuild-eligibility"] + arguments,
+                environment: variables.merging(["TAPROOM_STATE": state]) { $1 }, folder: Repository.root)
+        }
+        for run in [try rebuild(), try rebuild("--scope", "staging")] {
+            #expect(run.status == 0 && run.output == "Rebuilt.\n", "\(run.output)\(run.errors)")
+        }
+        let elsewhere = "postgresql://postgres@127.0.0.1:1/none"
+        for (run, why) in [
+            (try rebuild("--scope", "other"), "other_config.json is not usable"),
+            (try rebuild(variables: ["TAPROOM_CONFIG": folder.path + "/named.json"]), "named.json"),
+            (try rebuild(variables: ["TAPROOM_DATABASES_SUBSCRIPTIONS": elsewhere]), "127.0.0.1"),
+        ] {
+            #expect(run.status == 1 && run.errors.contains(why), "\(run.output)\(run.errors)")
+        }
+    }
 }
