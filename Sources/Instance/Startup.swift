@@ -7,11 +7,14 @@ import Manifest
 public struct Startup {
     let project: Project
     let scope: String
+    /// Whether servers of our own may take the place of those outside that it was started with.
+    let forgetsOutside: Bool
     let progress: Progress
 
-    public init(project: Project, scope: String, progress: Progress) {
+    public init(project: Project, scope: String, forgetsOutside: Bool, progress: Progress) {
         self.project = project
         self.scope = scope
+        self.forgetsOutside = forgetsOutside
         self.progress = progress
     }
 
@@ -95,6 +98,7 @@ public struct Startup {
         let known = try InstanceRecord.read(state: state)
         let isMoved = known.map { $0.state != state && $0.dataElsewhere == nil } ?? false
         if let known, !isMoved, !known.isMade(in: state) { throw known.refusal(in: state) }
+        if let known, known.scope == scope, !forgetsOutside { try known.refuseForgetting(configuration) }
         let placement = Placement.current(
             state: state, accounts: accounts,
             sockets: manifest.functions.map { $0.name + ".sock" } + project.services.map { $0 + ".signal" },

@@ -8,6 +8,12 @@ struct Up: ParsableCommand {
     @Option(help: "Whose <scope>_config.json to read. (default: TAPROOM_SCOPE, else local)")
     var scope: String?
 
+    @Flag(
+        help: ArgumentHelp(
+            "Goes on where the configuration no longer names a platform, database or broker outside that the instance "
+                + "works with, and starts one of its own in its place."))
+    var forgetOutside = false
+
     func run() throws {
         let project = try Project.find()
         let scope = try project.scope(scope)
@@ -19,7 +25,8 @@ struct Up: ParsableCommand {
         }
         let progress = Progress()
         progress.say("Taproom in \(project.state), scope \(scope)")
-        let instance = try Startup(project: project, scope: scope, progress: progress).run()
+        let startup = Startup(project: project, scope: scope, forgetsOutside: forgetOutside, progress: progress)
+        let instance = try startup.run()
         print(Banner(instance: instance).text)
     }
 }

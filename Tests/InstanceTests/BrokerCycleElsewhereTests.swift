@@ -24,17 +24,17 @@ extension BrokerCycleTests {
         let password = try #require(database.password)
         database.password = nil
         database.queryItems = [("password", password), ("application_name", "shop")].map(URLQueryItem.init)
-        let output = try up(
-            guest, variables: ["TAPROOM_RABBITMQ_URL": url, "TAPROOM_DATABASES_SHOP": try #require(database.string)])
+        let shop = try #require(database.string)
+        let output = try up(guest, variables: ["TAPROOM_RABBITMQ_URL": url, "TAPROOM_DATABASES_SHOP": shop])
         #expect(!output.contains(password) && output.contains("/shop?application_name=shop\n"))
-        try whatIsNotReadyOutsideLeavesAllAsItIs(guest, other, url)
+        try whatIsNotReadyOutsideLeavesAllAsItIs(guest, other, url, shop: shop)
         #expect(try guest.run("clean-state").status == 0)
         #expect(try depths("other.paid", url: url) == ["other.paid": 0])
     }
 
     /// At another broker a relay would find no queues, and a database that is behind is not what the next release needs.
     private func whatIsNotReadyOutsideLeavesAllAsItIs(
-        _ guest: TestInstance, _ project: EventProject, _ url: String
+        _ guest: TestInstance, _ project: EventProject, _ url: String, shop: String
     ) throws {
         let record = try InstanceRecord.load(state: guest.state)
         let pids = try guest.report().functions.map(\.pids)
@@ -42,7 +42,8 @@ extension BrokerCycleTests {
         chmod(project.folder.path + "/bin/ProbeFunction", 0o755)
         let absent = "amqp://shop:secret@127.0.0.1:\(try Loopback.freePort())"
         for (variables, why) in [
-            (["TAPROOM_RABBITMQ_URL": absent], "127.0.0.1"),
+            (["TAPROOM_RABBITMQ_URL": absent, "TAPROOM_DATABASES_SHOP": shop], "127.0.0.1"),
+            ([:], "--forget-outside"),
             (
                 ["TAPROOM_RABBITMQ_URL": url, "TAPROOM_DATABASES_SHOP": try PostgresServer.shared.freshDatabase()],
                 "is not at the last migration: run taproom migrate"
@@ -130,7 +131,6 @@ extension BrokerCycleTests {
         #expect(try instance.run("up", variables: variables).errors.contains("not built: ProbeFunction"))
     }
 
-    /// What an earlier version left: no broker, no word of it in the configuration or the record, and rows.
     @Test("a database outside is migrated as up says, also beside an embedded one that never started")
     func databaseBehind() throws {
         // So that it goes no further than it must here.
@@ -159,6 +159,7 @@ extension BrokerCycleTests {
         #expect(try instance.run("up", variables: variables).errors.contains("not built: ProbeFunction"))
     }
 
+    /// What an earlier version left: no broker, no word of it in the configuration or the record, and rows.
     func fromBeforeTheBroker() throws {
         #expect(try instance.run("down").status == 0)
         let placement = try record().placement

@@ -47,6 +47,10 @@ final class TestInstance: Sendable {
 
     /// - Parameter variables: of the environment, beside those that make the instance private.
     func run(_ arguments: String..., port: Int? = nil, variables: [String: String] = [:]) throws -> Subprocess {
+        try run(arguments, port: port, variables: variables)
+    }
+
+    func run(_ arguments: [String], port: Int? = nil, variables: [String: String] = [:]) throws -> Subprocess {
         try Subprocess.run(tool + arguments, environment: environment(port: port).merging(variables) { $1 })
     }
 

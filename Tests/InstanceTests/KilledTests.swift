@@ -54,7 +54,9 @@ import Testing
         try project.folder.write("openapi.yml", description)
         // As an earlier version remembered it: the port is known by the nginx that listens there.
         let text = try project.folder.read("state/instance.json")
-        let other = text.replacing("\"gatewayPort\" : \(instance.port)", with: "\"gatewayPort\" : \(instance.port + 1)")
+        let other = ["\"gatewayPort\" : ", "127.0.0.1:"].reduce(text) {
+            $0.replacing("\($1)\(instance.port)", with: "\($1)\(instance.port + 1)")
+        }
         #expect(other != text)
         try project.folder.write("state/instance.json", other)
         let second = try up()

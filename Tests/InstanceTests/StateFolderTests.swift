@@ -179,6 +179,54 @@ import Testing
 
     // MARK: What it remembers
 
+    @Test("servers outside that the configuration no longer names are given up only when that is asked for")
+    func forgottenOutside() throws {
+        let project = try EventProject()
+        let instance = try TestInstance(folder: project.folder, tool: project.tool)
+        // So that what goes on goes no further.
+        try project.folder.remove("bin/ProbeFunction")
+        func record(ecommerce: String, shop: String, rabbitmq: String, ports: String = "") throws {
+            try project.folder.write(
+                "state/instance.json",
+                """
+                {"state": "\(instance.state)", "data": "\(instance.state)", "run": "\(instance.state)/run", \(ports)
+                 "scope": "local", "gatewayPort": 1, "configurationFile": "/etc/shop.json", "rabbitmq": "\(rabbitmq)",
+                 "databases": {"shop": "\(shop)"}, "parameters": {"ecommerce.url": "\(ecommerce)"}}
+                """)
+        }
+        try record(
+            ecommerce: "https://me:secret@shop.example.com/api",
+            shop: "postgresql://me:secret@db.example.com/shop?password=secret",
+            rabbitmq: "amqp://me:secret@mq.example.com:5673/%2F")
+        let lines = [
+            "ECOMMERCE_URL": "ecommerce.url (or TAPROOM_ECOMMERCE_URL), which named shop.example.com\n",
+            "DATABASES_SHOP": "databases.shop (or TAPROOM_DATABASES_SHOP), which named db.example.com\n",
+            "RABBITMQ_URL": "rabbitmq.url (or TAPROOM_RABBITMQ_URL), which named mq.example.com\n",
+        ]
+        for (given, url) in [
+            ("", ""), ("ECOMMERCE_URL", "https://other.example.com"), ("DATABASES_SHOP", "postgresql://h/x"),
+            ("RABBITMQ_URL", "amqp://me:x@h"),
+        ] {
+            let refused = try instance.run("up", variables: given.isEmpty ? [:] : ["TAPROOM_\(given)": url])
+            #expect(refused.status == 1 && !refused.errors.contains("secret"), "\(refused)")
+            for (name, line) in lines { #expect(refused.errors.contains(line) == (name != given), "\(refused)") }
+            #expect(refused.errors.contains("TAPROOM_CONFIG, perhaps: it was /etc/shop.json\n"), "\(refused)")
+            #expect(refused.errors.contains("go on without them: taproom up --scope local --forget-outside"))
+            let left = try FileManager.default.contentsOfDirectory(atPath: instance.state)
+            #expect(left.sorted() == ["instance.json", "lock"])
+        }
+        for arguments in [["--forget-outside"], ["--scope", "other"]] {
+            let up = try instance.run(["up"] + arguments)
+            #expect(up.errors.contains("not built: ProbeFunction"), "\(up)")
+        }
+        // Our own are not outside, wherever the gateway listens now.
+        try record(
+            ecommerce: "http://127.0.0.1:1/ecommerce", shop: "postgresql://shop:p@127.0.0.1:2/shop",
+            rabbitmq: "amqp://shop:p@127.0.0.1:3", ports: #""databasePort": 2, "brokerPort": 3,"#)
+        let own = try instance.run("up")
+        #expect(own.errors.contains("not built: ProbeFunction"), "\(own)")
+    }
+
     private func record(
         scope: String, of state: String? = nil, data: String? = nil, in folders: String...,
         of project: TestInstance? = nil

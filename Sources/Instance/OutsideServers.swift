@@ -1,0 +1,36 @@
+import Foundation
+import Messaging
+import Postgres
+
+/// What an instance works with that is somebody else's: platform, databases, broker.
+extension InstanceRecord {
+    /// Keeps a start from putting servers of our own in the place of those outside because a variable or a file was
+    /// forgotten: orders would never reach the shop, and rows would go into an empty database.
+    /// - Throws: `InstanceError` with each that the configuration no longer names, by its host alone.
+    func refuseForgetting(_ configuration: Configuration) throws {
+        var forgotten: [(path: String, host: String?)] = []
+        if configuration.ecommerceURL == nil, let url = parameters["ecommerce.url"], url != gateway + "/ecommerce" {
+            forgotten.append(("ecommerce.url", URLComponents(string: url)?.host))
+        }
+        for (service, url) in databases.sorted(by: { $0.key < $1.key })
+        where configuration.databases[service]?.isEmbedded == true && !isEmbedded(service: service) {
+            let parameters = connectionParameters(url)
+            forgotten.append(("databases.\(service)", parameters?["host"] ?? parameters?["hostaddr"]))
+        }
+        if configuration.hasEmbeddedBroker, brokerPort == nil, let rabbitmq {
+            forgotten.append(("rabbitmq.url", (try? BrokerAddress(rabbitmq))?.host))
+        }
+        guard !forgotten.isEmpty else { return }
+        let keys = ConfigurationKey.all(services: Array(databases.keys))
+        let lines = forgotten.map { path, host in
+            let variable = keys.first { $0.path == path }?.variable ?? ""
+            return "  \(path) (or \(variable)), which named \(host ?? "a server outside")\n"
+        }
+        let file = configurationFile
+        let hint = file.isEmpty || file == configuration.file ? "" : "  TAPROOM_CONFIG, perhaps: it was \(file)\n"
+        throw InstanceError(
+            "the instance in \(state) works with servers outside that its configuration no longer names, and would get "
+                + "empty ones of its own in their place. Set again:\n\(lines.joined())\(hint)"
+                + "or go on without them: \(upCommand) --forget-outside")
+    }
+}
