@@ -58,6 +58,15 @@ struct RunningProcess: Equatable {
         return FileIdentity(path) != file
     }
 
+    /// Whether it has loaded a file of this folder, such as a library, that has been replaced since; false also when that
+    /// is not ours to see.
+    func hasLoadedReplaced(in folder: String) -> Bool {
+        let maps = Self.look(into: pid) { FileManager.default.contents(atPath: "/proc/\(pid)/maps") }
+        return String(decoding: maps ?? Data(), as: UTF8.self).split(separator: "\n").contains {
+            $0.hasSuffix(" (deleted)") && $0.contains(" \(folder)/")
+        }
+    }
+
     /// A variable of the environment it was started with; `nil` also when that is not ours to see.
     func environment(_ name: String) -> String? {
         let data = Self.look(into: pid) { FileManager.default.contents(atPath: "/proc/\(pid)/environ") }

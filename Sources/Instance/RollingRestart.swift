@@ -9,10 +9,11 @@ public struct RollingRestart {
 
     public init(instance: Instance) { self.instance = instance }
 
-    /// Restarts the workers that still run an executable that has been replaced.
+    /// Restarts the workers that still run an executable, or use a library, that has been replaced.
     func replaceOutdated(_ progress: Progress) throws {
         let outdated = try workers().filter { worker in
-            worker.pid.flatMap { RunningProcess(pid: pid_t($0)) }?.runsReplacedExecutable ?? false
+            guard let process = worker.pid.flatMap({ RunningProcess(pid: pid_t($0)) }) else { return false }
+            return process.runsReplacedExecutable || process.hasLoadedReplaced(in: instance.placement.libraries)
         }
         guard !outdated.isEmpty else { return }
         try progress.step("Restarting \(Set(outdated.map(\.group)).count) functions") { try restart(outdated) }

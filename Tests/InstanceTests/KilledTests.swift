@@ -16,14 +16,20 @@ import Testing
             try #require(up.status == 0, "\(up.output)\(up.errors)")
         }
         try up()
-        let before = try instance.report().functions
-        let file = try FileHandle(forWritingTo: URL(filePath: project.folder.path + "/bin/LivezFunction"))
-        try file.seekToEnd()
-        try file.write(contentsOf: Data("another build".utf8))
-        try file.close()
-        try up()
-        for (old, new) in zip(before, try instance.report().functions) {
-            #expect((old.pids != new.pids) == (old.name == "ready"), "\(old.name)")
+        let libraries = project.folder.path + "/bin/libraries"
+        let built = try FileManager.default.destinationOfSymbolicLink(atPath: libraries)
+        unlink(libraries)
+        try Subprocess.check(["/bin/cp", "-a", built, libraries])
+        for part in ["LivezFunction", "libraries/libswift.so"] {
+            let before = try instance.report().functions
+            let file = try FileHandle(forWritingTo: URL(filePath: "\(project.folder.path)/bin/\(part)"))
+            try file.seekToEnd()
+            try file.write(contentsOf: Data("another build".utf8))
+            try file.close()
+            try up()
+            for (old, new) in zip(before, try instance.report().functions) {
+                #expect((old.pids != new.pids) == (old.name == "ready"), "\(part): \(old.name)")
+            }
         }
 
         let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
