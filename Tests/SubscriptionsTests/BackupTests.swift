@@ -53,4 +53,32 @@ import Testing
         #expect(try !restored.eligible().contains(subscription))
         #expect(throws: PostgresError.self) { try restored.run("UPDATE charge_event SET at = at") }
     }
+
+    @Test("a backup takes the place of all that the migrated database of an ordinary role holds, again and again")
+    func restoredInPlace() throws {
+        let server = PostgresServer.shared
+        let embedded = Shop(url: try server.ownedDatabase())
+        try embedded.migrator().upgrade()
+        let club = try embedded.club()
+        let subscription = try embedded.subscription(club: club, history: [(StatusID.active, "-1 day")])
+        for _ in 1...2 {
+            let before = try server.contents(of: embedded.url)
+            try server.restoring(embedded.url) {
+                _ = try embedded.subscription(club: club, history: [(StatusID.active, "-1 day")])
+                try embedded.run("CREATE TABLE newer ()")
+            }
+            #expect(try server.contents(of: embedded.url) == before)
+            let migrator = try embedded.migrator()
+            #expect(try migrator.isAtHead() && migrator.check() == [])
+            #expect(try embedded.eligible() == [subscription])
+        }
+        var kept: [String] = []
+        #expect(throws: (any Error).self) {
+            try server.restoring(embedded.url, ending: "SELECT 1 / 0;") {
+                _ = try embedded.subscription(club: club, history: [(StatusID.active, "-1 day")])
+                kept = try server.contents(of: embedded.url)
+            }
+        }
+        #expect(try server.contents(of: embedded.url) == kept)
+    }
 }

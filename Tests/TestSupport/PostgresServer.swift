@@ -78,6 +78,30 @@ public final class PostgresServer: Sendable {
         return copy
     }
 
+    /// Creates an empty database of a role of its own, as each service has in the embedded PostgreSQL.
+    /// - Returns: its libpq URI.
+    public func ownedDatabase() throws -> String {
+        let url = try freshDatabase()
+        let name = url.split(separator: "/").last.map(String.init) ?? ""
+        try connect(to: self.url("postgres")).run(
+            script: "CREATE ROLE \(name) LOGIN; ALTER DATABASE \(name) OWNER TO \(name)", deadline: .never)
+        return url.replacing("//postgres@", with: "//\(name)@")
+    }
+
+    /// Lets a backup take the place of all that its database holds once `body` has run, as docs/reliability.md says of an
+    /// embedded one.
+    /// - Parameter ending: a last statement, such as one that fails.
+    public func restoring(_ url: String, ending: String = "", after body: () throws -> Void) throws {
+        let file = "\(folder)/\(url.split(separator: "/").last ?? "").backup"
+        try tools.run("pg_dump", "-Fc", "--file=\(file)", "--dbname=\(url)")
+        try body()
+        try tools.run("pg_restore", "-f", file + ".sql", file)
+        try tools.append(ending, to: file + ".sql")
+        try tools.run(
+            "psql", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-c", "DROP SCHEMA public CASCADE",
+            "-c", "CREATE SCHEMA public AUTHORIZATION pg_database_owner", "-f", file + ".sql", url)
+    }
+
     /// All rows of all tables and the state of all sequences, as text.
     public func contents(of url: String) throws -> [String] {
         let session = try connect(to: url)
