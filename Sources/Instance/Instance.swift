@@ -25,10 +25,23 @@ public struct Instance: Sendable {
     /// - Throws: `InstanceError` when it is down.
     public static func running(_ project: Project) throws -> Instance {
         let instance = try started(project)
-        guard instance.isRunning else {
-            let up = project.upCommand(scope: instance.record.scope)
-            throw InstanceError("the instance in \(project.state) is down: run \(up) first")
-        }
+        try project.refuseDown(instance.record)
+        return instance
+    }
+
+    /// The same, and it must be up where the database of this service is its own.
+    /// - Throws: `InstanceError` when it is down.
+    public static func started(_ project: Project, withDatabaseOf service: String) throws -> Instance {
+        let instance = try started(project)
+        if instance.record.isEmbedded(service: service) { try project.refuseDown(instance.record) }
+        return instance
+    }
+
+    /// The same, and it must be up where the broker is its own.
+    /// - Throws: `InstanceError` when it is down.
+    public static func startedWithBroker(_ project: Project) throws -> Instance {
+        let instance = try started(project)
+        if instance.record.brokerPort != nil { try project.refuseDown(instance.record) }
         return instance
     }
 

@@ -25,9 +25,13 @@ public struct Invocation {
 
 extension Instance {
     /// The invocation of a function as this instance would run it: same executable, environment and user.
-    /// - Throws: `InstanceError` for a name that is not in the manifest; `ManifestError`.
+    /// - Throws: `InstanceError` for a name that is not in the manifest, or that takes no event; `ManifestError`.
     public func invocation(of name: String) throws -> Invocation {
         let function = try function(named: name)
+        if let outbox = function.outbox {
+            throw InstanceError(
+                "\(name) takes no event: it publishes the outbox of \(outbox.service) for as long as it runs")
+        }
         let accounts = try Accounts.current()
         let own = try manifest.environment(of: function, in: deployment(accounts))
         let command = try Subprocess.command(

@@ -139,9 +139,17 @@ public struct Project: Sendable {
     }
 
     /// The database that the instance of this scope was started with; `nil` when there is none such.
-    /// - Throws: see `InstanceRecord.load`.
+    /// - Throws: `InstanceError` when it is the instance's own and that is down; see `InstanceRecord.load`.
     public func startedDatabase(service: String, scope: String) throws -> String? {
-        try startedRecord(scope: scope)?.databases[service]
+        guard let record = try startedRecord(scope: scope) else { return nil }
+        if record.isEmbedded(service: service) { try refuseDown(record) }
+        return record.databases[service]
+    }
+
+    /// - Throws: `InstanceError` when the instance of this record is down.
+    func refuseDown(_ record: InstanceRecord) throws {
+        guard Supervisor(placement: record.placement).process == nil else { return }
+        throw InstanceError("the instance in \(state) is down: run \(upCommand(scope: record.scope)) first")
     }
 
     /// Reads the configuration of a scope.

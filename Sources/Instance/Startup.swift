@@ -125,6 +125,7 @@ public struct Startup {
         let record = try InstanceRecord(
             placement: placement, scope: scope, configuration: configuration, databasePort: ports.database,
             brokerPort: ports.broker, migrationHeads: Schema.heads(project))
+        for change in known.map(record.changes(since:)) ?? [] { progress.say("  \(change)") }
         return Instance(record: record, manifest: manifest)
     }
 

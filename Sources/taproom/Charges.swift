@@ -10,6 +10,9 @@ struct Charges: ParsableCommand {
 }
 
 extension Instance {
+    /// The instance whose ledger is worked with.
+    static func ofLedger() throws -> Instance { try started(Project.find(), withDatabaseOf: "subscriptions") }
+
     /// The subscriptions database by the address that operators have.
     func subscriptions() throws -> Database {
         guard let url = record.databases["subscriptions"] else {
@@ -62,7 +65,7 @@ struct ChargesList: ParsableCommand {
     }
 
     func run() throws {
-        let records = ChargeRecords(try Instance.started(try Project.find()).subscriptions())
+        let records = ChargeRecords(try Instance.ofLedger().subscriptions())
         let found = try records.list(
             period: period, state: state.flatMap { ChargeRecords.State(rawValue: $0) },
             olderThan: olderThan.flatMap { TimeSpan($0)?.seconds }, limit: limit + 1)
@@ -92,7 +95,7 @@ struct ChargesShow: ParsableCommand {
     var json = false
 
     func run() throws {
-        let instance = try Instance.started(try Project.find())
+        let instance = try Instance.ofLedger()
         let records = ChargeRecords(try instance.subscriptions())
         let histories = try records.find(id).compactMap { try records.history(of: $0) }
         guard !histories.isEmpty else { throw OperationError.unknownCharge(id) }

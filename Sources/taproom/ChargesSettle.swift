@@ -65,7 +65,7 @@ struct ChargesSettle: ParsableCommand {
     }
 
     func run() throws {
-        let instance = try Instance.started(try Project.find())
+        let instance = try Instance.ofLedger()
         let database = try instance.subscriptions()
         let month = try ChargeRecords(database).currentPeriod(zone: instance.billingZone)
         let who = who ?? NSUserName()

@@ -36,7 +36,7 @@ struct DeadLetterQueues: ParsableArguments {
     }
 
     private func broker(_ project: Project) throws -> BrokerAddress {
-        guard let url else { return try Instance.started(project).brokerAddress() }
+        guard let url else { return try Instance.startedWithBroker(project).brokerAddress() }
         do {
             return try BrokerAddress(url)
         } catch {

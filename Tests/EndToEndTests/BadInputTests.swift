@@ -34,6 +34,8 @@ import Testing
         ),
         ("POST", "/club/0/subscribe/", #"{"customer_id":"a"}"#, 404, []),
         ("POST", "/club/x/subscribe/", #"{"customer_id":"a"}"#, 404, []),
+        ("POST", "/club/+CLUB/subscribe/", #"{"customer_id":"a"}"#, 404, []),
+        ("POST", "/club/0CLUB/subscribe/", #"{"customer_id":"a"}"#, 404, []),
         ("POST", "/club/99999999999999999999/subscribe/", #"{"customer_id":"a"}"#, 404, []),
         ("POST", "/club/%00/subscribe/", #"{"customer_id":"a"}"#, 400, []),
         ("POST", "/club/1%2F2/subscribe/", #"{"customer_id":"a"}"#, 404, []),

@@ -135,6 +135,8 @@ import Testing
         #expect(try pipe.st_uid == Accounts.current().server?.uid ?? geteuid())
         let kinds = try instance.report().functions.map { "\($0.name) \($0.kind) \($0.state) \($0.pids.count)" }
         #expect(kinds == ["ready http running 1", "consumer rabbitmq running 1", "relay outbox running 1"])
+        let invoked = try instance.run("invoke", "relay", "--event", "/dev/null")
+        #expect(invoked.status == 1 && invoked.errors.contains("relay takes no event"), "\(invoked)")
     }
 
     /// An unknown parameter, a migration that fails: nothing of the release is there.

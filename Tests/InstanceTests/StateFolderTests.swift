@@ -177,6 +177,26 @@ import Testing
         #expect(!supervisor.isAlive && Orphans(placement: placement).find().isEmpty)
     }
 
+    @Test(
+        "who needs the servers of an instance that is down is told so",
+        arguments: [
+            ["charges", "list"], ["charges", "show", "1"], ["dlq", "list"], ["rebuild-eligibility"],
+            ["customers", "rebuild"],
+        ])
+    func downServers(command: [String]) throws {
+        try instance.folder.write(
+            "state/instance.json",
+            """
+            {"state": "\(instance.state)", "data": "\(instance.state)", "run": "\(instance.state)/run",
+             "scope": "local", "gatewayPort": 1, "databasePort": 2, "brokerPort": 3, "configurationFile": "/none",
+             "rabbitmq": "amqp://taproom:p@127.0.0.1:3", "parameters": {},
+             "databases": {"subscriptions": "postgresql://s:p@127.0.0.1:2/subscriptions",
+                           "customers": "postgresql://c:p@127.0.0.1:2/customers"}}
+            """)
+        let refused = try instance.run(command, variables: ["TAPROOM_CONFIG": ""])
+        #expect(refused.status == 1 && refused.errors.contains("is down: run make up first"), "\(refused)")
+    }
+
     // MARK: What it remembers
 
     @Test("servers outside that the configuration no longer names are given up only when that is asked for")
@@ -191,7 +211,8 @@ import Testing
                 """
                 {"state": "\(instance.state)", "data": "\(instance.state)", "run": "\(instance.state)/run", \(ports)
                  "scope": "local", "gatewayPort": 1, "configurationFile": "/etc/shop.json", "rabbitmq": "\(rabbitmq)",
-                 "databases": {"shop": "\(shop)"}, "parameters": {"ecommerce.url": "\(ecommerce)"}}
+                 "databases": {"shop": "\(shop)"}, "parameters":
+                 {"ecommerce.url": "\(ecommerce)", "billing.time_zone": "UTC"}}
                 """)
         }
         try record(
@@ -223,8 +244,14 @@ import Testing
         try record(
             ecommerce: "http://127.0.0.1:1/ecommerce", shop: "postgresql://shop:p@127.0.0.1:2/shop",
             rabbitmq: "amqp://shop:p@127.0.0.1:3", ports: #""databasePort": 2, "brokerPort": 3,"#)
-        let own = try instance.run("up")
+        let own = try instance.run("up", variables: ["TAPROOM_BILLING_TIME_ZONE": "America/Sao_Paulo"])
         #expect(own.errors.contains("not built: ProbeFunction"), "\(own)")
+        for change in [
+            "gateway.port changes from 1 to \(instance.port)\n", "billing.time_zone changes from UTC to America",
+        ] {
+            #expect((own.output + own.errors).contains("  \(change)"), "\(own)")
+        }
+        #expect(!(own.output + own.errors).contains("ecommerce.url changes"), "\(own)")
     }
 
     private func record(

@@ -34,7 +34,8 @@ struct Subscribe: HTTPFunction {
 
     func handle(_ event: HTTPEvent, _ context: Context) throws -> HTTPResponse {
         let id = try event.path("id")
-        guard let club = Int32(id) else { throw SubscriptionProblem.clubNotFound(id) }
+        // A club has one path: +1 and 01 are nobody's.
+        guard let club = Int32(id), "\(club)" == id else { throw SubscriptionProblem.clubNotFound(id) }
         let body = try event.json(Body.self)
         var check = InputCheck()
         let customer = try check.finish(check.text(body.customerID, "/customer_id", characters: 1...36))

@@ -2,7 +2,7 @@ import Foundation
 import Messaging
 import Postgres
 
-/// What an instance works with that is somebody else's: platform, databases, broker.
+/// What another start would change of how an instance works.
 extension InstanceRecord {
     /// Keeps a start from putting servers of our own in the place of those outside because a variable or a file was
     /// forgotten: orders would never reach the shop, and rows would go into an empty database.
@@ -32,5 +32,22 @@ extension InstanceRecord {
             "the instance in \(state) works with servers outside that its configuration no longer names, and would get "
                 + "empty ones of its own in their place. Set again:\n\(lines.joined())\(hint)"
                 + "or go on without them: \(upCommand) --forget-outside")
+    }
+
+    /// What another start changes of how it works, a line each: perhaps a variable was forgotten.
+    func changes(since known: InstanceRecord) -> [String] {
+        func platform(_ record: InstanceRecord) -> String {
+            let url = record.parameters["ecommerce.url"] ?? ""
+            return url == record.gateway + "/ecommerce" ? "our own" : URLComponents(string: url)?.host ?? url
+        }
+        let values =
+            [
+                ("gateway.port", "\(known.gatewayPort)", "\(gatewayPort)"),
+                ("ecommerce.url", platform(known), platform(self)),
+            ]
+            + ["ecommerce.resend", "billing.time_zone"].map { ($0, known.parameters[$0] ?? "", parameters[$0] ?? "") }
+        return values.compactMap { path, old, new in
+            old.isEmpty || old == new ? nil : "\(path) changes from \(old) to \(new)"
+        }
     }
 }
