@@ -9,7 +9,7 @@ extension InstanceRecord {
     /// - Throws: `InstanceError` with each that the configuration no longer names, by its host alone.
     func refuseForgetting(_ configuration: Configuration) throws {
         var forgotten: [(path: String, host: String?)] = []
-        if configuration.ecommerceURL == nil, let url = parameters["ecommerce.url"], url != gateway + "/ecommerce" {
+        if configuration.ecommerceURL == nil, let url = outsidePlatform {
             forgotten.append(("ecommerce.url", URLComponents(string: url)?.host))
         }
         for (service, url) in databases.sorted(by: { $0.key < $1.key })
@@ -37,8 +37,7 @@ extension InstanceRecord {
     /// What another start changes of how it works, a line each: perhaps a variable was forgotten.
     func changes(since known: InstanceRecord) -> [String] {
         func platform(_ record: InstanceRecord) -> String {
-            let url = record.parameters["ecommerce.url"] ?? ""
-            return url == record.gateway + "/ecommerce" ? "our own" : URLComponents(string: url)?.host ?? url
+            record.outsidePlatform.map { URLComponents(string: $0)?.host ?? $0 } ?? "our own"
         }
         let values =
             [

@@ -2,8 +2,8 @@ import Messaging
 
 extension Manifest {
     /// What the process of `function` finds in its environment: the variables that tell it who it is, where its libraries
-    /// are and how glibc keeps free memory, then its own entries with parameters filled in. No name occurs twice; an own
-    /// entry counts.
+    /// are and how glibc keeps free memory and looks names up, then its own entries with parameters filled in. No name
+    /// occurs twice; an own entry counts.
     ///
     /// Throws a ``ManifestError`` that names every parameter `deployment` does not have.
     public func environment(of function: FunctionEntry, in deployment: Deployment) throws -> [(String, String)] {

@@ -80,9 +80,7 @@ public final class Connection {
         var wanted = PGRES_POLLING_WRITING
         while wanted != PGRES_POLLING_OK {
             let events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT
-            guard wait(for: events, deadline: deadline) else {
-                throw .unavailable(reason: "no session in time")
-            }
+            guard wait(for: events, deadline: deadline) else { throw .unavailable(reason: "no session in time") }
             wanted = PQconnectPoll(handle)
             if wanted == PGRES_POLLING_FAILED { throw .unavailable(reason: message(handle)) }
         }
@@ -123,9 +121,8 @@ public final class Connection {
         do throws(PostgresError) {
             return try execute(prepared: name, sql, deadline: deadline)
         } catch {
-            guard error.isOfStaleStatement else { throw error }
-            prepared[sql.text] = nil
-            guard isIdle else { throw error }
+            if error.isOfStaleStatement { prepared[sql.text] = nil }
+            guard error.isOfStaleStatement, isIdle else { throw error }
             return try execute(prepared: prepare(sql.text, deadline: deadline), sql, deadline: deadline)
         }
     }

@@ -139,7 +139,7 @@ import Testing
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         // So that it goes no further than it must here.
         try project.folder.remove("bin/ProbeFunction")
-        try record(scope: "local", of: instance.state, of: instance)
+        try instance.record(scope: "local", of: instance.state)
         func stopping() throws -> RunningProcess {
             try instance.supervise(["ready": #"/bin/sh -c "trap '' TERM; while :; do sleep 0.1; done""#])
             let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
@@ -161,7 +161,7 @@ import Testing
         "a supervisord whose pid file is gone or stale is stopped with all that it keeps, which it would start again",
         arguments: ["down", "clean-state"], [nil, "1\n"])
     func lostPIDFile(command: String, text: String?) throws {
-        try record(scope: "local")
+        try instance.record(scope: "local")
         mkdir(instance.state + "/bin", 0o755)
         try instance.folder.copy(executable: "/bin/sleep", to: "state/bin/ReadyFunction")
         try instance.supervise(["ready": instance.state + "/bin/ReadyFunction 600"])
@@ -177,97 +177,7 @@ import Testing
         #expect(!supervisor.isAlive && Orphans(placement: placement).find().isEmpty)
     }
 
-    @Test(
-        "who needs the servers of an instance that is down is told so",
-        arguments: [
-            ["charges", "list"], ["charges", "show", "1"], ["dlq", "list"], ["rebuild-eligibility"],
-            ["customers", "rebuild"],
-        ])
-    func downServers(command: [String]) throws {
-        try instance.folder.write(
-            "state/instance.json",
-            """
-            {"state": "\(instance.state)", "data": "\(instance.state)", "run": "\(instance.state)/run",
-             "scope": "local", "gatewayPort": 1, "databasePort": 2, "brokerPort": 3, "configurationFile": "/none",
-             "rabbitmq": "amqp://taproom:p@127.0.0.1:3", "parameters": {},
-             "databases": {"subscriptions": "postgresql://s:p@127.0.0.1:2/subscriptions",
-                           "customers": "postgresql://c:p@127.0.0.1:2/customers"}}
-            """)
-        let refused = try instance.run(command, variables: ["TAPROOM_CONFIG": ""])
-        #expect(refused.status == 1 && refused.errors.contains("is down: run make up first"), "\(refused)")
-    }
-
     // MARK: What it remembers
-
-    @Test("servers outside that the configuration no longer names are given up only when that is asked for")
-    func forgottenOutside() throws {
-        let project = try EventProject()
-        let instance = try TestInstance(folder: project.folder, tool: project.tool)
-        // So that what goes on goes no further.
-        try project.folder.remove("bin/ProbeFunction")
-        func record(ecommerce: String, shop: String, rabbitmq: String, ports: String = "") throws {
-            try project.folder.write(
-                "state/instance.json",
-                """
-                {"state": "\(instance.state)", "data": "\(instance.state)", "run": "\(instance.state)/run", \(ports)
-                 "scope": "local", "gatewayPort": 1, "configurationFile": "/etc/shop.json", "rabbitmq": "\(rabbitmq)",
-                 "databases": {"shop": "\(shop)"}, "parameters":
-                 {"ecommerce.url": "\(ecommerce)", "billing.time_zone": "UTC"}}
-                """)
-        }
-        try record(
-            ecommerce: "https://me:secret@shop.example.com/api",
-            shop: "postgresql://me:secret@db.example.com/shop?password=secret",
-            rabbitmq: "amqp://me:secret@mq.example.com:5673/%2F")
-        let lines = [
-            "ECOMMERCE_URL": "ecommerce.url (or TAPROOM_ECOMMERCE_URL), which named shop.example.com\n",
-            "DATABASES_SHOP": "databases.shop (or TAPROOM_DATABASES_SHOP), which named db.example.com\n",
-            "RABBITMQ_URL": "rabbitmq.url (or TAPROOM_RABBITMQ_URL), which named mq.example.com\n",
-        ]
-        for (given, url) in [
-            ("", ""), ("ECOMMERCE_URL", "https://other.example.com"), ("DATABASES_SHOP", "postgresql://h/x"),
-            ("RABBITMQ_URL", "amqp://me:x@h"),
-        ] {
-            let refused = try instance.run("up", variables: given.isEmpty ? [:] : ["TAPROOM_\(given)": url])
-            #expect(refused.status == 1 && !refused.errors.contains("secret"), "\(refused)")
-            for (name, line) in lines { #expect(refused.errors.contains(line) == (name != given), "\(refused)") }
-            #expect(refused.errors.contains("TAPROOM_CONFIG, perhaps: it was /etc/shop.json\n"), "\(refused)")
-            #expect(refused.errors.contains("go on without them: taproom up --scope local --forget-outside"))
-            let left = try FileManager.default.contentsOfDirectory(atPath: instance.state)
-            #expect(left.sorted() == ["instance.json", "lock"])
-        }
-        for arguments in [["--forget-outside"], ["--scope", "other"]] {
-            let up = try instance.run(["up"] + arguments)
-            #expect(up.errors.contains("not built: ProbeFunction"), "\(up)")
-        }
-        // Our own are not outside, wherever the gateway listens now.
-        try record(
-            ecommerce: "http://127.0.0.1:1/ecommerce", shop: "postgresql://shop:p@127.0.0.1:2/shop",
-            rabbitmq: "amqp://shop:p@127.0.0.1:3", ports: #""databasePort": 2, "brokerPort": 3,"#)
-        let own = try instance.run("up", variables: ["TAPROOM_BILLING_TIME_ZONE": "America/Sao_Paulo"])
-        #expect(own.errors.contains("not built: ProbeFunction"), "\(own)")
-        for change in [
-            "gateway.port changes from 1 to \(instance.port)\n", "billing.time_zone changes from UTC to America",
-        ] {
-            #expect((own.output + own.errors).contains("  \(change)"), "\(own)")
-        }
-        #expect(!(own.output + own.errors).contains("ecommerce.url changes"), "\(own)")
-    }
-
-    private func record(
-        scope: String, of state: String? = nil, data: String? = nil, in folders: String...,
-        of project: TestInstance? = nil
-    ) throws {
-        let state = state ?? instance.state
-        for folder in folders.isEmpty ? ["state"] : folders {
-            try (project ?? instance).folder.write(
-                "\(folder)/instance.json",
-                """
-                {"state": "\(state)", "data": "\(data ?? state)", "run": "\(state)/run",
-                 "scope": "\(scope)", "gatewayPort": 1, "configurationFile": "", "databases": {}, "parameters": {}}
-                """)
-        }
-    }
 
     @Test("no command works with what another folder's record names", arguments: [true, false])
     func othersRecord(isCopy: Bool) throws {
@@ -279,7 +189,7 @@ import Testing
         let folders = ["state"] + (isCopy ? ["original"] : [])
         let why = isCopy ? "is a copy of \(original)" : "was moved here from \(original)"
         for data in [data, original] {
-            for folder in folders { try record(scope: "local", of: original, data: data, in: folder, of: instance) }
+            for folder in folders { try instance.record(scope: "local", of: original, data: data, in: folder) }
             for command in ["status", "restart", "demo", "up"] where command != "up" || data != original {
                 let refused = try instance.run(command)
                 #expect(refused.status == 1 && refused.errors.contains(why), "\(command): \(refused)")
@@ -293,12 +203,12 @@ import Testing
     @Test("a state folder under another name is the same") func linkedName() throws {
         let name = instance.folder.path + "/name"
         symlink(instance.state, name)
-        try record(scope: "local", of: name)
+        try instance.record(scope: "local", of: name)
         #expect(try instance.run("status").output.contains("down: make up starts it"))
     }
 
     @Test("up changes the scope only for who names one") func scopeChange() throws {
-        try record(scope: "staging")
+        try instance.record(scope: "staging")
         let refused = try instance.run("up")
         #expect(refused.status != 0)
         for scope in ["staging", "local"] {
@@ -317,14 +227,14 @@ import Testing
         "what works on the instance's database takes the instance's scope",
         arguments: [["customers", "rebuild"], ["rebuild-eligibility"]])
     func scopeOfCommands(command: [String]) throws {
-        try record(scope: "absent")
+        try instance.record(scope: "absent")
         let run = try Subprocess.run(
             [TestProject.tool] + command, environment: ["TAPROOM_STATE": instance.state])
         #expect(run.status == 1 && run.errors.contains("absent_config.json is not usable"), "\(run)")
     }
 
     @Test("nothing in a log steers the terminal that shows it") func controlCharacters() throws {
-        try record(scope: "local")
+        try instance.record(scope: "local")
         try instance.folder.write(
             "state/log/charge.log", #"{"message":"\u001b[2Jgone","level":"info"}"# + "\n\tplain \u{1B}[2J\n")
         let shown = try Subprocess.run(
@@ -335,7 +245,7 @@ import Testing
     }
 
     @Test("a log that cannot be shown is an error, also when it is followed") func unwritableOutput() throws {
-        try record(scope: "local")
+        try instance.record(scope: "local")
         try instance.folder.write("state/log/charge.log", "{}\n")
         for follow in ["", "--follow"] {
             let full = try Subprocess.run(
@@ -346,7 +256,7 @@ import Testing
     }
 
     @Test("a log that nobody reads any more is not followed") func outputClosed() throws {
-        try record(scope: "local")
+        try instance.record(scope: "local")
         try instance.folder.write("state/log/charge.log", "{}\n")
         let followed = try Subprocess.run(
             ["/bin/bash", "-c", "timeout 60 \(TestProject.tool) logs --follow charge | head -1; echo $PIPESTATUS"],

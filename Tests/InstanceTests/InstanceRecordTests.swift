@@ -1,0 +1,84 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Instance
+
+/// What commands make of what is remembered of an instance: where its servers are, and what another start would change.
+@Suite struct InstanceRecordTests {
+    @Test("servers outside that the configuration no longer names are given up only when that is asked for")
+    func forgottenOutside() throws {
+        let project = try EventProject()
+        let instance = try TestInstance(folder: project.folder, tool: project.tool)
+        // So that what goes on goes no further.
+        try project.folder.remove("bin/ProbeFunction")
+        func record(ecommerce: String, shop: String, rabbitmq: String, ports: String = "") throws {
+            try project.folder.write(
+                "state/instance.json",
+                """
+                {"state": "\(instance.state)", "data": "\(instance.state)", "run": "\(instance.state)/run", \(ports)
+                 "scope": "local", "gatewayPort": 1, "configurationFile": "/etc/shop.json", "rabbitmq": "\(rabbitmq)",
+                 "databases": {"shop": "\(shop)"}, "parameters":
+                 {"ecommerce.url": "\(ecommerce)", "billing.time_zone": "UTC"}}
+                """)
+        }
+        try record(
+            ecommerce: "https://me:secret@shop.example.com/api",
+            shop: "postgresql://me:secret@db.example.com/shop?password=secret",
+            rabbitmq: "amqp://me:secret@mq.example.com:5673/%2F")
+        let lines = [
+            "ECOMMERCE_URL": "ecommerce.url (or TAPROOM_ECOMMERCE_URL), which named shop.example.com\n",
+            "DATABASES_SHOP": "databases.shop (or TAPROOM_DATABASES_SHOP), which named db.example.com\n",
+            "RABBITMQ_URL": "rabbitmq.url (or TAPROOM_RABBITMQ_URL), which named mq.example.com\n",
+        ]
+        for (given, url) in [
+            ("", ""), ("ECOMMERCE_URL", "https://other.example.com"), ("DATABASES_SHOP", "postgresql://h/x"),
+            ("RABBITMQ_URL", "amqp://me:x@h"),
+        ] {
+            let refused = try instance.run("up", variables: given.isEmpty ? [:] : ["TAPROOM_\(given)": url])
+            #expect(refused.status == 1 && !refused.errors.contains("secret"), "\(refused)")
+            for (name, line) in lines { #expect(refused.errors.contains(line) == (name != given), "\(refused)") }
+            #expect(refused.errors.contains("TAPROOM_CONFIG, perhaps: it was /etc/shop.json\n"), "\(refused)")
+            #expect(refused.errors.contains("go on without them: taproom up --scope local --forget-outside"))
+            let left = try FileManager.default.contentsOfDirectory(atPath: instance.state)
+            #expect(left.sorted() == ["instance.json", "lock"])
+        }
+        for arguments in [["--forget-outside"], ["--scope", "other"]] {
+            let up = try instance.run(["up"] + arguments)
+            #expect(up.errors.contains("not built: ProbeFunction"), "\(up)")
+        }
+        // Our own are not outside, wherever the gateway listens now.
+        try record(
+            ecommerce: "http://127.0.0.1:1/ecommerce", shop: "postgresql://shop:p@127.0.0.1:2/shop",
+            rabbitmq: "amqp://shop:p@127.0.0.1:3", ports: #""databasePort": 2, "brokerPort": 3,"#)
+        let own = try instance.run("up", variables: ["TAPROOM_BILLING_TIME_ZONE": "America/Sao_Paulo"])
+        #expect(own.errors.contains("not built: ProbeFunction"), "\(own)")
+        for change in [
+            "gateway.port changes from 1 to \(instance.port)\n", "billing.time_zone changes from UTC to America",
+        ] {
+            #expect((own.output + own.errors).contains("  \(change)"), "\(own)")
+        }
+        #expect(!(own.output + own.errors).contains("ecommerce.url changes"), "\(own)")
+    }
+
+    @Test(
+        "who needs the servers of an instance that is down is told so",
+        arguments: [
+            ["charges", "list"], ["charges", "show", "1"], ["dlq", "list"], ["rebuild-eligibility"],
+            ["customers", "rebuild"],
+        ])
+    func downServers(command: [String]) throws {
+        let instance = try TestInstance(folder: TemporaryFolder())
+        try instance.folder.write(
+            "state/instance.json",
+            """
+            {"state": "\(instance.state)", "data": "\(instance.state)", "run": "\(instance.state)/run",
+             "scope": "local", "gatewayPort": 1, "databasePort": 2, "brokerPort": 3, "configurationFile": "/none",
+             "rabbitmq": "amqp://taproom:p@127.0.0.1:3", "parameters": {},
+             "databases": {"subscriptions": "postgresql://s:p@127.0.0.1:2/subscriptions",
+                           "customers": "postgresql://c:p@127.0.0.1:2/customers"}}
+            """)
+        let refused = try instance.run(command, variables: ["TAPROOM_CONFIG": ""])
+        #expect(refused.status == 1 && refused.errors.contains("is down: run make up first"), "\(refused)")
+    }
+}
