@@ -26,9 +26,9 @@ func library(_ name: String, _ dependencies: [Target.Dependency], _ settings: [S
 let cModules: [Target] = [
     .systemLibrary(name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
     .systemLibrary(name: "CPostgres", providers: [.apt(["libpq-dev"])]),
-    .target(name: "CLoader", dependencies: ["CCrypto", "CCurl", "CPostgres"]),
     .systemLibrary(name: "CCrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CCurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .target(name: "CLoader", dependencies: ["CCrypto", "CCurl", "CPostgres"]),
     .systemLibrary(name: "CRabbitMQ", pkgConfig: "librabbitmq", providers: [.apt(["librabbitmq-dev"])]),
     .systemLibrary(name: "CLinux"),
 ]
@@ -93,7 +93,10 @@ let functionTargets: [Target] = functions.map { folder, needs in
 let tools: [Target] = [
     library(
         "Instance",
-        ["CLinux", "Digests", "Manifest", "Messaging", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
+        [
+            "CLinux", "Digests", "Manifest", "Messaging", "Migrations", "Outbound", "Postgres", "Runtime",
+            "Subscriptions",
+        ]),
     library("Operations", ["Digests", "Outbound", "Postgres", "Runtime"]),
     .executableTarget(
         name: "taproom",

@@ -9,16 +9,15 @@ import Runtime
 /// that never finishes holds the row until its lease ends; the next one then sends the same request id.
 public struct ChargeLedger: Sendable {
     let database: Database
-    /// The business time zone: an IANA name that PostgreSQL knows.
-    let zone: String
     let resend: ResendPolicy
     private let beginning: StatementBatcher<BeginRequest, BeginRequest.Answer>
     private let finishing: StatementBatcher<FinishRequest, Standing>
 
-    /// - Parameter signal: raised after every outcome.
+    /// - Parameters:
+    ///   - zone: the business time zone, an IANA name that PostgreSQL knows.
+    ///   - signal: raised after every outcome.
     public init(_ database: Database, zone: String, resend: ResendPolicy, signal: RelaySignal) {
         self.database = database
-        self.zone = zone
         self.resend = resend
         beginning = StatementBatcher { try BeginRequest.begin($0, database, zone: zone, resend: resend) }
         // What came of an order is written down also for a client that has gone.

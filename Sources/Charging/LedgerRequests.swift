@@ -22,7 +22,7 @@ struct BeginRequest: Sendable {
                    charge_state, charged, recorded_order
             FROM begin_charges(\(asked.map { $0.subscription }), \(asked.map { $0.requestID }), \(zone),
                                \(asked.map { $0.leaseMilliseconds }), \(asked.map { $0.onlyWatch }),
-                               \(resend == .manual), \(batch.othersWait))
+                               \(resend == .manual), \(batch.holdsLane))
             """, in: database)
         return try zip(asked, rows).map { try $0.answer($1) }
     }
@@ -77,7 +77,7 @@ struct FinishRequest: Sendable {
                                 \(asked.map { $0.verdict.platformStatus }), \(asked.map { $0.verdict.order }),
                                 \(asked.map { $0.verdict.excerpt }), \(asked.map { $0.attempt.subscription }),
                                 \(asked.map { $0.cause.traceparent }), \(asked.map { $0.cause.correlationID }),
-                                \(batch.othersWait))
+                                \(batch.holdsLane))
             """, in: database)
         return try zip(asked, rows).map { try $0.standing($1) }
     }

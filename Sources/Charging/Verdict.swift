@@ -44,12 +44,11 @@ enum Verdict: Sendable {
     /// The text of an order, byte for byte but for a byte order mark, when it is JSON that can stand inside of our own;
     /// null for no body at all.
     private static func order(_ body: [UInt8]) -> String? {
-        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        let mark = JSONSyntax.byteOrderMark
         let text = body.starts(with: mark) ? Array(body.dropFirst(mark.count)) : body
         if text.isEmpty { return "null" }
-        // Two levels deeper, as in an event with its envelope, it must be JSON that our readers take as well.
-        let inside = Array("[[".utf8) + text + Array("]]".utf8)
-        guard JSONSyntax.fault(in: text) == nil, JSONSyntax.fault(in: inside) == nil else { return nil }
+        // An event and its envelope stand around it.
+        guard JSONSyntax.fault(in: text, atDepth: 2) == nil else { return nil }
         return String(decoding: text, as: UTF8.self)
     }
 

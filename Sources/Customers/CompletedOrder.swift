@@ -2,7 +2,7 @@ public import Events
 public import Postgres
 public import Runtime
 
-/// An order that was completed, as the orders service says: the data of `order.completed`.
+/// An order that was completed, as whoever completes orders says: the data of `order.completed`.
 public struct CompletedOrder: Decodable, Sendable {
     let email: String
     let createdAt: String

@@ -113,15 +113,12 @@ public struct Instance: Sendable {
         public let queue: String?
         /// The service whose outbox it publishes; absent without one.
         public let outbox: String?
-        /// Pids of the workers that run; never the process that only holds the socket.
+        /// Pids of its processes; never that of the one that only holds the socket.
         public let pids: [Int]
 
         public enum State: String, Codable, Sendable {
-            /// All its workers run.
             case running
-            /// Some do.
-            case degraded
-            /// They are in their first second.
+            /// It is in its first second.
             case starting
             case stopped
             /// functions.yml says that its schedule is.
@@ -141,10 +138,10 @@ public struct Instance: Sendable {
             let state: FunctionStatus.State =
                 if function.schedule?.isEnabled == false {
                     .disabled
-                } else if running.isEmpty {
-                    workers.contains(where: \.isStarting) ? .starting : .stopped
+                } else if !running.isEmpty {
+                    .running
                 } else {
-                    running.count == workers.count ? .running : .degraded
+                    workers.contains(where: \.isStarting) ? .starting : .stopped
                 }
             return FunctionStatus(
                 name: function.name, kind: function.kind, state: state, schedule: function.schedule?.rate,

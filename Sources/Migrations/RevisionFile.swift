@@ -52,7 +52,7 @@ struct RevisionFile {
             number += 1
             let next = min(start + line.count + 1, bytes.count)
             // Editors of Windows put a byte order mark before UTF-8.
-            let mark = number == 1 && line.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
+            let mark = number == 1 && line.starts(with: JSONSyntax.byteOrderMark) ? JSONSyntax.byteOrderMark.count : 0
             let text = String(decoding: line.dropFirst(mark), as: UTF8.self).trimmingWhitespace()
             if let name = Self.comment(text, "migrate") {
                 readMarker(name, line: number, start: start, next: next)

@@ -9,6 +9,9 @@ extension Database {
     /// begins, whatever comes of it. Ticks are whole multiples of the interval since 1970 on PostgreSQL's clock, the
     /// nearest to now: those who ask may have clocks that differ.
     ///
+    /// The table is the service's own, made by a migration of it:
+    /// `CREATE TABLE schedule_run (function varchar(64) PRIMARY KEY, tick timestamptz NOT NULL)`.
+    ///
     /// - Parameters:
     ///   - name: at most 64 characters.
     ///   - seconds: the interval between two ticks.

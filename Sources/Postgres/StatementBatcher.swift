@@ -20,14 +20,14 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
         public let requests: [Request]
         /// The last of the requests' deadlines, so that none is cut short by another's.
         public let deadline: Deadline
-        /// Whether others wait for its end: it should be refused soon rather than wait for a lock that somebody holds.
-        /// Its requests come again, each in a batch that keeps nobody waiting.
-        public let othersWait: Bool
+        /// Whether it runs in a lane, for whose end others wait or may come to wait: it should be refused soon rather
+        /// than wait for a lock that somebody holds. Its requests come again, each in a batch that holds no lane.
+        public let holdsLane: Bool
 
-        @inlinable init(requests: [Request], deadline: Deadline, othersWait: Bool) {
+        @inlinable init(requests: [Request], deadline: Deadline, holdsLane: Bool) {
             self.requests = requests
             self.deadline = deadline
-            self.othersWait = othersWait
+            self.holdsLane = holdsLane
         }
     }
 
@@ -131,7 +131,7 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
                 Batch(
                     requests: together.map { $0.request },
                     deadline: others.map { $0.deadline }.reduce(ticket.deadline, max),
-                    othersWait: true))
+                    holdsLane: true))
         }
         if case .failure(let error as PostgresError) = outcome, case .unavailable = error {
             // They would find the same, one after the other.
@@ -154,7 +154,7 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
     }
 
     @inlinable func runAlone(_ ticket: Ticket) throws -> Answer {
-        try run(Batch(requests: [ticket.request], deadline: ticket.deadline, othersWait: false))[0]
+        try run(Batch(requests: [ticket.request], deadline: ticket.deadline, holdsLane: false))[0]
     }
 
     @inlinable func handOver() {

@@ -27,10 +27,13 @@ public struct Deadline: Sendable, Comparable {
         return Int(min((instant - now) / 1_000_000 + 1, UInt64(Int32.max)))
     }
 
+    /// As CLOCK_MONOTONIC counts.
+    var time: timespec { timespec(tv_sec: Int(instant / 1_000_000_000), tv_nsec: Int(instant % 1_000_000_000)) }
+
     /// The earlier of this deadline and one so many milliseconds from now.
     public func atMost(milliseconds: Int) -> Deadline { min(self, .after(milliseconds: milliseconds)) }
 
-    /// The deadline so many milliseconds after this one; `never` has none after it.
+    /// The deadline so many milliseconds after this one, 0 or more; `never` has none after it.
     public func adding(milliseconds: Int) -> Deadline {
         let (sum, isOver) = instant.addingReportingOverflow(UInt64(milliseconds) * 1_000_000)
         return isOver ? .never : Deadline(instant: sum)

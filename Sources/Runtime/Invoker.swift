@@ -70,16 +70,14 @@ struct Invoker<F: HTTPFunction>: Sendable {
         _ request: Request, requestID: String, route: inout RouteTemplate?
     ) throws(Problem) -> HTTPEvent {
         if let fault = request.fault { throw fault }
+        let (template, parameters) = try match(request)
+        route = template
         if var event = request.event {
             event.requestContext.requestID = requestID
-            let (template, parameters) = try match(request)
-            route = template
             event.routeKey = template.key
             event.pathParameters = parameters
             return event
         }
-        let (template, parameters) = try match(request)
-        route = template
         return HTTPEvent(
             routeKey: template.key, rawPath: request.rawPath, rawQueryString: request.rawQuery,
             headers: request.headers, queryStringParameters: PercentEncoding.query(request.rawQuery),

@@ -3,16 +3,19 @@
 /// The decoder takes more: a comma before a closing bracket, UTF-16, and anything at all in a member that nobody reads.
 package struct JSONSyntax {
     private var rest: ArraySlice<UInt8>
-    private var depth = 0
+    private var depth: Int
 
     /// Deeper than any body of ours, and little on a thread's stack.
     static let depthLimit = 64
 
+    /// What RFC 8259 lets a reader overlook at the beginning of a text.
+    package static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+
     /// Where the text stops being JSON, in bytes from 0; `nil` when it is a JSON value as a whole.
-    package static func fault(in bytes: [UInt8]) -> Int? {
-        // RFC 8259 lets a reader overlook a byte order mark.
-        let hasMark = bytes.starts(with: [0xEF, 0xBB, 0xBF])
-        var syntax = JSONSyntax(rest: hasMark ? bytes[3...] : bytes[...])
+    /// - Parameter depth: how many arrays and objects it shall stand in; a byte order mark may stand in none.
+    package static func fault(in bytes: [UInt8], atDepth depth: Int = 0) -> Int? {
+        let hasMark = depth == 0 && bytes.starts(with: byteOrderMark)
+        var syntax = JSONSyntax(rest: hasMark ? bytes.dropFirst(byteOrderMark.count) : bytes[...], depth: depth)
         syntax.skipSpace()
         let isWhole = syntax.value()
         syntax.skipSpace()
@@ -28,8 +31,6 @@ package struct JSONSyntax {
         while case .valid(let character) = parser.parseScalar(from: &rest) { place += character.count }
         return place
     }
-
-    private init(rest: ArraySlice<UInt8>) { self.rest = rest }
 
     private mutating func value() -> Bool {
         switch rest.first {

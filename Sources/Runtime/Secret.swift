@@ -1,6 +1,6 @@
 /// Comparison of secrets.
 public enum Secret {
-    /// Whether two texts are equal, in a time that says nothing about where they differ.
+    /// Whether two texts are equal, in a time that says nothing about where they differ; nothing equals an empty secret.
     public static func equal(_ given: String, _ expected: String) -> Bool {
         let given = Array(given.utf8)
         let expected = Array(expected.utf8)

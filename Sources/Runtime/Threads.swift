@@ -34,15 +34,7 @@ final class WorkerThread {
 
     /// Waits for its end; false when it has not come by the deadline.
     func join(deadline: Deadline) -> Bool {
-        var until = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &until)
-        let remaining = deadline.remainingMilliseconds
-        until.tv_sec += remaining / 1000
-        until.tv_nsec += remaining % 1000 * 1_000_000
-        if until.tv_nsec >= 1_000_000_000 {
-            until.tv_nsec -= 1_000_000_000
-            until.tv_sec += 1
-        }
+        var until = deadline.time
         return taproom_join_until(thread, &until) == 0
     }
 

@@ -2,12 +2,10 @@ public import Events
 public import Postgres
 public import Runtime
 
-/// Status ids of the approved model, for clubs and for subscriptions.
+/// A subscription's status, by the ids of the approved model.
 public enum StatusID {
     public static let active = 1
-    /// A subscription's: cancelled. A club's: closed to new subscribers, still charged.
     public static let cancelled = 2
-    /// A subscription's.
     public static let paused = 3
 }
 
@@ -96,7 +94,7 @@ private struct NewSubscription: Sendable {
             FROM subscribe(\(asked.map { Int($0.club) }), \(asked.map { $0.customer }),
                            \(asked.map { _ in Identifier.uuid() }), \(asked.map { _ in Identifier.uuid() }),
                            \(asked.map { $0.cause.traceparent }), \(asked.map { $0.cause.correlationID }),
-                           \(batch.othersWait))
+                           \(batch.holdsLane))
             """, in: database)
         return try zip(asked, rows).map { asked, row in
             let (outcome, id, created) = try row.decode(String.self, String?.self, Timestamp?.self)
@@ -131,7 +129,7 @@ private struct NewStatus: Sendable {
                                \(asked.map { $0.returnAfterDays }), \(asked.map { $0.details }),
                                \(asked.map { _ in Identifier.uuid() }), \(asked.map { _ in Identifier.uuid() }),
                                \(asked.map { $0.cause.traceparent }), \(asked.map { $0.cause.correlationID }),
-                               \(batch.othersWait))
+                               \(batch.holdsLane))
             """, in: database)
         return try zip(asked, rows).map { asked, row in
             let (outcome, effect, returns) = try row.decode(String.self, Timestamp?.self, Timestamp?.self)

@@ -54,14 +54,14 @@ struct ChargesSettle: ParsableCommand {
         guard let charged else { return }
         let order = charged.trimmingCharacters(in: .whitespacesAndNewlines)
         guard !order.isEmpty else { throw ValidationError("--charged needs the platform's order, as JSON or its id") }
-        if order.hasPrefix("{") || order.hasPrefix("["), !Self.isJSON(order) {
+        if order.hasPrefix("{") || order.hasPrefix("["), !Self.fitsAnEvent(order) {
             throw ValidationError("--charged \(order): this begins like JSON and is none; give whole JSON or a bare id")
         }
     }
 
-    /// Also inside of an event, two levels deeper.
-    private static func isJSON(_ order: String) -> Bool {
-        [order, "[[\(order)]]"].allSatisfy { JSONSyntax.fault(in: Array($0.utf8)) == nil }
+    /// Whether it is JSON that an event can hold in its envelope.
+    private static func fitsAnEvent(_ order: String) -> Bool {
+        JSONSyntax.fault(in: Array(order.utf8), atDepth: 2) == nil
     }
 
     func run() throws {
@@ -82,7 +82,8 @@ struct ChargesSettle: ParsableCommand {
             return "The subscription was deleted: this decides nothing for one inserted under its id."
         }
         if !notCharged { return "It is not charged again for that month." }
-        return charge.period == month
+        // A change of the time zone can take the present month back before that of a charge.
+        return charge.period >= month
             ? "A later request of that month may charge it." : "That month is over: no request charges it any more."
     }
 }

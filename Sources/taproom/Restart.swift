@@ -3,7 +3,7 @@ import Instance
 
 struct Restart: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Replaces workers one by one; requests wait meanwhile and none is lost.")
+        abstract: "Replaces workers; requests wait meanwhile and none is lost.")
 
     @Argument(help: "The function; all when it is left out.")
     var function: String?

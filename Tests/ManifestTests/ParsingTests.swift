@@ -111,7 +111,11 @@ import Testing
         #expect(
             try manifest("cors: true", "reservedConcurrency: 2", events: "- schedule: rate(1 minute)").warnings == [
                 "functions.yml:4: functions.f.cors: has no effect: no browser calls a schedule",
-                "functions.yml:5: functions.f.reservedConcurrency: has no effect: a schedule runs once at a time",
+                "functions.yml:5: functions.f.reservedConcurrency: has no effect: a schedule has one worker",
+            ])
+        #expect(
+            try manifest("reservedConcurrency: 2", events: "- outbox: {service: customers}").warnings == [
+                "functions.yml:4: functions.f.reservedConcurrency: has no effect: an outbox has one worker"
             ])
         #expect(try manifest("reservedConcurrency: 1", events: "- schedule: rate(1 minute)").warnings.isEmpty)
         let queue = "- rabbitmq: {queue: q, routingKey: x}"

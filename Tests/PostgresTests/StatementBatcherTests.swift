@@ -66,7 +66,7 @@ private final class Statements: Sendable {
             let requests = batch.requests
             statements.begin(batch)
             if requests.contains(7) { throw refused }
-            #expect(batch.othersWait || requests.count == 1)
+            #expect(batch.holdsLane || requests.count == 1)
             return requests.map { "answer \($0)" }
         }
         let answers = try statements.ask(20, batcher)

@@ -51,8 +51,8 @@ struct FunctionReader {
     private func warnAboutIdleSettings(of function: FunctionEntry) {
         guard let source = function.source, function.routes.isEmpty else { return }
         if section.boolean("cors") == true { section.warn("has no effect: no browser calls \(source.article)", "cors") }
-        if case .schedule = source, section.value("reservedConcurrency") != nil, function.reservedConcurrency > 1 {
-            section.warn("has no effect: a schedule runs once at a time", "reservedConcurrency")
+        if function.queue == nil, section.value("reservedConcurrency") != nil, function.reservedConcurrency > 1 {
+            section.warn("has no effect: \(source.article) has one worker", "reservedConcurrency")
         }
     }
 

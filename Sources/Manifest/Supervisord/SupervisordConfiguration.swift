@@ -31,7 +31,7 @@ extension Manifest {
             }
         }
         guard problems.isEmpty else { throw ManifestError(problems: problems) }
-        return "; Rendered from functions.yml by \"taproom render\"; edit that file instead.\n\n"
+        return "; Written by \"taproom up\"; what is changed here is lost.\n\n"
             + sections.joined(separator: "\n")
     }
 
