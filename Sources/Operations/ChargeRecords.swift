@@ -87,7 +87,8 @@ public struct ChargeRecords: Sendable {
         id, subscription_id, period, seen, request_id, attempt,
         floor(extract(epoch FROM clock_timestamp() - created_at))::bigint,
         created_at AT TIME ZONE 'UTC', charged_at AT TIME ZONE 'UTC', retired_at AT TIME ZONE 'UTC',
-        CASE WHEN seen = 'unknown' THEN coalesce(doubt_since, lease_until) END AT TIME ZONE 'UTC',
+        CASE WHEN seen = 'unknown' OR seen = 'sending' AND in_doubt THEN coalesce(doubt_since, lease_until) END
+            AT TIME ZONE 'UTC',
         CASE WHEN seen = 'unknown' AND NOT EXISTS (
             SELECT FROM charge_request r WHERE r.request_id = c.request_id AND r.charge_id <> c.id)
         THEN greatest(settle_at, lease_until) END AT TIME ZONE 'UTC',
@@ -138,13 +139,17 @@ public struct ChargeRecords: Sendable {
         return Set(try rows.map { Array(try $0.decode(String.self).utf8) })
     }
 
-    /// Request ids that were sent this month for subscriptions which have been deleted since.
-    public func requestIDsOfDeleted(period: String) throws -> Set<String> {
+    /// Request ids that nobody may be charged by any more this month: those that were sent for subscriptions which have
+    /// been deleted since, and those that the platform declined with 402, since it may remember what it said of them.
+    public func usedRequestIDs(period: String) throws -> Set<String> {
         let rows = try rows(
             """
             SELECT e.request_id FROM charge c JOIN charge_event e ON e.charge_id = c.id
             WHERE c.period = \(period) AND c.retired_at IS NOT NULL
             UNION SELECT request_id FROM charge WHERE period = \(period) AND retired_at IS NOT NULL
+            UNION SELECT e.request_id FROM charge c JOIN charge_event e ON e.charge_id = c.id
+            WHERE c.period = \(period) AND c.state IN ('declined', 'released')
+                AND e.what = 'declined' AND e.platform_status = 402
             """, with: "charge_event")
         return Set(try rows.map { try $0.decode(String.self) })
     }

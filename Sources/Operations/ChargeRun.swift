@@ -22,7 +22,7 @@ public final class ChargeRun: Sendable {
     /// - Parameters:
     ///   - period: the current month, which the request ids are made of.
     ///   - subscriptions: whom to charge.
-    ///   - usedRequestIDs: request ids that no subscription may be charged by any more.
+    ///   - usedRequestIDs: request ids that nobody may be charged by any more.
     ///   - summary: what is known before the first request.
     ///   - currentPeriod: the ledger's month at this moment; the run stops when it is another one.
     public init(

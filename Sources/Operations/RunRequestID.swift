@@ -12,8 +12,8 @@ enum RunRequestID {
 
     /// The ids to send, one after the other while each belongs to the charge of another subscription, such as one that
     /// had this id before and was renamed.
-    /// - Parameter used: those that were sent for subscriptions which are gone. The ledger takes them again, but a
-    ///   platform answers them with the order that it made then.
+    /// - Parameter used: those of which the platform may remember something else: the order that it made for a
+    ///   subscription which is gone, or that it declined.
     static func candidates(period: String, subscription: String, besides used: Set<String>) -> some Sequence<String> {
         (1...).lazy.map { of(period: period, subscription: subscription, number: $0) }.filter { !used.contains($0) }
     }

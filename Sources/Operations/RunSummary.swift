@@ -30,6 +30,7 @@ public struct RunSummary: Sendable, Equatable, Encodable {
     /// Subscriptions that may have been charged.
     private(set) var unknownSubscriptions: [String] = []
     private(set) var rejectedSubscriptions: [String] = []
+    private(set) var unreachableSubscriptions: [String] = []
 
     public init(period: String, eligible: Int, declinedEarlier: Int = 0) {
         self.period = period
@@ -61,6 +62,7 @@ public struct RunSummary: Sendable, Equatable, Encodable {
         case .unreachable(let reason):
             unreachable += 1
             reasons[reason, default: 0] += 1
+            unreachableSubscriptions.append(subscription)
         }
     }
 
@@ -82,6 +84,7 @@ public struct RunSummary: Sendable, Equatable, Encodable {
         case notAsked = "not_asked"
         case unknownSubscriptions = "unknown_subscriptions"
         case rejectedSubscriptions = "rejected_subscriptions"
+        case unreachableSubscriptions = "unreachable_subscriptions"
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -98,5 +101,6 @@ public struct RunSummary: Sendable, Equatable, Encodable {
         try members.encode(reasons, forKey: .reasons)
         try members.encode(unknownSubscriptions.sorted(), forKey: .unknownSubscriptions)
         try members.encode(rejectedSubscriptions.sorted(), forKey: .rejectedSubscriptions)
+        try members.encode(unreachableSubscriptions.sorted(), forKey: .unreachableSubscriptions)
     }
 }

@@ -23,8 +23,10 @@ extension RunSummary {
         for (reason, count) in reasons.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
             lines.append("  \(count) × \(reason)")
         }
-        for (heading, names) in [("Unknown:", unknownSubscriptions), ("Rejected:", rejectedSubscriptions)]
-        where !names.isEmpty {
+        for (heading, names) in [
+            ("Unknown:", unknownSubscriptions), ("Rejected:", rejectedSubscriptions),
+            ("Unreachable:", unreachableSubscriptions),
+        ] where !names.isEmpty {
             lines.append(heading)
             lines += names.sorted().map { "  \($0.printable)" }
         }

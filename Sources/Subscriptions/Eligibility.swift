@@ -38,9 +38,12 @@ public struct Eligibility: Sendable {
         try array.finish()
     }
 
-    /// The answer is right without it; but what others left unsettled costs every reader its time.
+    /// The answer is right without it; but what others left unsettled costs every reader its time. Who is in the way of it
+    /// is not waited for.
     private func settle(_ deadline: Deadline) throws {
-        try database.execute("SELECT settle_subscriptions(\(Self.settledAtOnce)::int)", deadline: deadline)
+        do {
+            try database.execute("SELECT settle_subscriptions(\(Self.settledAtOnce)::int)", deadline: deadline)
+        } catch let error as PostgresError where error.sqlState == SQLState.lockNotAvailable {}
     }
 
     /// What is read: as `eligible_page_now` has it.

@@ -37,7 +37,7 @@ public struct EligibilityUpkeep {
         try connection.execute("INSERT INTO unsettled_subscription VALUES (NULL)", deadline: deadline)
         var patience = Self.patience
         while true {
-            let settled = try count("SELECT settle_subscriptions(\(Self.batch)::int)", deadline: deadline)
+            let settled = try settleSome(deadline)
             // Much less than a batch is what is written meanwhile, and that need not end.
             if settled > Self.batch / 2 { patience = Self.patience }
             if settled > 0, !patience.hasPassed { continue }
@@ -53,6 +53,15 @@ public struct EligibilityUpkeep {
                 return left
             }
             usleep(100_000)
+        }
+    }
+
+    /// - Returns: how many; 0 also when somebody is in the way.
+    private func settleSome(_ deadline: Deadline) throws -> Int {
+        do {
+            return try count("SELECT settle_subscriptions(\(Self.batch)::int)", deadline: deadline)
+        } catch let error as PostgresError where error.sqlState == SQLState.lockNotAvailable {
+            return 0
         }
     }
 

@@ -24,7 +24,7 @@ struct RunCharges: ParsableCommand {
     @Option(help: "Only the first this many of the eligible, ordered by id.")
     var limit: Int?
 
-    @Flag(help: "Also ask for those that the platform declined with 402 earlier this month.")
+    @Flag(help: "Also ask, by a new request id, for those that the platform declined with 402 earlier this month.")
     var retryDeclined = false
 
     @Flag(help: "The summary as one JSON object, for programs.")
@@ -60,7 +60,7 @@ struct RunCharges: ParsableCommand {
         let wanted = eligible.filter { !declined.contains(Array($0.utf8)) }
         let run = ChargeRun(
             gateway: client, period: month, subscriptions: wanted,
-            usedRequestIDs: try records.requestIDsOfDeleted(period: month),
+            usedRequestIDs: try records.usedRequestIDs(period: month),
             summary: RunSummary(
                 period: month, eligible: eligible.count, declinedEarlier: eligible.count - wanted.count),
             concurrency: concurrency, currentPeriod: { try records.currentPeriod(zone: zone) },

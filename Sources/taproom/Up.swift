@@ -11,7 +11,7 @@ struct Up: ParsableCommand {
     @Flag(
         help: ArgumentHelp(
             "Goes on where the configuration no longer names a platform, database or broker outside that the instance "
-                + "works with, and starts one of its own in its place."))
+                + "works with, and starts one of its own in its place, or where ecommerce.resend is manual no more."))
     var forgetOutside = false
 
     func run() throws {

@@ -19,7 +19,7 @@ import Testing
                 {"state": "\(instance.state)", "data": "\(instance.state)", "run": "\(instance.state)/run", \(ports)
                  "scope": "local", "gatewayPort": 1, "configurationFile": "/etc/shop.json", "rabbitmq": "\(rabbitmq)",
                  "databases": {"shop": "\(shop)"}, "parameters":
-                 {"ecommerce.url": "\(ecommerce)", "billing.time_zone": "UTC"}}
+                 {"ecommerce.url": "\(ecommerce)", "ecommerce.resend": "manual", "billing.time_zone": "UTC"}}
                 """)
         }
         try record(
@@ -30,16 +30,17 @@ import Testing
             "ECOMMERCE_URL": "ecommerce.url (or TAPROOM_ECOMMERCE_URL), which named shop.example.com\n",
             "DATABASES_SHOP": "databases.shop (or TAPROOM_DATABASES_SHOP), which named db.example.com\n",
             "RABBITMQ_URL": "rabbitmq.url (or TAPROOM_RABBITMQ_URL), which named mq.example.com\n",
+            "ECOMMERCE_RESEND": "ecommerce.resend (or TAPROOM_ECOMMERCE_RESEND), which was manual\n",
         ]
         for (given, url) in [
             ("", ""), ("ECOMMERCE_URL", "https://other.example.com"), ("DATABASES_SHOP", "postgresql://h/x"),
-            ("RABBITMQ_URL", "amqp://me:x@h"),
+            ("RABBITMQ_URL", "amqp://me:x@h"), ("ECOMMERCE_RESEND", "manual"),
         ] {
             let refused = try instance.run("up", variables: given.isEmpty ? [:] : ["TAPROOM_\(given)": url])
             #expect(refused.status == 1 && !refused.errors.contains("secret"), "\(refused)")
             for (name, line) in lines { #expect(refused.errors.contains(line) == (name != given), "\(refused)") }
             #expect(refused.errors.contains("TAPROOM_CONFIG, perhaps: it was /etc/shop.json\n"), "\(refused)")
-            #expect(refused.errors.contains("go on without them: taproom up --scope local --forget-outside"))
+            #expect(refused.errors.contains("go on without: taproom up --scope local --forget-outside"))
             let left = try FileManager.default.contentsOfDirectory(atPath: instance.state)
             #expect(left.sorted() == ["instance.json", "lock"])
         }
@@ -55,10 +56,29 @@ import Testing
         #expect(own.errors.contains("not built: ProbeFunction"), "\(own)")
         for change in [
             "gateway.port changes from 1 to \(instance.port)\n", "billing.time_zone changes from UTC to America",
+            "ecommerce.resend changes from manual to idempotent\n",
         ] {
             #expect((own.output + own.errors).contains("  \(change)"), "\(own)")
         }
         #expect(!(own.output + own.errors).contains("ecommerce.url changes"), "\(own)")
+    }
+
+    @Test("another start says which platform and which ports it changes to, and no secret")
+    func changes() throws {
+        func record(port: Int, ecommerce: String) throws -> InstanceRecord {
+            let text = """
+                {"state": "/s", "data": "/s", "run": "/s/run", "scope": "local", "gatewayPort": 1, "databasePort": \(port),
+                 "configurationFile": "", "databases": {}, "parameters": {"ecommerce.url": "\(ecommerce)"}}
+                """
+            return try JSONDecoder().decode(InstanceRecord.self, from: Data(text.utf8))
+        }
+        let known = try record(port: 2, ecommerce: "https://me:secret@shop.example.com/api")
+        #expect(
+            try record(port: 3, ecommerce: "https://me:other@shop.example.com/staging").changes(since: known) == [
+                "PostgreSQL's port changes from 2 to 3",
+                "ecommerce.url changes from https://shop.example.com/api to https://shop.example.com/staging",
+            ])
+        #expect(known.changes(since: known).isEmpty)
     }
 
     @Test(

@@ -56,6 +56,6 @@ import Testing
         try looks(1, "a deleted subscription") { try $0.find("retired3").count }
         try looks(0, "nobody") { try $0.find("nobody").count }
         try looks(1, "declined") { try $0.declined(period: "2026-08").contains(Array("declined3".utf8)) ? 1 : 0 }
-        try looks(5, "request ids of the deleted") { try $0.requestIDsOfDeleted(period: "2026-08").count }
+        try looks(10, "request ids that are used") { try $0.usedRequestIDs(period: "2026-08").count }
     }
 }

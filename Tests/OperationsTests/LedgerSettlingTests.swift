@@ -78,7 +78,21 @@ extension LedgerTests {
         }
         try charge("old", period: "2026-10", state: "charged")
         try run("DELETE FROM subscription WHERE id IN ('a', 'old')")
-        #expect(try records.requestIDsOfDeleted(period: "2026-11") == ["a-1", "a-2"])
+        #expect(try records.usedRequestIDs(period: "2026-11").subtracting(["there-1"]) == ["a-1", "a-2"])
+    }
+
+    @Test("a platform may remember that it declined a request id; of other refusals nothing is known to last")
+    func requestIDsOfTheDeclined() throws {
+        try charge("declined", state: "declined")
+        try charge("charged-later", state: "declined")
+        try run(
+            """
+            UPDATE charge SET state = 'charged', charged_at = clock_timestamp(), platform_order = '1'
+            WHERE subscription_id = 'charged-later'
+            """)
+        try charge("old", period: "2026-10", state: "declined")
+        for state in ["released", "unknown"] { try charge(state, state: state) }
+        #expect(try records.usedRequestIDs(period: "2026-11") == ["declined-1"])
     }
 
     @Test func refusalsSayWhy() throws {

@@ -51,6 +51,8 @@ import Testing
         gateway.behave { _ in Self.notExecuted("platform-unreachable") }
         let summary = try run(["a"]).run()
         #expect(summary.unreachable == 1 && summary.exitStatus == 1)
+        #expect(try json(summary)["unreachable_subscriptions"]?.elements.compactMap(\.string) == ["a"])
+        #expect(summary.text(isResent: true).contains("Unreachable:\n  a\n"))
         #expect(gateway.requests.count == 4)
     }
 

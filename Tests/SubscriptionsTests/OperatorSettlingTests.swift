@@ -63,6 +63,16 @@ import Testing
         try shop.run("DELETE FROM charge_settlement")
     }
 
+    @Test(
+        "an order's id that looks like a number stays as it was given",
+        arguments: ["5e12", "null", "12345678901234567890"])
+    func anOrderIsNamed(id: String) throws {
+        try doubt("r-1")
+        #expect(try decide("charged", id) == "settled")
+        let replay = try desk.charge(subscription: subscription, requestID: "r-9", .test())
+        #expect(replay.receipt.order == "\"\(id)\"")
+    }
+
     @Test func anOperatorSettlesAsNotCharged() throws {
         platform.behave { _ in .answer(503) }
         #expect(problem { try charge("r-1") } != nil)

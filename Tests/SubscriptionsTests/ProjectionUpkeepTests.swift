@@ -84,6 +84,19 @@ import Testing
         #expect(postponed.map { "\($0)" }?.contains("nothing was rebuilt") == true)
     }
 
+    @Test("who deletes the intervals and has not ended keeps nobody from the list")
+    func deletedMeanwhile() throws {
+        let shop = try Shop()
+        let id = try shop.subscription(club: try shop.club(), history: [(1, "-2 days")])
+        try shop.run("INSERT INTO unsettled_subscription VALUES (\(id))")
+        let outsider = try shop.session()
+        try outsider.run(script: "BEGIN; DELETE FROM active_interval", deadline: .soon)
+        #expect(try shop.eligibility.page(after: nil, limit: 10, deadline: .soon) == [id])
+        #expect(try shop.eligible() == [id])
+        try outsider.run(script: "DELETE FROM unsettled_subscription; ROLLBACK", deadline: .soon)
+        #expect(try EligibilityUpkeep(outsider).rebuild(deadline: .soon) == 0)
+    }
+
     @Test("those whom somebody writes keep nobody else from being settled")
     func whoIsWrittenStandsInNobodysWay() throws {
         let shop = try Shop()

@@ -140,6 +140,21 @@ import Testing
         #expect(states == ["sending"])
     }
 
+    @Test("a backup is restored while an order is out: its charge's number is another's now")
+    func restored() throws {
+        let old = try attempt("r-1")
+        try shop.session().run(script: Self.clear, deadline: .soon)
+        try shop.run("SELECT setval('charge_number', \(old.charge), false)")
+        let other = try shop.subscription(club: club, history: [])
+        let new = try attempt("r-2", of: other)
+        #expect(new.charge == old.charge && new.number == old.number)
+        let refusal = #expect(throws: PostgresError.self) {
+            try ledger.finish(old, .charged(status: 200, order: "{}"), cause: .test, deadline: .soon)
+        }
+        #expect(refusal?.constraint == "charge_event_charge_id_fkey", "told as a charge that is gone")
+        #expect(try shop.count("SELECT count(*) FROM charge WHERE state = 'sending' AND request_id = 'r-2'") == 1)
+    }
+
     @Test func anAttemptWhoseRecordIsGoneSaysSo() throws {
         let gate = Gate()
         platform.behave { _ in .holdAfterActing(gate) }
