@@ -6,10 +6,10 @@ TAPROOM = .build/release/taproom
 SWIFT_SOURCES = Package.swift Sources Tests
 
 .DEFAULT_GOAL := help
-.PHONY: help packages documents build build-tests up down status test soak bench bench-short lint clean-state
+.PHONY: help packages documents build build-tests up down status test soak bench bench-short lint schema clean-state
 
 help:
-	@echo "make up | down | status | test | soak | bench | bench-short | lint | build | build-tests | clean-state"
+	@echo "make up | down | status | test | soak | bench | bench-short | lint | schema | build | build-tests | clean-state"
 
 packages:
 	@scripts/install-packages
@@ -68,6 +68,11 @@ bench: build
 bench-short: build
 	@scripts/install-packages wrk
 	@bench/run --short $(BENCH)
+
+# Writes docs/schema/ anew, after a migration was added.
+schema: build-tests
+	@WRITE_SCHEMA=1 "$$($(SWIFT) build --show-bin-path)/taproomPackageTests.xctest" --testing-library swift-testing \
+		--filter SchemaDocumentTests
 
 # Needs a built tool.
 lint:

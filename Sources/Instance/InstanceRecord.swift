@@ -143,7 +143,9 @@ extension InstanceRecord {
     }
 
     /// Base URL of the platform; `nil` for our own behind the gateway.
-    var outsidePlatform: String? { parameters["ecommerce.url"].flatMap { $0 == gateway + "/ecommerce" ? nil : $0 } }
+    public var outsidePlatform: String? {
+        parameters["ecommerce.url"].flatMap { $0 == gateway + "/ecommerce" ? nil : $0 }
+    }
 
     /// Whether this service's rows are in the PostgreSQL that the instance started.
     public func isEmbedded(service: String) -> Bool {

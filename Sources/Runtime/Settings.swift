@@ -87,6 +87,9 @@ extension Settings {
         package let concurrency: Int
         /// TAPROOM_SCHEDULE, in seconds: the interval of a scheduled function; `nil` for any other.
         var scheduleSeconds: Int?
+
+        /// Seconds of the longest interval: a leap year.
+        package static let longestSchedule = 31_622_400
     }
 
     /// TAPROOM_TIMEOUT, which is in seconds.
@@ -102,7 +105,7 @@ extension Settings {
                 }
                 return template
             }
-        let schedule = integer("TAPROOM_SCHEDULE", default: 0, in: 1...31_622_400)
+        let schedule = integer("TAPROOM_SCHEDULE", default: 0, in: 1...Process.longestSchedule)
         return Process(
             function: text("TAPROOM_FUNCTION", default: "function"),
             routes: routes,

@@ -18,7 +18,7 @@ struct Demo: ParsableCommand {
                     + "embedded database")
         }
         // They are charged and announced as any others are.
-        guard instance.record.parameters["ecommerce.url"] == instance.record.gateway + "/ecommerce" else {
+        guard instance.record.outsidePlatform == nil else {
             throw InstanceError(
                 "scope \(instance.record.scope) orders at a platform outside (ecommerce.url): demo rows go only where "
                     + "the platform is the instance's own")

@@ -3,15 +3,6 @@ import ArgumentParser
 import Instance
 import Runtime
 
-extension Taproom {
-    /// Runs the command. What it printed and could not be written, as to a full disk, makes it fail.
-    static func main() {
-        ToolProcess.prepare()
-        main(nil)
-        do { try flushStandardOutput() } catch { exit(withError: error) }
-    }
-}
-
 /// Prints a value as JSON for programs.
 func printJSON(_ value: some Encodable) throws { print(try JSON.text(value, isPretty: true)) }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Instance
+import Runtime
 
 @main
 struct Taproom: ParsableCommand {
@@ -14,9 +15,15 @@ struct Taproom: ParsableCommand {
         subcommands: [
             Up.self, Down.self, Status.self, Logs.self, Routes.self, Invoke.self, Migrate.self, Render.self, Demo.self,
             Charges.self, RunCharges.self, Doctor.self, RebuildEligibility.self, CustomersCommand.self, DLQ.self,
-            Restart.self,
-            CleanState.self,
+            Restart.self, CleanState.self,
         ])
+
+    /// Runs the command. What it printed and could not be written, as to a full disk, makes it fail.
+    static func main() {
+        ToolProcess.prepare()
+        main(nil)
+        do { try flushStandardOutput() } catch { exit(withError: error) }
+    }
 }
 
 /// Which scope's configuration a command reads that works with an instance.

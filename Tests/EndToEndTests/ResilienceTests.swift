@@ -116,13 +116,22 @@ extension DirectedInstance {
 
         @Test("far more clients than workers: everybody gets an answer, or hears that nothing ran")
         func overload() throws {
-            let answers = try concurrently(400) { [shop, club] index in
-                (
-                    "over-\(index)",
-                    try? shop.http.request(
+            let refused = Lock(0)
+            let load = Background { [shop, club] in
+                try concurrently(400) { index in
+                    let answer = try? shop.http.request(
                         "POST", "/club/\(club)/subscribe/", json: #"{"customer_id":"over-\#(index)"}"#)
-                )
-            }.map { (customer: $0.0, answer: $0.1) }
+                    if answer?.status == 503 { refused.withLock { $0 += 1 } }
+                    return (customer: "over-\(index)", answer: answer)
+                }
+            }
+            // Whoever is at work waits until there is no room for more.
+            try database.withConnection(deadline: .never) { outsider in
+                try outsider.run(script: "BEGIN; LOCK TABLE club_status_history", deadline: .soon)
+                try Eventually.happens("a refusal") { refused.withLock { $0 > 0 } }
+                try outsider.run(script: "COMMIT", deadline: .soon)
+            }
+            let answers = try load.value()
             for (_, answer) in answers {
                 if answer?.status == 200 { continue }
                 #expect(answer?.status == 503)

@@ -78,6 +78,16 @@ public final class PostgresServer: Sendable {
         return copy
     }
 
+    /// The tables, functions and triggers of a database as SQL, without what differs from server to server.
+    public func schema(_ url: String) throws -> String {
+        let file = "\(folder)/\(url.split(separator: "/").last ?? "").sql"
+        try tools.run("pg_dump", "--schema-only", "--no-owner", "--no-privileges", "--file=\(file)", "--dbname=\(url)")
+        let text = try String(contentsOfFile: file, encoding: .utf8)
+        return text.split(separator: "\n", omittingEmptySubsequences: false)
+            .filter { line in !["--", "SET ", "SELECT pg_catalog.", "\\"].contains(where: line.hasPrefix) }
+            .joined(separator: "\n").replacing(/\n{3,}/, with: "\n\n").trimmingCharacters(in: .newlines)
+    }
+
     /// Creates an empty database of a role of its own, as each service has in the embedded PostgreSQL.
     /// - Returns: its libpq URI.
     public func ownedDatabase() throws -> String {

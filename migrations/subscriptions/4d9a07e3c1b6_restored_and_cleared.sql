@@ -101,8 +101,43 @@ END $$;
 -- What is settled by the way waits for nobody for longer than a reader should.
 ALTER FUNCTION settle_subscriptions(integer) SET lock_timeout = '200ms';
 
+-- What the functions promise that others call; docs/schema/ shows it beside their latest bodies.
+COMMENT ON FUNCTION subscribe IS
+    'Subscribes customers to clubs, each at most once however many ask at the same time. Outcome: subscribed,
+already-subscribed (with the id of the first), club-not-active, club-not-found. With p_others_wait whoever holds a lock
+that it needs is waited for only a moment (55P03, nothing written), as in the other functions that have it.';
+COMMENT ON FUNCTION change_status IS
+    'Changes the status of subscriptions, each at most once in a call. Outcome: changed, subscription-not-found.';
+COMMENT ON FUNCTION begin_charges IS
+    'Decides what requests to charge may do, and writes that an attempt begins before anything is sent. Outcome:
+  begun                   send sent_request with customer and sku, then call finish_charges
+  charged                 already charged: the recorded answer
+  in-progress             another attempt runs (or, with p_only_watch, has ended without a charge)
+  in-doubt                where nothing may be sent twice: an operator settles it
+  subscription-not-found, not-chargeable (reason says why), request-id-reused (reason says by whom)';
+COMMENT ON FUNCTION finish_charges IS
+    'Writes what came of attempts: charged, declined, released (not sent, or refused for our own sake) or unknown. Refuses
+(23503) the outcome of a request id that its charge has never had.';
+COMMENT ON FUNCTION claim_unsettled IS
+    'Takes charges in doubt whose time has come, to send each again under its request id, then call finish_charges.';
+COMMENT ON FUNCTION settle_charge IS
+    'An operator says what came of a charge: p_outcome is charged, with p_order, or not-charged. Outcome:
+  settled
+  outcome-unknown-word, order-missing, order-not-allowed, who-missing, why-missing    nothing was looked at
+  charge-not-found, already-charged, attempt-running                                  nothing was changed
+  not-in-doubt                                  nothing was charged as it is: there is nothing to settle';
+COMMENT ON FUNCTION settle_subscriptions IS
+    'Brings the intervals of unsettled subscriptions up to date, at most p_limit of them. Returns how many.';
+
 -- migrate: down
 
+COMMENT ON FUNCTION settle_subscriptions IS NULL;
+COMMENT ON FUNCTION settle_charge IS NULL;
+COMMENT ON FUNCTION claim_unsettled IS NULL;
+COMMENT ON FUNCTION finish_charges IS NULL;
+COMMENT ON FUNCTION begin_charges IS NULL;
+COMMENT ON FUNCTION change_status IS NULL;
+COMMENT ON FUNCTION subscribe IS NULL;
 ALTER FUNCTION settle_subscriptions(integer) RESET lock_timeout;
 
 CREATE OR REPLACE FUNCTION settle_charge(

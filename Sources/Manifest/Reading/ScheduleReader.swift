@@ -1,10 +1,9 @@
+import Runtime
 import Yams
 
 /// Reads `schedule: rate(1 minute)` and `schedule: {rate: rate(1 minute), enabled: true}`.
 struct ScheduleReader {
     private static let units = ["second": 1, "minute": 60, "hour": 3600, "day": 86_400]
-    /// A leap year.
-    private static let longestSeconds = 31_622_400
 
     /// The mapping with the key `schedule`.
     let event: Section
@@ -31,7 +30,7 @@ struct ScheduleReader {
             return nil
         }
         let (seconds, isTooLong) = (Int(match.1) ?? .max).multipliedReportingOverflow(by: unit)
-        guard !isTooLong, (1...Self.longestSeconds).contains(seconds) else {
+        guard !isTooLong, (1...Settings.Process.longestSchedule).contains(seconds) else {
             section.report("must be an interval from 1 second to 366 days, not \"\(text)\"", name)
             return nil
         }
