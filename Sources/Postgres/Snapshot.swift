@@ -53,7 +53,7 @@ extension Database {
         locking tables: [String], deadline: Deadline, _ body: (Connection) throws -> Result
     ) throws -> Result {
         var hasBegun = false
-        return try runWhileHeldUp(until: deadline, unless: hasBegun) {
+        return try retryingOnLockTimeout(until: deadline, unless: hasBegun) {
             try withConnection(deadline: deadline) { connection in
                 try connection.transaction(begin: Snapshot.begin, deadline: deadline) { connection in
                     // Before any statement that needs a snapshot, so that what the lock is waited for is seen.

@@ -10,7 +10,7 @@ public struct Eligibility: Sendable {
     /// At most `limit` ids greater than `after`, in order of id.
     public func page(after: String?, limit: Int, deadline: Deadline) throws -> [String] {
         try settle(deadline)
-        return try runWhileHeldUp(until: deadline) {
+        return try retryingOnLockTimeout(until: deadline) {
             try database.execute(
                 "SELECT id FROM eligible_page_now(\(after)::varchar, \(limit)) e(id)", deadline: deadline
             ).map { try $0.decode(String.self) }

@@ -14,7 +14,7 @@ struct Taproom: ParsableCommand {
             """,
         subcommands: [
             Up.self, Down.self, Status.self, Logs.self, Routes.self, Invoke.self, Migrate.self, Render.self, Demo.self,
-            Charges.self, RunCharges.self, Doctor.self, RebuildEligibility.self, CustomersCommand.self, DLQ.self,
+            Charges.self, ChargeRunCommand.self, Doctor.self, RebuildEligibility.self, CustomersCommand.self, DLQ.self,
             Restart.self, CleanState.self,
         ])
 

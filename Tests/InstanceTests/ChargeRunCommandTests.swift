@@ -6,7 +6,7 @@ import Testing
 @testable import Instance
 
 /// What `taproom charge-run` takes from the instance: its month and its gateway.
-@Suite struct ChargeRunTests {
+@Suite struct ChargeRunCommandTests {
     private let instance: TestInstance
     /// Has an empty list of the eligible.
     private let gateway: ScriptedPlatform
@@ -21,8 +21,8 @@ import Testing
             script: """
                 CREATE FUNCTION billing_period(p_at timestamptz, p_zone text) RETURNS char(7) LANGUAGE sql STABLE
                 RETURN to_char(timestamptz '2026-11-30 12:00:00Z' AT TIME ZONE p_zone, 'YYYY-MM');
-                CREATE TABLE charge (id bigint, period text, request_id text, retired_at timestamptz);
-                CREATE TABLE charge_event (charge_id bigint, request_id text);
+                CREATE TABLE charge (id bigint, period text, state text, request_id text, retired_at timestamptz);
+                CREATE TABLE charge_event (charge_id bigint, request_id text, what text, platform_status int);
                 """, deadline: .soon)
         let state = instance.state
         try instance.folder.write(

@@ -3,7 +3,7 @@ import Foundation
 import Instance
 import Operations
 
-struct RunCharges: ParsableCommand {
+struct ChargeRunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "charge-run",
         abstract: "Charges every eligible subscription for this month, through the gateway.",
