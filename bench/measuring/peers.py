@@ -116,7 +116,7 @@ def basics(executable):
     """What is the same in the environment of every function, see Sources/Manifest/Environment.swift."""
     return {
         "PATH": os.environ["PATH"], "LD_LIBRARY_PATH": os.path.join(os.path.dirname(executable), "libraries"),
-        "GLIBC_TUNABLES": "glibc.malloc.tcache_max=128"}
+        "GLIBC_TUNABLES": "glibc.malloc.tcache_max=128", "RES_OPTIONS": "timeout:1 attempts:2"}
 
 
 def livez(workspace, executable):
