@@ -120,7 +120,7 @@ struct EventHandling<F: EventFunction>: Sendable {
 
     private func payload(_ event: ReceivedEvent) throws(PermanentFault) -> F.Payload {
         if let place = JSONSyntax.fault(in: event.body) {
-            throw PermanentFault("the data is not JSON in UTF-8: see byte \(place), counted from 0")
+            throw PermanentFault("the data \(JSONSyntax.complaint): see byte \(place), counted from 0")
         }
         do {
             return try JSON.decode(F.Payload.self, from: event.body)

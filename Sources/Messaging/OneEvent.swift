@@ -77,7 +77,7 @@ struct OneEvent<F: EventFunction>: Sendable {
 
     private func decode(_ text: [UInt8]) throws -> (ReceivedEvent, F.Payload) {
         if let place = JSONSyntax.fault(in: text) {
-            throw PermanentFault("it is not JSON in UTF-8, see byte \(place), counted from 0")
+            throw PermanentFault("it \(JSONSyntax.complaint), see byte \(place), counted from 0")
         }
         let event = try JSON.decode(Event.self, from: text)
         guard event.specversion == "1.0" else {

@@ -45,9 +45,7 @@ extension HTTPEvent {
             throw .badRequest([
                 .init(
                     pointer: "",
-                    detail:
-                        "The body is not valid JSON in UTF-8, or nested deeper than \(JSONSyntax.depthLimit) levels: "
-                        + "see byte \(place), counted from 0.")
+                    detail: "The body \(JSONSyntax.complaint): see byte \(place), counted from 0.")
             ])
         }
         do {

@@ -60,8 +60,22 @@ package struct JSONSyntax {
         }
     }
 
+    /// Bytes of a member's name as it is written. The decoder compares all names of an object as Unicode does, in a time
+    /// that grows with the square of a name's combining marks.
+    static let nameLimit = 1024
+
+    /// What is said of a text with a fault, as the end of a sentence.
+    package static let complaint =
+        "is not valid JSON in UTF-8, or nested deeper than \(depthLimit) levels, or names a member in over \(nameLimit) "
+        + "bytes"
+
     private mutating func member() -> Bool {
+        let start = rest
         guard rest.first == UInt8(ascii: "\""), string() else { return false }
+        guard rest.startIndex - start.startIndex <= Self.nameLimit + 2 else {
+            rest = start
+            return false
+        }
         skipSpace()
         guard take(UInt8(ascii: ":")) else { return false }
         skipSpace()

@@ -72,7 +72,7 @@ extension MessagingTests {
             try Eventually.happens("the others") { try lab.effects() == 5 }
             try lab.waitForDeadLetters(3)
             let errors = try lab.deadLetters.list(deadline: .soon).map(\.error)
-            for reason in ["takes no such entry", "mode must be of type String", "is not JSON"] {
+            for reason in ["takes no such entry", "mode must be of type String", "is not valid JSON"] {
                 #expect(errors.contains { $0.contains(reason) }, "\(errors)")
             }
             // Undecodable ones are discarded, and only when they are on record.

@@ -45,6 +45,24 @@ extension MessagingTests {
             #expect(consumer.end == nil)
         }
 
+        @Test("data that takes long to read, or that no reader of ours takes, is a dead letter at once")
+        func whatIsNotRead() throws {
+            let lab = try Lab(retry: [3600])
+            let session = try session(lab)
+            let marks = String(repeating: "\u{301}", count: 200_000) + String(repeating: "\u{316}", count: 200_000)
+            try RawMessage(body: "{\"a\(marks)\": 1}").publish(to: lab.topology, over: session)
+            let lists = String(repeating: "[", count: 65) + String(repeating: "]", count: 65)
+            try RawMessage(body: "{\"lists\": \(lists)}").publish(to: lab.topology, over: session)
+            try RawMessage().publish(to: lab.topology, over: session)
+            let consumer = try lab.consumer.start()
+            defer { consumer.terminate() }
+            try Eventually.happens("the other") { try lab.effects() == 1 }
+            try lab.waitForDeadLetters(2)
+            let errors = try lab.deadLetters.list(deadline: .soon).map(\.error)
+            let saysWhy = errors.allSatisfy { $0.contains("deeper than 64 levels") && $0.contains("1024 bytes") }
+            #expect(saysWhy, "\(errors)")
+        }
+
         @Test(
             "what has grown since it came, or grows by what its copy says, is set aside and sent again",
             arguments: [
@@ -222,7 +240,11 @@ private struct RawMessage: Sendable, CustomTestStringConvertible {
                 Wire.number(UInt16(60)) + Wire.number(UInt16(0)) + Wire.number(UInt64(body.utf8.count))
                     + Wire.number(flags) + Wire.long(headers) + (messageID.map { Wire.short($0) } ?? [])),
             over: session)
-        try Wire.send(.body(Array(body.utf8)), over: session)
+        var rest = Array(body.utf8)[...]
+        while !rest.isEmpty {
+            try Wire.send(.body(Array(rest.prefix(100_000))), over: session)
+            rest = rest.dropFirst(100_000)
+        }
         _ = try session.counts(topology.queue, deadline: .soon)
     }
 }

@@ -108,6 +108,19 @@ private func pointers(_ text: String) throws -> [String] { try pointers(Array(te
         #expect(try pointers(nested(65)) == [""])
     }
 
+    @Test("a member's name has a limit, whether anybody reads the member or not")
+    func longNames() throws {
+        func body(_ name: String) -> [UInt8] {
+            Array("{\"name\":\"a\",\"size\":1,\"sku\":1,\"more\":{\"\(name)\":1}}".utf8)
+        }
+        let marks = String(repeating: "\u{301}", count: 512)
+        #expect(try Body.check(body(marks)).0 == "a")
+        #expect(try pointers(body(marks + "a")) == [""])
+        #expect(try pointers("{\"name\":\"\(String(repeating: "x", count: 1025))\"}") == ["/name", "/size", "/sku"])
+        let name = Array(#"{"a":1, ""#.utf8) + Array((marks + "a").utf8)
+        #expect(JSONSyntax.fault(in: name + Array(#"":1}"#.utf8)) == 8)
+    }
+
     @Test(
         arguments: [
             [0xFF], [0xC3, 0x28], [0xED, 0xA0, 0x80], [0xC0, 0xAF], [0xF5, 0x80, 0x80, 0x80], [0xE2, 0x82], [0x00],
