@@ -33,8 +33,14 @@ struct EventHandling<F: EventFunction>: Sendable {
     /// An event in hand. It has one context for its handler and for its own log lines, by which they are joined.
     private struct Invocation {
         let received: ReceivedEvent
-        let event: CloudEvent<F.Payload>
+        /// `nil` for what its body holds.
+        var data: F.Payload?
         let context: Context
+    }
+
+    /// The time limit passed while events were read, before anything was done.
+    private struct Late: Error, CustomStringConvertible {
+        var description: String { "no time was left once its data was read" }
     }
 
     /// Handles several in one transaction.
@@ -42,11 +48,8 @@ struct EventHandling<F: EventFunction>: Sendable {
     func handleTogether(_ events: [ReceivedEvent]) -> Bool {
         let start = Clock.monotonicNanoseconds()
         let deadline = Deadline.after(milliseconds: process.timeoutMilliseconds)
-        let fates = try? run(
-            events.map {
-                Invocation(received: $0, event: try decode($0), context: context($0, deadline: deadline))
-            }, since: start, deadline: deadline)
-        return fates != nil
+        let invocations = events.map { Invocation(received: $0, context: context($0, deadline: deadline)) }
+        return (try? run(invocations, since: start, deadline: deadline)) != nil
     }
 
     /// - Parameter data: the event's data; default what its body holds.
@@ -63,7 +66,7 @@ struct EventHandling<F: EventFunction>: Sendable {
 
     private func fate(_ event: ReceivedEvent, _ data: F.Payload?, _ context: Context, since start: UInt64) -> Fate {
         do {
-            let invocation = Invocation(received: event, event: try decode(event, data), context: context)
+            let invocation = Invocation(received: event, data: data, context: context)
             return try run([invocation], since: start, deadline: context.deadline)[0]
         } catch let error as PermanentFault {
             return .hopeless(reason: error.reason)
@@ -81,15 +84,19 @@ struct EventHandling<F: EventFunction>: Sendable {
         let (first, others) = (invocations[0], invocations.count - 1)
         watch?.begin(
             start: start, requestID: first.context.requestID, subject: "event_id",
-            first.event.id + (others > 0 ? " and \(others) more" : ""))
+            first.received.envelope.id + (others > 0 ? " and \(others) more" : ""))
         defer { watch?.end() }
+        FaultPoint.beforeDecode.reach()
+        let events = try invocations.map { try decode($0.received, $0.data) }
+        // The database would be taken for one that is away.
+        guard !deadline.hasPassed else { throw Late() }
         let fates = try database.transaction(deadline: deadline) { session in
             var unseen = try Inbox.claim(
-                invocations.map { $0.event.id }, consumer: process.function, in: session, deadline: deadline)
+                events.map(\.id), consumer: process.function, in: session, deadline: deadline)
             var fates: [Fate] = []
-            for invocation in invocations {
-                let isNew = unseen.remove(Array(invocation.event.id.utf8)) != nil
-                if isNew { try function.handle(invocation.event, in: session, invocation.context) }
+            for (event, invocation) in zip(events, invocations) {
+                let isNew = unseen.remove(Array(event.id.utf8)) != nil
+                if isNew { try function.handle(event, in: session, invocation.context) }
                 fates.append(isNew ? .done : .repeated)
             }
             FaultPoint.beforeCommit.reach()

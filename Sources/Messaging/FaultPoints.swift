@@ -10,6 +10,8 @@ extension FaultPoint {
     static let beforeConfirm = FaultPoint("publish.before-confirm")
     /// Everything is confirmed, no row is marked.
     static let beforeMark = FaultPoint("relay.before-mark")
+    /// Events are in hand, none is decoded.
+    static let beforeDecode = FaultPoint("consumer.before-decode")
     /// The handlers have run, nothing is committed.
     static let beforeCommit = FaultPoint("consumer.before-commit")
     /// The effects are committed, nothing is acknowledged.

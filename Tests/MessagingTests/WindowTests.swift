@@ -43,10 +43,11 @@ extension MessagingTests {
             }
         }
 
-        @Test func aConsumerThatStandsStillEnds() throws {
+        @Test(arguments: ["consumer.before-decode", "consumer.before-commit"])
+        func aConsumerThatStandsStillEnds(point: String) throws {
             let lab = try Lab()
             let relay = try lab.relay.start()
-            try lab.consumer.hold(at: "consumer.before-commit")
+            try lab.consumer.hold(at: point)
             try lab.write(1)
             let first = try lab.consumer.start(["TAPROOM_TIMEOUT": "1"])
             #expect(try first.waitForEnd() == .exited(70))
