@@ -13,33 +13,46 @@ struct BrokerQueues {
         return (try? address.checkLogin(deadline: Self.limit)) != nil
     }
 
-    /// Makes what is missing, after it was written down what will be there. Of a queue that functions.yml names, the
-    /// bindings that it names no more are taken away; nothing else is.
+    /// Makes what is missing, after it was written down what will be there.
     /// - Throws: `InstanceError` with what the broker said.
     func declare() throws {
-        let address = try instance.brokerAddress()
-        let consumed = instance.manifest.functions.compactMap(\.queue?.topology)
-        let known = DeclaredQueues.load(instance.placement)
-        let wanted = DeclaredQueues(instance.manifest.topology)
-        try known.union(wanted).save(instance.placement)
-        do {
+        try DeclaredQueues.load(instance.placement).union(wanted).save(instance.placement)
+        try change { address in
             // Says what is wrong with the broker even when there is nothing to declare.
             try address.checkLogin(deadline: Self.limit)
             for topology in consumed { try topology.declare(at: address, deadline: Self.limit) }
+        }
+    }
+
+    /// Takes away the bindings that functions.yml names no more, of the queues that it names; nothing else. A consumer
+    /// that still wants one would make it again: it must have been replaced before.
+    /// - Throws: `InstanceError` with what the broker said.
+    func unbindFormer() throws {
+        var known = DeclaredQueues.load(instance.placement)
+        try change { address in
             for binding in known.bindings where !wanted.bindings.contains(binding) {
                 guard let topology = consumed.first(where: { $0.queue == binding.queue }) else { continue }
                 try topology.unbind(
                     exchange: binding.exchange, routingKey: binding.routingKey, at: address, deadline: Self.limit)
             }
+        }
+        known.bindings.removeAll { wanted.queues.contains($0.queue) }
+        try known.union(wanted).save(instance.placement)
+    }
+
+    private var wanted: DeclaredQueues { DeclaredQueues(instance.manifest.topology) }
+    private var consumed: [ConsumerTopology] { instance.manifest.functions.compactMap(\.queue?.topology) }
+
+    private func change(_ body: (BrokerAddress) throws -> Void) throws {
+        let address = try instance.brokerAddress()
+        do {
+            try body(address)
         } catch {
             let isOther = if case BrokerError.refused(_, code: 406, _) = error { true } else { false }
             throw InstanceError(
                 "the queues of functions.yml cannot be declared at \(address.place): \(error)"
                     + (isOther ? "; empty and delete that queue, or give the function another" : ""))
         }
-        var kept = known
-        kept.bindings.removeAll { wanted.queues.contains($0.queue) }
-        try kept.union(wanted).save(instance.placement)
     }
 
     /// What each of these queues has; `nil` for one that is not there.
@@ -63,7 +76,7 @@ struct BrokerQueues {
 
     /// Queues that were declared once and that no function names any more, in order.
     func former() -> [String] {
-        let current = DeclaredQueues(instance.manifest.topology).queues
+        let current = wanted.queues
         return DeclaredQueues.load(instance.placement).queues.filter { !current.contains($0) }
     }
 

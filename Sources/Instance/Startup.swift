@@ -64,6 +64,7 @@ public struct Startup {
                 }
             }
         }
+        try queues.unbindFormer()
         try RollingRestart(instance: instance).replaceOutdated(progress)
         try progress.step("Waiting for \(instance.record.gateway)/readyz") { try Readiness(instance: instance).wait() }
         return instance

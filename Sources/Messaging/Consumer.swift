@@ -22,6 +22,9 @@ final class Consumer<F: EventFunction> {
     private let stop: StopSignal
     private let log: OutageLog
     private var purge = InboxPurge()
+    private let declareMilliseconds: Int
+    /// When the topology is declared again.
+    private var declareDue = Deadline.never
 
     /// A message that came back so often has failed.
     static var suspectReturns: Int { 3 }
@@ -32,10 +35,15 @@ final class Consumer<F: EventFunction> {
     /// The session was given up on request.
     private struct Stopping: Error {}
 
-    init(_ configuration: ConsumerConfiguration, _ handling: EventHandling<F>, stop: StopSignal) {
+    /// - Parameter declareMilliseconds: after which it declares its topology again.
+    init(
+        _ configuration: ConsumerConfiguration, _ handling: EventHandling<F>, stop: StopSignal,
+        declareMilliseconds: Int = 60_000
+    ) {
         self.configuration = configuration
         self.handling = handling
         self.stop = stop
+        self.declareMilliseconds = declareMilliseconds
         log = OutageLog(function: handling.process.function)
     }
 
@@ -60,7 +68,7 @@ final class Consumer<F: EventFunction> {
         let deadline = Deadline.after(milliseconds: 10_000)
         let session = try Session(configuration.broker, name: handling.process.function, deadline: deadline)
         defer { session.close() }
-        try configuration.topology.declare(in: session, deadline: deadline)
+        try declare(in: session, deadline: deadline)
         let publisher = try Publisher(session, deadline: deadline)
         let queue = configuration.topology.queue
         try session.consume(queue, tag: "careful", prefetch: 1, deadline: deadline)
@@ -88,6 +96,9 @@ final class Consumer<F: EventFunction> {
         while true {
             if stop.isRaised { throw Stopping() }
             purgeInbox()
+            if declareDue.hasPassed, session.blockedReason == nil {
+                try declare(in: session, deadline: .after(milliseconds: 10_000))
+            }
             while publisher.received.count < configuration.prefetch,
                 let incoming = try session.next(deadline: .after(milliseconds: 0))
             {
@@ -105,6 +116,12 @@ final class Consumer<F: EventFunction> {
             }
             poll(&descriptors, nfds_t(descriptors.count), 1000)
         }
+    }
+
+    /// A binding may go without a word to its consumer, as when somebody deletes the exchange and a relay makes it again.
+    private func declare(in session: Session, deadline: Deadline) throws {
+        try configuration.topology.declare(in: session, deadline: deadline)
+        declareDue = .after(milliseconds: declareMilliseconds)
     }
 
     /// What it cannot remove is left for the next time: no message is given back for that.
