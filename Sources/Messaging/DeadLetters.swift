@@ -136,13 +136,25 @@ public struct DeadLetters: Sendable {
         return DeadLetter(
             id: envelope.id, type: envelope.type, source: envelope.source, subject: envelope.subject,
             time: envelope.time, attempts: message.attempt,
-            error: message.error ?? "it came back unsettled more often than its queue allows", queue: queue,
+            error: message.error ?? Self.text(deathReason: message.death?.reason), queue: queue,
             data: String(decoding: message.body, as: UTF8.self))
+    }
+
+    /// Why an event is here that no consumer of ours has set aside.
+    private static func text(deathReason: String?) -> String {
+        switch deathReason {
+        case "delivery_limit": "it came back unsettled more often than its queue allows"
+        case "expired": "it expired before a consumer took it"
+        case "maxlen": "its queue was full"
+        case "rejected": "a consumer refused it"
+        case let reason?: "the broker set it aside: \(reason)"
+        case nil: "nobody says why"
+        }
     }
 
     /// What the broker itself made a dead letter has come under the name of this queue, and is called as it was before.
     private func envelope(_ delivery: Delivery) -> Envelope {
-        let before = delivery.routingKey == queue ? delivery.message.deathRoutingKey : nil
+        let before = delivery.routingKey == queue ? delivery.message.death?.routingKey : nil
         return Envelope(delivery.message, routingKey: before ?? delivery.routingKey)
     }
 }

@@ -27,6 +27,14 @@ struct Message: Sendable, Equatable {
         }
     }
 
+    /// What the broker says of a message that it made a dead letter.
+    struct Death: Equatable {
+        /// The routing key under which it was in its queue before.
+        let routingKey: String?
+        /// Such as `expired`.
+        let reason: String?
+    }
+
     var headers: [String: Header] = [:]
     /// In place of one that is not UTF-8, its digest.
     var messageID: String?
@@ -37,8 +45,8 @@ struct Message: Sendable, Equatable {
     var application: String?
     /// Seconds since 1970.
     var timestamp: UInt64?
-    /// The routing key under which it was in the queue where the broker last made it a dead letter.
-    var deathRoutingKey: String?
+    /// How the broker last made it a dead letter.
+    var death: Death?
     var body: [UInt8]
 
     /// The same message to be sent again. Headers that the broker made are left out: with its records of former deaths

@@ -98,7 +98,7 @@ extension Session {
             type: text(Int32(AMQP_BASIC_TYPE_FLAG), properties.type),
             application: text(Int32(AMQP_BASIC_APP_ID_FLAG), properties.app_id),
             timestamp: flags & Int32(AMQP_BASIC_TIMESTAMP_FLAG) == 0 ? nil : properties.timestamp,
-            deathRoutingKey: deathRoutingKey(table), body: [])
+            death: death(table), body: [])
     }
 
     private static func identity(_ bytes: amqp_bytes_t) -> String {
@@ -106,17 +106,25 @@ extension Session {
     }
 
     /// The broker's record of deaths begins with the last.
-    private static func deathRoutingKey(_ headers: amqp_table_t) -> String? {
-        func first(_ name: String, of table: amqp_table_t, as kind: amqp_field_value_kind_t) -> amqp_field_value_t? {
-            let entry = (0..<Int(table.num_entries)).first { String(table.entries[$0].key) == name }
-            guard let list = entry.map({ table.entries[$0].value }), list.kind == UInt8(AMQP_FIELD_KIND_ARRAY.rawValue),
-                list.value.array.num_entries > 0, list.value.array.entries[0].kind == UInt8(kind.rawValue)
+    private static func death(_ headers: amqp_table_t) -> Message.Death? {
+        func value(_ name: String, of table: amqp_table_t) -> amqp_field_value_t? {
+            (0..<Int(table.num_entries)).first { String(table.entries[$0].key) == name }
+                .map { table.entries[$0].value }
+        }
+        func first(_ name: String, of table: amqp_table_t) -> amqp_field_value_t? {
+            guard let list = value(name, of: table), list.kind == UInt8(AMQP_FIELD_KIND_ARRAY.rawValue),
+                list.value.array.num_entries > 0
             else { return nil }
             return list.value.array.entries[0]
         }
-        return first("x-death", of: headers, as: AMQP_FIELD_KIND_TABLE)
-            .flatMap { first("routing-keys", of: $0.value.table, as: AMQP_FIELD_KIND_UTF8) }
-            .map { String($0.value.bytes) }
+        func text(_ value: amqp_field_value_t?) -> String? {
+            value.flatMap { $0.kind == UInt8(AMQP_FIELD_KIND_UTF8.rawValue) ? String($0.value.bytes) : nil }
+        }
+        guard let last = first("x-death", of: headers), last.kind == UInt8(AMQP_FIELD_KIND_TABLE.rawValue) else {
+            return nil
+        }
+        let table = last.value.table
+        return .init(routingKey: text(first("routing-keys", of: table)), reason: text(value("reason", of: table)))
     }
 
     /// Texts, whole numbers and truth values; what else a table may hold is nothing of ours.

@@ -171,8 +171,12 @@ extension MessagingTests {
             try RawMessage().publish(to: lab.topology, over: session)
             let delivery = try #require(try session.get(lab.topology.queue, deadline: .soon))
             try Wire.reject(delivery.tag, over: session)
-            try lab.waitForDeadLetters(1)
-            #expect(try lab.deadLetters.list(deadline: .soon).map(\.type) == ["ledger.x"])
+            try RawMessage(expiration: "1").publish(to: lab.topology, over: session)
+            try lab.waitForDeadLetters(2)
+            let letters = try lab.deadLetters.list(deadline: .soon)
+            #expect(letters.map(\.type) == ["ledger.x", "ledger.x"])
+            let errors = Set(letters.map(\.error))
+            #expect(errors == ["a consumer refused it", "it expired before a consumer took it"])
         }
 
         @Test func anEventByHandMayBeAsLongAsOneOfTheQueue() throws {
@@ -213,6 +217,8 @@ extension MessagingTests {
 private struct RawMessage: Sendable, CustomTestStringConvertible {
     /// The entries of its table, encoded.
     var headers: [UInt8] = []
+    /// Milliseconds.
+    var expiration: String?
     var messageID: [UInt8]?
     var body = "{}"
 
@@ -233,13 +239,13 @@ private struct RawMessage: Sendable, CustomTestStringConvertible {
     /// Publishes it under `ledger.x`, and waits until the broker has read it.
     func publish(to topology: ConsumerTopology, over session: Session) throws {
         let routing = Wire.short(Array(topology.exchange.utf8)) + Wire.short(Array("ledger.x".utf8))
-        let flags: UInt16 = 0x2000 | (messageID == nil ? 0 : 0x80)
+        let flags: UInt16 = 0x2000 | (expiration == nil ? 0 : 0x100) | (messageID == nil ? 0 : 0x80)
+        let properties = [expiration.map { Array($0.utf8) }, messageID].compactMap { $0 }.flatMap { Wire.short($0) }
         try Wire.send(.method(60, 40, Wire.number(UInt16(0)) + routing + [0]), over: session)
         try Wire.send(
             .header(
                 Wire.number(UInt16(60)) + Wire.number(UInt16(0)) + Wire.number(UInt64(body.utf8.count))
-                    + Wire.number(flags) + Wire.long(headers) + (messageID.map { Wire.short($0) } ?? [])),
-            over: session)
+                    + Wire.number(flags) + Wire.long(headers) + properties), over: session)
         var rest = Array(body.utf8)[...]
         while !rest.isEmpty {
             try Wire.send(.body(Array(rest.prefix(100_000))), over: session)
