@@ -45,6 +45,9 @@ public struct CompletedOrder: Decodable, Sendable {
 }
 
 extension CompletedOrder {
+    /// Longest id of an order, in characters: it is kept as long as its customer.
+    private static let idLimit = 128
+
     /// An event that can never be taken, with the reason.
     public struct Unusable: Error, CustomStringConvertible {
         public let description: String
@@ -55,14 +58,19 @@ extension CompletedOrder {
     /// - Parameters:
     ///   - cause: the event that brought it.
     ///   - connection: has a transaction open.
-    /// - Throws: `Unusable` for a time that is none or a NUL character; `UnknownCustomer` when no customer has the
-    ///   email, which may change.
+    /// - Throws: `Unusable` for a time that is none, a NUL character or an order's id that is too long; `UnknownCustomer`
+    ///   when no customer has the email, which may change.
     public func record(cause: EventCause, in connection: Connection, deadline: Deadline) throws {
         guard let instant = Instant(createdAt) else {
             throw Unusable(description: "order_created_at must be \(Instant.expectation), not “\(createdAt)”")
         }
         guard !email.utf8.contains(0), !order.id.utf8.contains(0) else {
             throw Unusable(description: "customer_email and the order's id must hold no NUL character")
+        }
+        // As JSON Schema counts: code points.
+        let length = order.id.unicodeScalars.count
+        guard length <= Self.idLimit else {
+            throw Unusable(description: "order.id has \(length) characters: it must have at most \(Self.idLimit)")
         }
         let found = try connection.execute(
             "SELECT customer_id FROM email_claim WHERE email = \(EmailAddress.key(email))", deadline: deadline)

@@ -59,6 +59,18 @@ import Testing
         }
     }
 
+    @Test func anOrderWhoseIDIsTooLongToKeepIsNotTriedAgain() throws {
+        let made = try register.create()
+        // Characters as the schema counts them, which are code points.
+        let longest = String(repeating: "\u{301}", count: 128)
+        try register.buy(made.email.text, at: "2026-11-02T00:00:00Z", order: longest)
+        #expect(try register.customer(made.id).purchasedAt != nil)
+        let error = #expect(throws: CompletedOrder.Unusable.self) {
+            try register.buy(made.email.text, at: "2026-11-03T00:00:00Z", order: longest + "x")
+        }
+        #expect(error?.description == "order.id has 129 characters: it must have at most 128")
+    }
+
     @Test(arguments: ["1.5", "1e400", "1000000000000000000000000000000", "true"])
     func saysWhichIDsOfAnOrderAreTaken(id: String) {
         let data = completed("a@b", "2026-11-02T00:00:00Z").replacing(#""id": 7"#, with: "\"id\": \(id)")
