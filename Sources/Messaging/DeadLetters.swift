@@ -45,7 +45,7 @@ public struct DeadLetters: Sendable {
 
     /// The oldest of them in order; those that say no time come before.
     public func list(limit: Int = .max, deadline: Deadline) throws(BrokerError) -> [DeadLetter] {
-        let session = try Session(address, name: "taproom dlq", deadline: deadline)
+        let session = try reader(deadline)
         return try fetch(session, deadline: deadline).prefix(limit).map { letter($0) }
     }
 
@@ -57,8 +57,8 @@ public struct DeadLetters: Sendable {
     public func redrive(
         _ selection: Selection, deadline: Deadline, note: (DeadLetter, BrokerError?) -> Void = { _, _ in }
     ) throws(BrokerError) -> [DeadLetter] {
-        let session = try Session(address, name: "taproom dlq", deadline: deadline)
-        let publisher = try Publisher(session, deadline: deadline)
+        let session = try reader(deadline)
+        let publisher = try Publisher(Session(address, name: "taproom dlq", deadline: deadline), deadline: deadline)
         // All are fetched before the first is sent, so that one that fails again at once is not met again.
         var redriven: [DeadLetter] = []
         for delivery in try chosen(selection, session, deadline) {
@@ -88,7 +88,7 @@ public struct DeadLetters: Sendable {
     public func discard(
         _ selection: Selection, deadline: Deadline, record: (DeadLetter) throws -> Void
     ) throws -> [DeadLetter] {
-        let session = try Session(address, name: "taproom dlq", deadline: deadline)
+        let session = try reader(deadline)
         var discarded: [DeadLetter] = []
         for delivery in try chosen(selection, session, deadline) {
             let letter = letter(delivery)
@@ -103,6 +103,10 @@ public struct DeadLetters: Sendable {
         }
         try settle(session, deadline)
         return discarded
+    }
+
+    private func reader(_ deadline: Deadline) throws(BrokerError) -> Session {
+        try Session(address, name: "taproom dlq", isReader: true, deadline: deadline)
     }
 
     /// Waits until the broker has read every acknowledgement: it answers in order.

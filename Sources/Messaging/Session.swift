@@ -22,9 +22,14 @@ final class Session {
     static let channel: amqp_channel_t = 1
     private static let userTimeoutMilliseconds: Int32 = 15_000
 
-    /// - Parameter name: shown in the broker's list of connections.
+    /// - Parameters:
+    ///   - name: shown in the broker's list of connections.
+    ///   - isReader: whether it takes longer frames than were agreed on. A broker sends such when it has added to the
+    ///     headers of a message that fill a frame. A reader must not publish: it would send as long ones.
     /// - Throws: `unavailable`, and `refused` for a user, password or virtual host that is not known.
-    init(_ address: BrokerAddress, name: String, deadline: Deadline) throws(BrokerError) {
+    init(
+        _ address: BrokerAddress, name: String, isReader: Bool = false, deadline: Deadline
+    ) throws(BrokerError) {
         place = address.place
         guard let connection = amqp_new_connection() else {
             throw .unavailable(place: address.place, reason: "librabbitmq has no memory")
@@ -32,6 +37,8 @@ final class Session {
         self.connection = connection
         do throws(BrokerError) {
             try open(connection, address, name: name, deadline: deadline)
+            // Twice as long holds what it repeats of the headers, too.
+            if isReader { amqp_tune_connection(connection, amqp_get_channel_max(connection), Int32(2 * frameLimit), 0) }
         } catch {
             close()
             throw error

@@ -1,4 +1,3 @@
-import Glibc
 import Postgres
 import Runtime
 import TestSupport
@@ -74,7 +73,7 @@ extension MessagingTests {
                         RawMessage.header("own-\($0)", text: [UInt8](repeating: 120, count: 245))
                     }),
             ])
-        fileprivate func whatGrows(_ message: RawMessage) throws {
+        func whatGrows(_ message: RawMessage) throws {
             let lab = try Lab(retry: [1])
             try lab.breakMode("throw")
             var message = message
@@ -179,6 +178,27 @@ extension MessagingTests {
             #expect(errors == ["a consumer refused it", "it expired before a consumer took it"])
         }
 
+        @Test("a letter whose headers fill a frame is listed and sent again, though the broker has added to them")
+        func aLetterOfOneFrame() throws {
+            let lab = try Lab()
+            let session = try session(lab)
+            // With 35 bytes beside the text, a frame with room for a count of deliveries and for nothing else.
+            let full = RawMessage(headers: RawMessage.header("own", text: [UInt8](repeating: 120, count: 131_000)))
+            try full.publish(to: lab.topology, over: session)
+            let delivery = try #require(try session.get(lab.topology.queue, deadline: .soon))
+            try Wire.reject(delivery.tag, over: session)
+            let body = "{\"x\": \"\(String(repeating: "x", count: 300_000))\"}"
+            let large = Message(messageID: "e", body: Array(body.utf8))
+            try Publisher(session, deadline: .soon).send(large, to: lab.topology.deadLetter)
+            try lab.waitForDeadLetters(2)
+            #expect(try lab.deadLetters.list(deadline: .soon).count == 2)
+            try lab.waitForDeadLetters(2)
+            #expect(try lab.deadLetters.redrive(.all, deadline: .soon).count == 2)
+            let consumer = try lab.consumer.start()
+            defer { consumer.terminate() }
+            try Eventually.happens("both") { try lab.effects() == 2 }
+        }
+
         @Test func anEventByHandMayBeAsLongAsOneOfTheQueue() throws {
             let lab = try Lab()
             func event(padding: Int) -> String {
@@ -209,83 +229,6 @@ extension MessagingTests {
                 try lab.count("SELECT count(*) FROM outbox WHERE state = 'waiting'") == 0
             }
             #expect(try session(lab).counts(lab.topology.queue, deadline: .soon).messages == 24)
-        }
-    }
-}
-
-/// A message byte by byte, as our own publisher would not send it.
-private struct RawMessage: Sendable, CustomTestStringConvertible {
-    /// The entries of its table, encoded.
-    var headers: [UInt8] = []
-    /// Milliseconds.
-    var expiration: String?
-    var messageID: [UInt8]?
-    var body = "{}"
-
-    var testDescription: String { "\(headers.count) bytes of headers" }
-
-    static func header(_ name: String, text: [UInt8]) -> [UInt8] { header(Array(name.utf8), text: text) }
-
-    static func header(_ name: [UInt8], text: [UInt8]) -> [UInt8] {
-        Wire.short(name) + [UInt8(ascii: "S")] + Wire.long(text)
-    }
-
-    /// A list that holds a list, and so on.
-    static func lists(_ name: String, depth: Int) -> [UInt8] {
-        Wire.short(Array(name.utf8))
-            + (0..<depth).flatMap { [UInt8(ascii: "A")] + Wire.number(UInt32(5 * (depth - 1 - $0))) }
-    }
-
-    /// Publishes it under `ledger.x`, and waits until the broker has read it.
-    func publish(to topology: ConsumerTopology, over session: Session) throws {
-        let routing = Wire.short(Array(topology.exchange.utf8)) + Wire.short(Array("ledger.x".utf8))
-        let flags: UInt16 = 0x2000 | (expiration == nil ? 0 : 0x100) | (messageID == nil ? 0 : 0x80)
-        let properties = [expiration.map { Array($0.utf8) }, messageID].compactMap { $0 }.flatMap { Wire.short($0) }
-        try Wire.send(.method(60, 40, Wire.number(UInt16(0)) + routing + [0]), over: session)
-        try Wire.send(
-            .header(
-                Wire.number(UInt16(60)) + Wire.number(UInt16(0)) + Wire.number(UInt64(body.utf8.count))
-                    + Wire.number(flags) + Wire.long(headers) + properties), over: session)
-        var rest = Array(body.utf8)[...]
-        while !rest.isEmpty {
-            try Wire.send(.body(Array(rest.prefix(100_000))), over: session)
-            rest = rest.dropFirst(100_000)
-        }
-        _ = try session.counts(topology.queue, deadline: .soon)
-    }
-}
-
-/// Frames of AMQP 0-9-1.
-private enum Wire {
-    enum Frame {
-        case method(UInt16, UInt16, [UInt8])
-        case header([UInt8])
-        case body([UInt8])
-    }
-
-    static func number(_ value: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: value.bigEndian, Array.init) }
-    static func short(_ text: [UInt8]) -> [UInt8] { [UInt8(text.count)] + text }
-    static func long(_ bytes: [UInt8]) -> [UInt8] { number(UInt32(bytes.count)) + bytes }
-
-    /// Takes a message out of its queue, which makes it a dead letter.
-    static func reject(_ tag: UInt64, over session: Session) throws {
-        try send(.method(60, 90, number(tag) + [0]), over: session)
-    }
-
-    static func send(_ frame: Frame, over session: Session) throws {
-        let (type, payload): (UInt8, [UInt8]) =
-            switch frame {
-            case .method(let group, let method, let arguments): (1, number(group) + number(method) + arguments)
-            case .header(let bytes): (2, bytes)
-            case .body(let bytes): (3, bytes)
-            }
-        var rest = ([type] + number(Session.channel) + long(payload) + [0xCE])[...]
-        while !rest.isEmpty {
-            let written = rest.withUnsafeBytes { write(session.descriptor, $0.baseAddress, $0.count) }
-            if written > 0 { rest = rest.dropFirst(written) }
-            try #require(written > 0 || errno == EAGAIN)
-            var socket = pollfd(fd: session.descriptor, events: Int16(POLLOUT), revents: 0)
-            poll(&socket, 1, 1000)
         }
     }
 }
