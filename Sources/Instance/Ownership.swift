@@ -32,9 +32,15 @@ extension Placement {
     /// What a state folder holds is killed, run and removed by whoever works with it, and another user's parts would lie
     /// elsewhere and run as others. So this comes before anything of it is read.
     /// - Parameter state: without symbolic links; it need not be there.
-    /// - Throws: `InstanceError` unless the folder, its record and its lock belong to who runs this, and for a folder in
-    ///   which everybody may put other files in their place; in a sticky one, as the root of a tmpfs is, nobody else may.
+    /// - Throws: `InstanceError` for what is no folder, unless the folder, its record and its lock belong to who runs this,
+    ///   and for one in which everybody may put other files in their place; in a sticky one, as the root of a tmpfs is,
+    ///   nobody else may.
     public static func refuseOtherUser(_ state: String) throws {
+        var status = stat()
+        if lstat(state, &status) == 0, status.st_mode & S_IFMT != S_IFDIR {
+            throw InstanceError(
+                "\(state) is not a folder: set TAPROOM_STATE to a folder that is empty or not there yet")
+        }
         let own = geteuid()
         for path in [state, "\(state)/instance.json", "\(state)/lock"] {
             guard let owner = Ownership.owner(of: path), owner != own else { continue }
@@ -46,7 +52,6 @@ extension Placement {
                 "\(path) belongs to \(Ownership.name(of: owner)): \(remedy), or set TAPROOM_STATE to a folder of your "
                     + "own")
         }
-        var status = stat()
         guard lstat(state, &status) == 0, status.st_mode & (S_IWOTH | S_ISVTX) == S_IWOTH else { return }
         throw InstanceError(
             "everybody may write into \(state): set TAPROOM_STATE to a folder that only you write into, or chmod go-w "

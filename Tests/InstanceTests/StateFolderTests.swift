@@ -75,11 +75,15 @@ import Testing
 
     @Test("what cannot be a state folder is said with the way out") func impossibleFolder() throws {
         try instance.folder.write("file", "")
-        for (name, command) in [("file", "up"), ("file", "clean-state"), ("file/state", "up")] {
-            let path = "\(instance.folder.path)/\(name)"
+        let file = instance.folder.path + "/file"
+        for (path, command) in [
+            (file, "up"), (file, "clean-state"), (file + "/state", "up"), ("/dev/null", "up"),
+            ("/dev/null", "clean-state"),
+        ] {
             let refused = try instance.run(command, variables: ["TAPROOM_STATE": path])
             #expect(refused.status != 0 && refused.errors.contains(path), "\(refused.errors)")
             #expect(refused.errors.contains("set TAPROOM_STATE to a folder that"), "\(refused.errors)")
+            #expect(!refused.errors.contains("chmod"), "\(refused.errors)")
         }
     }
 
