@@ -17,6 +17,14 @@ struct Relocation {
             try FileManager.default.removeItem(atPath: here.run)
         }
         try asNode { try renameQueues(from: record.placement.broker, to: here.broker) }
+        try removeLeftRun()
+    }
+
+    /// Takes away the sockets and pid files of the other folder where that is gone: they may lie elsewhere, and nobody
+    /// else finds them. What was started in it must have ended.
+    func removeLeftRun() throws {
+        guard record.isLeft, Ownership.owner(of: record.placement.run) != nil else { return }
+        try FileManager.default.removeItem(atPath: record.placement.run)
     }
 
     private var here: Placement { Placement(state: record.state, data: state, run: state + "/run") }

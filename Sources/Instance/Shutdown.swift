@@ -105,6 +105,9 @@ public struct Shutdown {
         try refuseMoved()
         let placement = self.placement
         _ = try stop(placement)
+        if let record = try? InstanceRecord.read(state: state), !record.isMade(in: state) {
+            try Relocation(record: record, state: state).removeLeftRun()
+        }
         try placement.remove(keepsFolder: project.isStateLinked)
         return true
     }

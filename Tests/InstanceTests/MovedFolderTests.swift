@@ -38,6 +38,26 @@ import Testing
         #expect(FileManager.default.fileExists(atPath: moved) == (command == "down"))
     }
 
+    @Test("sockets that lay elsewhere go with a folder that was moved", arguments: ["clean-state", "up"])
+    func socketsElsewhere(command: String) throws {
+        let project = try EventProject()
+        let instance = try TestInstance(folder: project.folder, tool: project.tool)
+        // So that it goes no further than it must here.
+        try project.folder.remove("bin/ProbeFunction")
+        let (old, run) = (instance.folder.path + "/old", instance.folder.path + "/taproom-old")
+        try instance.folder.write("taproom-old/functions/ready.sock", "")
+        try instance.folder.write("state/lock", "")
+        symlink(run, instance.state + "/run")
+        try instance.folder.write(
+            "state/instance.json",
+            """
+            {"state": "\(old)", "data": "\(old)", "run": "\(run)", "scope": "local", "gatewayPort": 1,
+             "configurationFile": "", "databases": {}, "parameters": {}}
+            """)
+        _ = try instance.run(command)
+        #expect(!FileManager.default.fileExists(atPath: run))
+    }
+
     @Test("whose it is comes before what another user would have to change") func ownerFirst() throws {
         // Nobody else can give a file away.
         guard geteuid() == 0 else { return }
