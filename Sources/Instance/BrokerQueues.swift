@@ -16,37 +16,14 @@ struct BrokerQueues {
     /// Makes what is missing, after it was written down what will be there.
     /// - Throws: `InstanceError` with what the broker said.
     func declare() throws {
+        let address = try instance.brokerAddress()
         try DeclaredQueues.load(instance.placement).union(wanted).save(instance.placement)
-        try change { address in
+        do {
             // Says what is wrong with the broker even when there is nothing to declare.
             try address.checkLogin(deadline: Self.limit)
-            for topology in consumed { try topology.declare(at: address, deadline: Self.limit) }
-        }
-    }
-
-    /// Takes away the bindings that functions.yml names no more, of the queues that it names; nothing else. A consumer
-    /// that still wants one would make it again: it must have been replaced before.
-    /// - Throws: `InstanceError` with what the broker said.
-    func unbindFormer() throws {
-        var known = DeclaredQueues.load(instance.placement)
-        try change { address in
-            for binding in known.bindings where !wanted.bindings.contains(binding) {
-                guard let topology = consumed.first(where: { $0.queue == binding.queue }) else { continue }
-                try topology.unbind(
-                    exchange: binding.exchange, routingKey: binding.routingKey, at: address, deadline: Self.limit)
+            for topology in instance.manifest.functions.compactMap(\.queue?.topology) {
+                try topology.declare(at: address, deadline: Self.limit)
             }
-        }
-        known.bindings.removeAll { wanted.queues.contains($0.queue) }
-        try known.union(wanted).save(instance.placement)
-    }
-
-    private var wanted: DeclaredQueues { DeclaredQueues(instance.manifest.topology) }
-    private var consumed: [ConsumerTopology] { instance.manifest.functions.compactMap(\.queue?.topology) }
-
-    private func change(_ body: (BrokerAddress) throws -> Void) throws {
-        let address = try instance.brokerAddress()
-        do {
-            try body(address)
         } catch {
             let isOther = if case BrokerError.refused(_, code: 406, _) = error { true } else { false }
             throw InstanceError(
@@ -54,6 +31,32 @@ struct BrokerQueues {
                     + (isOther ? "; empty and delete that queue, or give the function another" : ""))
         }
     }
+
+    /// Takes away the bindings that functions.yml names no more, so that no more events come by them. What is in the queues
+    /// stays. A consumer that still wants one would make it again: it must have been replaced before. A queue that is
+    /// named no more either keeps its bindings while somebody consumes it, such as an earlier release at the same broker.
+    /// - Throws: `InstanceError` with what the broker said.
+    func unbindFormer() throws {
+        var known = DeclaredQueues.load(instance.placement)
+        let former = known.bindings.filter { !wanted.bindings.contains($0) }
+        guard !former.isEmpty else { return }
+        let counts = try counts(Set(former.map(\.queue)).sorted())
+        for binding in former {
+            // One that is not there any more has lost its bindings.
+            if let queue = counts[binding.queue] ?? nil {
+                guard queue.consumers == 0 || wanted.queues.contains(binding.queue) else { continue }
+                try ask {
+                    try ConsumerTopology.unbind(
+                        binding.queue, exchange: binding.exchange, routingKey: binding.routingKey, at: $0,
+                        deadline: Self.limit)
+                }
+            }
+            known.bindings.removeAll { $0 == binding }
+        }
+        try known.save(instance.placement)
+    }
+
+    private var wanted: DeclaredQueues { DeclaredQueues(instance.manifest.topology) }
 
     /// What each of these queues has; `nil` for one that is not there.
     func counts(_ queues: [String], deadline: Deadline = limit) throws -> [String: QueueCounts?] {

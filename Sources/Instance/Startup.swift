@@ -64,9 +64,9 @@ public struct Startup {
                 }
             }
         }
-        try queues.unbindFormer()
         try RollingRestart(instance: instance).replaceOutdated(progress)
         try progress.step("Waiting for \(instance.record.gateway)/readyz") { try Readiness(instance: instance).wait() }
+        try queues.unbindFormer()
         return instance
     }
 

@@ -89,10 +89,10 @@ public struct ConsumerTopology: Sendable, Equatable {
         }
     }
 
-    /// Lets no more events of a routing key come into the queue from an exchange. What is in the queue stays; a binding
+    /// Lets no more events of a routing key come into a queue from an exchange. What is in the queue stays; a binding
     /// that is not there is no error.
-    public func unbind(
-        exchange: String, routingKey: String, at address: BrokerAddress, deadline: Deadline
+    public static func unbind(
+        _ queue: String, exchange: String, routingKey: String, at address: BrokerAddress, deadline: Deadline
     ) throws(BrokerError) {
         try Session(address, name: "taproom", deadline: deadline)
             .unbind(queue, from: exchange, routingKey: routingKey, deadline: deadline)

@@ -100,6 +100,7 @@ import Testing
         try Eventually.happens("the consumer is told") {
             project.environment(of: "consumer")?["AMQP_URL"]?.contains("p%20%C3%A4%2F%3A%40%25@") == true
         }
+        #expect(try publish("invoice.paid") == [.unroutable], "a queue that nobody names goes on collecting")
         let doctor = try instance.run("doctor")
         #expect(doctor.output.contains("ok     RabbitMQ"))
         #expect(

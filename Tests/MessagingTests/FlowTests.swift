@@ -51,8 +51,9 @@ extension MessagingTests {
             }
             try lab.write(3)
             try waitUntilSettled()
-            try lab.topology.unbind(
-                exchange: lab.topology.exchange, routingKey: "ledger.#", at: lab.address, deadline: .soon)
+            try ConsumerTopology.unbind(
+                lab.topology.queue, exchange: lab.topology.exchange, routingKey: "ledger.#", at: lab.address,
+                deadline: .soon)
             try lab.write(2)
             try waitUntilSettled()
             #expect(try lab.count("SELECT count(*) FROM outbox WHERE state = 'unroutable'") == 2)
