@@ -130,7 +130,8 @@ public struct Diagnosis {
     }
 
     private func functions() throws {
-        let stopped = try running().functions().filter { !$0.isInOrder }
+        let instance = try running()
+        let stopped = try instance.functions().filter { !$0.isInOrder }
         guard stopped.isEmpty else {
             throw InstanceError("not running: \(stopped.map(\.name).joined(separator: ", "))")
         }

@@ -66,6 +66,15 @@ import Testing
         #expect(chosen["configuration of scope testing"] != nil && chosen["gateway"] == start, "\(chosen)")
     }
 
+    @Test("a port that is taken is freed before the instance is started") func takenPort() throws {
+        let listener = try StreamListener()
+        let model = Repository.root + "/model_config.json"
+        try #require(try ConfigurationFile.writeIfMissing(instance.folder.path + "/config.json", model: model))
+        let found = try remedies("doctor", variables: ["TAPROOM_PORT": "\(listener.port)"])
+        #expect(found["gateway"] == "what stands above, then taproom up --scope staging")
+        withExtendedLifetime(listener) {}
+    }
+
     @Test("a record that cannot be read is fixed before anything is started") func damagedRecord() throws {
         try Data("{".utf8).write(to: URL(filePath: instance.state + "/instance.json"))
         let found = try remedies("doctor")
