@@ -18,7 +18,7 @@ struct Orphans {
                     || process.hasOpen(placement.logs + "/nginx.log")
             // A function's holder: nothing but supervisord's own variable tells whose it is.
             case "sleep":
-                let control = "unix://\(placement.functionSockets)/supervisor.sock"
+                let control = "unix://\(placement.supervisorSocket)"
                 return process.environment("SUPERVISOR_SERVER_URL") == control
             case "postgres": return process.command.contains(placement.cluster)
             // RabbitMQ's virtual machine, whose home is the node's folder.

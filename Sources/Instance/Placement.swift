@@ -34,6 +34,8 @@ public struct Placement: Sendable, Equatable {
     var declaredQueues: String { state + "/queues.json" }
     var nginxConfiguration: String { state + "/nginx.conf" }
     var supervisorConfiguration: String { state + "/supervisord.conf" }
+    /// What nginx was last told to read.
+    var nginxRead: String { run + "/nginx.read" }
 }
 
 extension Placement {

@@ -117,7 +117,7 @@ public struct Startup {
         try placement.makeSignals(project.services, owner: accounts.server)
         if configuration.hasEmbeddedDatabase { try placement.makeLogs(["postgres"], owner: accounts.database) }
         if configuration.hasEmbeddedBroker { try placement.makeLogs([Broker.program], owner: accounts.broker) }
-        if try Supervisor(placement: placement).isEnding() {
+        if try Supervisor(placement: placement).isOutOfReach() {
             _ = try Shutdown(project: project, progress: progress).stop(placement)
         }
         let supervisor = Supervisor(placement: placement).process

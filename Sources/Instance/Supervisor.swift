@@ -88,8 +88,12 @@ struct Supervisor {
         return []
     }
 
-    /// Whether it stops everything and then ends, as after a `down` that was cut short.
-    func isEnding() throws -> Bool { try process != nil && answer() == nil }
+    /// Whether it takes no orders any more: its socket is gone, or it stops everything and then ends, as after a `down`
+    /// that was cut short.
+    func isOutOfReach() throws -> Bool {
+        guard process != nil else { return false }
+        return try !FileManager.default.fileExists(atPath: placement.supervisorSocket) || answer() == nil
+    }
 
     /// What it runs; `nil` when it is ending or gone.
     private func answer() throws -> [SupervisedProcess]? {

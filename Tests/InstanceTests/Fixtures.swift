@@ -91,15 +91,15 @@ final class TestInstance: Sendable {
             pidfile=\(state)/run/supervisord.pid
             logfile=\(state)/supervisord.log
             [unix_http_server]
-            file=\(state)/run/supervisor.sock
+            file=\(state)/run/functions/supervisor.sock
             [rpcinterface:supervisor]
             supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
             [supervisorctl]
-            serverurl=unix://\(state)/run/supervisor.sock
+            serverurl=unix://\(state)/run/functions/supervisor.sock
             \(programs.map { "[program:\($0)]\ncommand=\($1)\nstopwaitsecs=2" }.joined(separator: "\n"))
 
             """)
-        mkdir(state + "/run", 0o755)
+        for folder in ["/run", "/run/functions"] { mkdir(state + folder, 0o755) }
         let supervisor = Supervisor(placement: Placement(state: state, data: state, run: state + "/run"))
         try supervisor.start()
         let areUp = try waitUntil(seconds: 20) { try supervisor.status().allSatisfy(\.isRunning) }
