@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Runtime
 
 /// A process that supervisord keeps, as it reports it.
 public struct SupervisedProcess: Sendable, Equatable {
@@ -114,12 +115,11 @@ struct Supervisor {
     /// supervisord keeps the socket of such a group open until its last worker has ended, and cuts off who waits in it
     /// then. So the socket loses its name before, and the gateway says at once that nothing was done.
     func update() throws {
-        let news = try control(["reread"])
+        let news = try control(["reread"], seconds: Self.secondsToAnswer)
         guard news.status == 0 else { throw failure("reread", news) }
-        for line in news.output.split(separator: "\n") where !line.hasSuffix(": available") {
-            unlink("\(placement.functionSockets)/\(line.prefix { $0 != ":" }).sock")
-        }
-        let result = try control(["update"])
+        let changed = news.output.split(separator: "\n").filter { !$0.hasSuffix(": available") }
+        for line in changed { unlink("\(placement.functionSockets)/\(line.prefix { $0 != ":" }).sock") }
+        let result = try control(["update"], stopping: changed.count)
         guard result.status == 0 else { throw failure("update", result) }
     }
 
@@ -131,14 +131,14 @@ struct Supervisor {
     /// Starts them at once, whatever they wait for. One that fails again is left to supervisord's next try.
     func restart(_ processes: [SupervisedProcess]) throws {
         guard !processes.isEmpty else { return }
-        _ = try control(["restart"] + processes.map(\.address))
+        _ = try control(["restart"] + processes.map(\.address), stopping: processes.count)
     }
 
     private static let secondsToAnswer = 20.0
     private static let secondsToEnd = 60.0
 
-    /// - Parameter seconds: longest wait; the default leaves time for the longest stop of a program.
-    private func control(_ arguments: [String], seconds: Double = 600) throws -> Subprocess {
+    /// - Parameter seconds: longest wait.
+    private func control(_ arguments: [String], seconds: Double) throws -> Subprocess {
         let command = [try Subprocess.find("supervisorctl"), "-c", placement.supervisorConfiguration] + arguments
         do {
             return try Subprocess.run(command, within: seconds)
@@ -148,6 +148,13 @@ struct Supervisor {
                 "supervisord has not answered supervisorctl \(arguments[0]) for \(Int(seconds)) s: kill -CONT \(pid) "
                     + "when it was stopped, else kill -KILL \(pid), then taproom up")
         }
+    /// Of one program; a relay has fifteen seconds beyond its time limit.
+    private static let secondsToStop = Double(NumberRule.timeout.range.upperBound + 15)
+
+    /// - Parameter count: of what it may stop, one after the other.
+    private func control(_ arguments: [String], stopping count: Int) throws -> Subprocess {
+        try control(arguments, seconds: Self.secondsToAnswer + Self.secondsToStop * Double(count))
+    }
     }
 
     private func failure(_ verb: String, _ result: Subprocess) -> InstanceError {
