@@ -29,13 +29,14 @@ public struct Placement: Sendable, Equatable {
     var functionSockets: String { run + "/functions" }
     /// The named pipe that wakes the relay of a service's outbox.
     func signal(of service: String) -> String { "\(functionSockets)/\(service).signal" }
+    var supervisorSocket: String { functionSockets + "/supervisor.sock" }
     var databaseSocket: String { run + "/postgres" }
     /// See ``DeclaredQueues``.
     var declaredQueues: String { state + "/queues.json" }
     var nginxConfiguration: String { state + "/nginx.conf" }
-    var supervisorConfiguration: String { state + "/supervisord.conf" }
     /// What nginx was last told to read.
     var nginxRead: String { run + "/nginx.read" }
+    var supervisorConfiguration: String { state + "/supervisord.conf" }
 }
 
 extension Placement {

@@ -191,13 +191,26 @@ public struct Startup {
         try writeFile(placement.supervisorConfiguration, Data(supervision.utf8), mode: 0o600)
         guard instance.isRunning else {
             try writeFile(placement.nginxConfiguration, gateway, mode: 0o600)
+            try writeFile(placement.nginxRead, gateway, mode: 0o600)
             return try instance.supervisor.start()
         }
         try instance.supervisor.update()
         let processes = try instance.supervisor.status()
-        // As late as can be: the next start finds it changed unless nginx was told to read it.
-        let isChanged = try writeFile(placement.nginxConfiguration, gateway, mode: 0o600)
-        if isChanged, let pid = processes.first(where: { $0.group == "nginx" })?.pid { kill(pid_t(pid), SIGHUP) }
+        try tell(nginx: processes.first { $0.group == "nginx" }?.pid, gateway, placement)
         try instance.supervisor.restart(processes.filter(\.isIdle))
+    }
+
+    /// Has nginx read its configuration unless it has: with each reading it breaks off what still runs half a minute later.
+    private func tell(nginx pid: Int?, _ gateway: Data, _ placement: Placement) throws {
+        let isRead = [placement.nginxConfiguration, placement.nginxRead].allSatisfy {
+            FileManager.default.contents(atPath: $0) == gateway
+        }
+        if isRead { return }
+        // So that the next start tells it when this one is cut short.
+        unlink(placement.nginxRead)
+        try writeFile(placement.nginxConfiguration, gateway, mode: 0o600)
+        guard let pid else { return }
+        kill(pid_t(pid), SIGHUP)
+        try writeFile(placement.nginxRead, gateway, mode: 0o600)
     }
 }
