@@ -120,7 +120,10 @@ public struct Diagnosis {
                 throw InstanceError("supervisord is gone, and what it ran still runs: up stops that and starts anew")
             }
             let port = try readConfiguration().gatewayPort
-            if let obstacle = Ports.obstacle(port) { throw InstanceError("the instance is down, and \(obstacle)") }
+            if let obstacle = Ports.obstacle(port) {
+                throw Obstacle(
+                    description: "the instance is down, and \(obstacle)", remedy: "what stands above, then \(up)")
+            }
             throw InstanceError("the instance is down")
         }
         guard let answer = Gateway(port: instance.record.gatewayPort).get("/readyz") else {
@@ -134,6 +137,10 @@ public struct Diagnosis {
         let stopped = try instance.functions().filter { !$0.isInOrder }
         guard stopped.isEmpty else {
             throw InstanceError("not running: \(stopped.map(\.name).joined(separator: ", "))")
+        }
+        let unreachable = try instance.supervisor.unreachable(instance.processes())
+        guard unreachable.isEmpty else {
+            throw InstanceError("out of the gateway's reach: \(unreachable.joined(separator: ", "))")
         }
     }
 

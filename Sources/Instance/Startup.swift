@@ -197,7 +197,8 @@ public struct Startup {
         try instance.supervisor.update()
         let processes = try instance.supervisor.status()
         try tell(nginx: processes.first { $0.group == "nginx" }?.pid, gateway, placement)
-        try instance.supervisor.restart(processes.filter(\.isIdle))
+        let unreachable = instance.supervisor.unreachable(processes)
+        try instance.supervisor.restart(processes.filter { $0.isIdle || unreachable.contains($0.group) })
     }
 
     /// Has nginx read its configuration unless it has: with each reading it breaks off what still runs half a minute later.

@@ -22,6 +22,9 @@ public struct SupervisedProcess: Sendable, Equatable {
     /// What supervisorctl takes for it.
     var address: String { group == name ? name : "\(group):\(name)" }
 
+    /// Whether it runs or does so in a moment, with all that it was given.
+    fileprivate var isUp: Bool { isRunning || isStarting }
+
     /// Whether it only keeps the listening socket of its group open while workers come and go.
     var isHolder: Bool { name == group + "_0" }
 
@@ -61,7 +64,7 @@ struct Supervisor {
     /// Whether the nginx that it keeps runs, with a configuration that listens at this port.
     func hasGateway(at port: Int) -> Bool {
         guard process != nil, let processes = try? status(),
-            processes.contains(where: { $0.group == "nginx" && ($0.isRunning || $0.isStarting) }),
+            processes.contains(where: { $0.group == "nginx" && $0.isUp }),
             let configuration = try? String(contentsOfFile: placement.nginxConfiguration, encoding: .utf8)
         else { return false }
         return configuration.contains("listen 127.0.0.1:\(port) ")
@@ -123,12 +126,21 @@ struct Supervisor {
         guard result.status == 0 else { throw failure("update", result) }
     }
 
+    /// Functions that are up and whose socket has no name any more, as after an update that was cut short before it came
+    /// to them: the gateway does not reach them until they are stopped and started.
+    func unreachable(_ processes: [SupervisedProcess]) -> [String] {
+        processes.filter { process in
+            let socket = "\(placement.functionSockets)/\(process.group).sock"
+            return process.isHolder && process.isUp && !FileManager.default.fileExists(atPath: socket)
+        }.map(\.group)
+    }
+
     func signal(_ signal: String, _ addresses: [String]) throws {
         let result = try control(["signal", signal] + addresses, seconds: Self.secondsToAnswer)
         guard result.status == 0 else { throw failure("signal", result) }
     }
 
-    /// Starts them at once, whatever they wait for. One that fails again is left to supervisord's next try.
+    /// Stops those that run, and starts all at once, whatever they wait for. One that fails again is left to supervisord's next try.
     func restart(_ processes: [SupervisedProcess]) throws {
         guard !processes.isEmpty else { return }
         _ = try control(["restart"] + processes.map(\.address), stopping: processes.count)
@@ -136,6 +148,13 @@ struct Supervisor {
 
     private static let secondsToAnswer = 20.0
     private static let secondsToEnd = 60.0
+    /// Of one program; a relay has fifteen seconds beyond its time limit.
+    private static let secondsToStop = Double(NumberRule.timeout.range.upperBound + 15)
+
+    /// - Parameter count: of what it may stop, one after the other.
+    private func control(_ arguments: [String], stopping count: Int) throws -> Subprocess {
+        try control(arguments, seconds: Self.secondsToAnswer + Self.secondsToStop * Double(count))
+    }
 
     /// - Parameter seconds: longest wait.
     private func control(_ arguments: [String], seconds: Double) throws -> Subprocess {
@@ -148,13 +167,6 @@ struct Supervisor {
                 "supervisord has not answered supervisorctl \(arguments[0]) for \(Int(seconds)) s: kill -CONT \(pid) "
                     + "when it was stopped, else kill -KILL \(pid), then taproom up")
         }
-    /// Of one program; a relay has fifteen seconds beyond its time limit.
-    private static let secondsToStop = Double(NumberRule.timeout.range.upperBound + 15)
-
-    /// - Parameter count: of what it may stop, one after the other.
-    private func control(_ arguments: [String], stopping count: Int) throws -> Subprocess {
-        try control(arguments, seconds: Self.secondsToAnswer + Self.secondsToStop * Double(count))
-    }
     }
 
     private func failure(_ verb: String, _ result: Subprocess) -> InstanceError {

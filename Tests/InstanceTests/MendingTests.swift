@@ -20,6 +20,22 @@ import Testing
         try #require(up.status == 0, "\(up.output)\(up.errors)")
     }
 
+    /// As a start leaves it that was cut short before it came to the function, over settings that were taken back since.
+    @Test("a function whose socket lost its name is started anew") func lostSocket() throws {
+        try up()
+        let before = try instance.report().functions
+        let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
+        #expect(unlink(placement.functionSockets + "/ready.sock") == 0)
+        #expect(instance.gateway.get("/readyz")?.status == 503)
+        let doctor = try instance.run("doctor").output
+        #expect(doctor.contains("WRONG  functions\n       out of the gateway's reach: ready\n"), "\(doctor)")
+        try up()
+        #expect(instance.gateway.get("/readyz")?.status == 200)
+        for (old, new) in zip(before, try instance.report().functions) {
+            #expect((old.pids != new.pids) == (old.name == "ready"), "\(old.name)")
+        }
+    }
+
     @Test("nginx is told of a configuration that a start wrote and did not tell it of, and of no other")
     func gatewayNotTold() throws {
         try up()
