@@ -83,10 +83,47 @@ struct BrokerQueues {
         return DeclaredQueues.load(instance.placement).queues.filter { !current.contains($0) }
     }
 
+    /// Deletes a queue that functions.yml named once and names no more.
+    /// - Parameter discards: whether the events that it holds may go with it.
+    /// - Returns: how many did.
+    /// - Throws: `InstanceError` for any other queue, for one that somebody consumes, and for one that events may come back
+    ///   to from a retry queue, which would go nowhere then.
+    func delete(_ queue: String, discards: Bool) throws -> Int {
+        let former = former()
+        let counts = try counts(former)
+        let there = former.filter { counts[$0] ?? nil != nil }
+        guard there.contains(queue), let held = counts[queue] ?? nil else {
+            throw InstanceError(
+                "\(queue) is no queue at the broker that functions.yml named once and names no more; there are: "
+                    + (there.isEmpty ? "none" : there.joined(separator: ", ")))
+        }
+        let retrying = there.filter { $0.hasPrefix(queue + ".retry.") }
+        guard retrying.isEmpty else {
+            throw InstanceError(
+                "events may come back to \(queue) from \(retrying.joined(separator: ", ")): delete those first")
+        }
+        guard held.consumers == 0 else { throw InstanceError("somebody takes events from \(queue)") }
+        guard discards || held.messages == 0 else {
+            throw InstanceError("\(queue) holds \(held.messages) events: --discard deletes them with it")
+        }
+        let count = try ask { try ConsumerTopology.delete(queue, at: $0, deadline: Self.limit) }
+        var known = DeclaredQueues.load(instance.placement)
+        known.remove(queue)
+        try known.save(instance.placement)
+        return count
+    }
+
     static var limit: Deadline { .after(milliseconds: 10_000) }
 }
 
 extension Instance {
+    /// Deletes a queue that functions.yml named once and names no more. The state folder's lock is the caller's.
+    /// - Returns: how many events went with it.
+    /// - Throws: `InstanceError`; without `discardsEvents` also for one that holds any.
+    public func deleteFormerQueue(_ queue: String, discardsEvents: Bool) throws -> Int {
+        try BrokerQueues(instance: self).delete(queue, discards: discardsEvents)
+    }
+
     /// - Throws: `InstanceError` when the instance knows no broker, or its address is none.
     public func brokerAddress() throws -> BrokerAddress {
         guard let url = record.rabbitmq else {

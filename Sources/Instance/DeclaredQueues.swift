@@ -26,6 +26,11 @@ struct DeclaredQueues: Codable {
         try writeFile(placement.declaredQueues, Data(try JSON.encode(self, isPretty: true)), mode: 0o600)
     }
 
+    mutating func remove(_ queue: String) {
+        queues.removeAll { $0 == queue }
+        bindings.removeAll { $0.queue == queue }
+    }
+
     func union(_ other: DeclaredQueues) -> DeclaredQueues {
         var all = self
         all.queues = Set(queues + other.queues).sorted()

@@ -47,7 +47,7 @@ public struct Diagnosis {
             look("RabbitMQ", remedy: fixBroker, broker),
             look("consumers", remedy: "\(up); then taproom logs", consumers),
             look("outboxes", remedy: "\(up); then taproom logs", outboxes),
-            look("queues of former functions", remedy: "empty and delete them at the broker", formerQueues),
+            look("queues of former functions", remedy: fixBroker, formerQueues),
             look("migrations", remedy: "taproom migrate -x scope=\(startedScope) upgrade head", migrations),
             look("billing time zone", remedy: "fix billing.time_zone, then \(up)", timeZone),
             look("eligibility", remedy: "taproom rebuild-eligibility --scope \(startedScope)", eligibility),

@@ -77,17 +77,19 @@ extension Diagnosis {
         }
     }
 
-    /// Nobody reads what comes into them any more; they may hold events, so nothing deletes them.
+    /// Nobody reads what is in them any more; they may hold events, so an operator alone deletes them.
     func formerQueues() throws {
         let instance = try running()
         let former = BrokerQueues(instance: instance).former()
         guard !former.isEmpty else { return }
-        let left = try counts(of: former, instance).compactMap { name, counts in
-            counts.map { "\(name) (\($0.messages) events)" }
-        }
-        guard left.isEmpty else {
-            throw InstanceError("no function names them any more: \(left.sorted().joined(separator: ", "))")
-        }
+        let counts = try counts(of: former, instance)
+        let left = former.compactMap { name in (counts[name] ?? nil).map { (name: name, events: $0.messages) } }
+        guard !left.isEmpty else { return }
+        throw Obstacle(
+            description: "no function names them any more: "
+                + left.map { "\($0.name) (\($0.events) events)" }.joined(separator: ", "),
+            remedy: "taproom queues delete \(left.map(\.name).joined(separator: " "))"
+                + (left.contains { $0.events > 0 } ? ", with --discard where the events may go" : ""))
     }
 
     private func counts(of queues: [String], _ instance: Instance) throws -> [String: QueueCounts?] {

@@ -98,6 +98,14 @@ public struct ConsumerTopology: Sendable, Equatable {
             .unbind(queue, from: exchange, routingKey: routingKey, deadline: deadline)
     }
 
+    /// Deletes a queue with the events that it holds, if it is there.
+    /// - Returns: how many went with it.
+    public static func delete(
+        _ queue: String, at address: BrokerAddress, deadline: Deadline
+    ) throws(BrokerError) -> Int {
+        try Session(address, name: "taproom", deadline: deadline).deleteQueue(queue, deadline: deadline)
+    }
+
     /// By the default exchange, which knows every queue by its name. The strategy needs the overflow rule: without it the
     /// broker falls back to passing on at most once, and says so nowhere.
     private func passing(to target: String, _ more: [String: Argument]) -> [String: Argument] {

@@ -154,6 +154,15 @@ extension Session {
         }
     }
 
+    /// Deletes a queue with what it holds, if it is there. A quorum queue knows no condition for it.
+    /// - Returns: how many messages that nobody had taken went with it.
+    func deleteQueue(_ name: String, deadline: Deadline) throws(BrokerError) -> Int {
+        let answer = try call("deleting queue \(name)", deadline: deadline) {
+            amqp_queue_delete($0, Self.channel, scratch.bytes(name), 0, 0)
+        }
+        return Int(answer.message_count)
+    }
+
     /// - Throws: `refused` with 404 when there is no such queue.
     func counts(_ queue: String, deadline: Deadline) throws(BrokerError) -> QueueCounts {
         let answer = try call("asking for queue \(queue)", deadline: deadline) {

@@ -15,7 +15,7 @@ struct Taproom: ParsableCommand {
         subcommands: [
             Up.self, Down.self, Status.self, Logs.self, Routes.self, Invoke.self, Migrate.self, Render.self, Demo.self,
             Charges.self, ChargeRunCommand.self, Doctor.self, RebuildEligibility.self, CustomersCommand.self, DLQ.self,
-            Restart.self, CleanState.self,
+            Queues.self, Restart.self, CleanState.self,
         ])
 
     /// Runs the command. What it printed and could not be written, as to a full disk, makes it fail.

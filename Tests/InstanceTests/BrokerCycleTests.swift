@@ -105,6 +105,7 @@ import Testing
         #expect(doctor.output.contains("ok     RabbitMQ"))
         #expect(
             doctor.output.contains("no function names them any more: shop.paid (2 events), shop.paid.dead (0 events)"))
+        try formerQueuesGo()
         #expect(try instance.run("logs", "rabbitmq", "--lines", "1000").output.contains("RabbitMQ 3."))
 
         try outsideBroker(url: try #require(instance.report().rabbitmq))
