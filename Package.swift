@@ -115,17 +115,18 @@ func tests(_ module: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let testTargets: [Target] = [
     .target(
-        name: "TestSupport", dependencies: ["Postgres", "Runtime"], path: "Tests/TestSupport", swiftSettings: strict),
+        name: "TestSupport", dependencies: ["Migrations", "Postgres", "Runtime"], path: "Tests/TestSupport",
+        swiftSettings: strict),
     tests("Runtime", ["Postgres", "Runtime"]),
     tests("Digests", ["Digests", "Runtime"]),
     tests("Postgres", ["Postgres", "Runtime"]),
     tests("Outbound", ["Outbound", "Runtime"]),
     tests("Migrations", ["Migrations", "Postgres", "Runtime", "taproom"]),
     tests("Manifest", ["Manifest", "Messaging"]),
-    tests("Documents", ["Customers", "Events", "Manifest", "Messaging", "Postgres", "Runtime", yaml]),
+    tests("Documents", ["Charging", "Customers", "Events", "Manifest", "Messaging", "Postgres", "Runtime", yaml]),
     tests("Instance", ["Instance", "Manifest", "Messaging", "Postgres", "Runtime", "taproom"]),
     tests("EndToEnd", ["Postgres", "Runtime", "taproom", yaml] + functionTargets.map { .byName(name: $0.name) }),
-    tests("Operations", ["Migrations", "Operations", "Outbound", "Postgres", "Runtime"]),
+    tests("Operations", ["Operations", "Outbound", "Postgres", "Runtime"]),
     tests("Subscriptions", ["Charging", "Events", "Migrations", "Postgres", "Runtime", "Subscriptions"]),
     tests("Customers", ["Customers", "Events", "Migrations", "Postgres", "Runtime"]),
     .executableTarget(

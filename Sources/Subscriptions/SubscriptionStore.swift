@@ -2,13 +2,6 @@ public import Events
 public import Postgres
 public import Runtime
 
-/// A subscription's status, by the ids of the approved model.
-public enum StatusID {
-    public static let active = 1
-    public static let cancelled = 2
-    public static let paused = 3
-}
-
 /// Subscribes customers and changes the status of subscriptions. What threads ask at the same moment goes to the
 /// database together.
 public struct SubscriptionStore: Sendable {

@@ -185,13 +185,6 @@ struct DeadLettersDiscard: ParsableCommand {
     @Option(help: "Why nothing needs to come of them.")
     var why: String
 
-    private struct Record: Encodable {
-        let at: String
-        let who: String
-        let why: String
-        let letter: DeadLetter
-    }
-
     func validate() throws {
         guard !why.trimmingCharacters(in: .whitespacesAndNewlines).isEmpty else {
             throw ValidationError("--why must not be empty")
@@ -199,23 +192,12 @@ struct DeadLettersDiscard: ParsableCommand {
     }
 
     func run() throws {
-        let state = try Project.find().state
-        try Placement.refuseOtherUser(state)
-        let path = state + "/discarded-events.jsonl"
-        let record = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard record >= 0 else { throw InstanceError("\(path) cannot be written: \(String(cString: strerror(errno)))") }
-        defer { close(record) }
+        let record = try DiscardedEvents(state: Project.find().state)
         var recorded: [DeadLetter] = []
         do {
             _ = try queues.collect { queue in
                 try queue.discard(which.selection, deadline: DeadLetterQueues.limit) { letter in
-                    let entry = Record(
-                        at: Date.now.formatted(.iso8601), who: who ?? NSUserName(), why: why, letter: letter)
-                    if let reason = append(try JSON.encode(entry) + [UInt8(ascii: "\n")], to: record) {
-                        throw InstanceError(
-                            "\(path) cannot be written: \(reason); \(letter.id.printable) and those after it were not "
-                                + "removed")
-                    }
+                    try record.append(letter, who: who ?? NSUserName(), why: why)
                     recorded.append(letter)
                 }
             }
@@ -226,24 +208,5 @@ struct DeadLettersDiscard: ParsableCommand {
             throw error
         }
         try which.report(recorded, "discarded")
-    }
-
-    /// Adds the whole line and waits for the disk, or adds nothing.
-    /// - Returns: why nothing was added.
-    private func append(_ line: [UInt8], to file: Int32) -> String? {
-        // Nobody else adds a line while this one may be taken back.
-        flock(file, LOCK_EX)
-        defer { flock(file, LOCK_UN) }
-        let size = lseek(file, 0, SEEK_END)
-        var rest = line[...]
-        while !rest.isEmpty {
-            let written = rest.withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
-            guard written > 0 else { break }
-            rest = rest.dropFirst(written)
-        }
-        if rest.isEmpty, fsync(file) == 0 { return nil }
-        let reason = String(cString: strerror(errno))
-        ftruncate(file, size)
-        return reason
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Instance
 import Migrations
 
 /// Alembic's verbs for the databases of the services.
@@ -45,7 +46,7 @@ struct Migrate: ParsableCommand {
     func folders() throws -> [ServiceFolder] {
         let all = try MigrationFolder.services(in: "migrations")
         if let service, !all.contains(service) {
-            throw MigrateFailure(
+            throw InstanceError(
                 "migrations/\(service): no such folder; there are \(all.joined(separator: ", ")), and a new service "
                     + "begins with a folder of its name: mkdir migrations/\(service)")
         }
@@ -58,9 +59,9 @@ struct Migrate: ParsableCommand {
                 return nil
             }
         }
-        guard problems.isEmpty else { throw MigrateFailure(problems.joined(separator: "\n")) }
+        guard problems.isEmpty else { throw InstanceError(problems.joined(separator: "\n")) }
         guard !folders.isEmpty else {
-            throw MigrateFailure("migrations: holds no folder of a service; mkdir migrations/<service>")
+            throw InstanceError("migrations: holds no folder of a service; mkdir migrations/<service>")
         }
         return folders
     }
@@ -74,7 +75,7 @@ struct Migrate: ParsableCommand {
         }
         let knowing = folders.filter { $0.migrations.revisions.contains { $0.id.hasPrefix(name) } }
         guard knowing.count == 1 else {
-            throw MigrateFailure(
+            throw InstanceError(
                 knowing.isEmpty
                     ? "Can't locate revision identified by '\(name)'"
                     : "Revision '\(name)' is in \(names(knowing)): choose one with --service")
@@ -85,7 +86,7 @@ struct Migrate: ParsableCommand {
     /// The one folder that a verb can work on.
     func onlyFolder(of folders: [ServiceFolder], for purpose: String) throws -> ServiceFolder {
         guard folders.count == 1 else {
-            throw MigrateFailure("\(purpose) is for one service: choose one of \(names(folders)) with --service")
+            throw InstanceError("\(purpose) is for one service: choose one of \(names(folders)) with --service")
         }
         return folders[0]
     }
@@ -97,10 +98,4 @@ struct Migrate: ParsableCommand {
 struct ServiceFolder {
     let name: String
     let migrations: MigrationFolder
-}
-
-/// A refusal for people.
-struct MigrateFailure: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
 }

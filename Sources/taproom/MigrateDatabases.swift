@@ -35,7 +35,7 @@ extension Migrate {
                 return ""
             }
         }
-        guard problems.isEmpty else { throw MigrateFailure(problems.joined(separator: "\n")) }
+        guard problems.isEmpty else { throw InstanceError(problems.joined(separator: "\n")) }
         for (folder, url) in zip(folders, urls) {
             do {
                 let connection = try Connection(url: url, command: "migrate")
@@ -44,9 +44,9 @@ extension Migrate {
                 }
                 try body(folder, migrator)
             } catch let error as PostgresError {
-                throw MigrateFailure("\(folder.name): \(error)")
+                throw InstanceError("\(folder.name): \(error)")
             } catch let error as MigrationError where !error.namesFile {
-                throw MigrateFailure("\(folder.name): \(error)")
+                throw InstanceError("\(folder.name): \(error)")
             }
         }
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Instance
 import Migrations
 
 extension Migrate {
@@ -20,12 +21,12 @@ extension Migrate {
                     if current != folder.migrations.head { behind.append(folder.name) }
                     guard let current else { return }
                     guard let revision = folder.migrations.revisions.first(where: { $0.id == current }) else {
-                        throw MigrateFailure("\(folder.name): Can't locate revision identified by '\(current)'")
+                        throw InstanceError("\(folder.name): Can't locate revision identified by '\(current)'")
                     }
                     print(verbose ? folder.migrations.logEntry(revision) : folder.migrations.label(current))
                 }
                 if checkHeads, !behind.isEmpty {
-                    throw MigrateFailure(
+                    throw InstanceError(
                         "Database is not on all head revisions: \(behind.joined(separator: ", "))")
                 }
             }
@@ -131,7 +132,7 @@ extension Migrate {
                 try migrate.withDatabases(of: folders) { folder, migrator in
                     findings += try migrator.check().map { "\(folder.name): \($0)" }
                 }
-                guard findings.isEmpty else { throw MigrateFailure(findings.joined(separator: "\n")) }
+                guard findings.isEmpty else { throw InstanceError(findings.joined(separator: "\n")) }
                 print("No new upgrade operations detected.")
             }
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Instance
 import Migrations
 
 /// A target on the command line. It may begin with a minus sign, which the parser would take for an option.
@@ -80,7 +81,7 @@ extension Migrate {
             if let script {
                 return print(try script(onlyFolder(of: folders, for: "--sql").migrations), terminator: "")
             }
-            if target.contains(":") { throw MigrateFailure("Range revision not allowed: \(target) needs --sql") }
+            if target.contains(":") { throw InstanceError("Range revision not allowed: \(target) needs --sql") }
             try withDatabases(of: folders) { try take($1) }
         }
     }

@@ -17,8 +17,7 @@ final class Register: Sendable {
     private let counter = Atomic<Int>(0)
 
     convenience init() throws {
-        try self.init(url: PostgresServer.shared.freshDatabase())
-        try migrator().upgrade()
+        try self.init(url: PostgresServer.shared.migratedDatabase("customers"))
     }
 
     /// - Parameter url: a database that is at head.
@@ -29,9 +28,7 @@ final class Register: Sendable {
         directory = CustomerDirectory(database)
     }
 
-    func migrator() throws -> Migrator {
-        try Migrator(connection: session(), folder: .load(Repository.root + "/migrations/customers"))
-    }
+    func migrator() throws -> Migrator { try PostgresServer.shared.migrator("customers", at: url) }
 
     func session() throws -> Connection {
         try Connection(url: url, application: "test", options: ["timezone": "UTC"], deadline: .soon)

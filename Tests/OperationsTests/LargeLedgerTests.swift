@@ -1,4 +1,3 @@
-import Migrations
 import Operations
 import Postgres
 import Runtime
@@ -10,9 +9,8 @@ import Testing
     private let url: String
 
     init() throws {
-        url = try PostgresServer.shared.freshDatabase()
+        url = try PostgresServer.shared.migratedDatabase("subscriptions")
         let connection = try PostgresServer.shared.connect(to: url)
-        try Migrator(connection: connection, folder: .load(Repository.root + "/migrations/subscriptions")).upgrade()
         // Those that are looked for are the oldest; then come those of three months that were charged.
         try connection.run(
             script: """

@@ -1,4 +1,3 @@
-import Migrations
 import Operations
 import Postgres
 import Runtime
@@ -11,10 +10,7 @@ import Testing
     var records: ChargeRecords { ChargeRecords(database) }
 
     init() throws {
-        let url = try PostgresServer.shared.freshDatabase()
-        let connection = try PostgresServer.shared.connect(to: url)
-        try Migrator(connection: connection, folder: .load(Repository.root + "/migrations/subscriptions")).upgrade()
-        database = Database(url: url, application: "test")
+        database = Database(url: try PostgresServer.shared.migratedDatabase("subscriptions"), application: "test")
     }
 
     /// A charge as the functions leave it, begun so long ago with a lease that ends so much later.

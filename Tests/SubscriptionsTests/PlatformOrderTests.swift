@@ -1,4 +1,3 @@
-import Migrations
 import Postgres
 import Runtime
 import TestSupport
@@ -10,9 +9,8 @@ import Testing
     private let function: FunctionProcess
 
     init() throws {
-        let url = try PostgresServer.shared.freshDatabase()
+        let url = try PostgresServer.shared.migratedDatabase("orders")
         session = try Connection(url: url, application: "test", deadline: .soon)
-        try Migrator(connection: session, folder: .load(Repository.root + "/migrations/orders")).upgrade()
         function = try FunctionProcess(
             "EcommerceOrderFunction", routes: ["POST /ecommerce/order/{request_id}"],
             environment: ["DATABASE_URL": url, "ECOMMERCE_API_KEY": "key", "ECOMMERCE_API_SECRET": "secret"])

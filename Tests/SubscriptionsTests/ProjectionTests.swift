@@ -236,10 +236,7 @@ import Testing
         let owner = try PostgresServer.shared.connect(to: url)
         try owner.run(
             script: "CREATE SCHEMA \(schema); ALTER DATABASE \(name) SET search_path = \(schema)", deadline: .never)
-        try Migrator(
-            connection: PostgresServer.shared.connect(to: url),
-            folder: .load(Repository.root + "/migrations/subscriptions")
-        ).upgrade()
+        try PostgresServer.shared.migrator("subscriptions", at: url).upgrade()
         let connection = try PostgresServer.shared.connect(to: url)
         try connection.run(
             script: """

@@ -16,8 +16,7 @@ final class Shop: Sendable {
     private let counter = Atomic<Int>(0)
 
     convenience init() throws {
-        try self.init(url: PostgresServer.shared.freshDatabase())
-        try migrator().upgrade()
+        try self.init(url: PostgresServer.shared.migratedDatabase("subscriptions"))
     }
 
     /// - Parameter url: a database that is at head.
@@ -27,10 +26,7 @@ final class Shop: Sendable {
         store = SubscriptionStore(database, RelaySignal(Settings([:])))
     }
 
-    func migrator() throws -> Migrator {
-        let connection = try Connection(url: url, application: "test", deadline: .soon)
-        return try Migrator(connection: connection, folder: .load(Repository.root + "/migrations/subscriptions"))
-    }
+    func migrator() throws -> Migrator { try PostgresServer.shared.migrator("subscriptions", at: url) }
 
     /// A session of its own, for transactions that stand open.
     func session() throws -> Connection {

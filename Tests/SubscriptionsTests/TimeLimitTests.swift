@@ -60,21 +60,9 @@ import Testing
         #expect(try charge(function, "r-5", of: subscription).status == 200)
     }
 
-    @Test("a doubt is given as much of the platform's time as a charge is")
-    func settlingWaitsAsLong() throws {
-        try doubt("r-1")
-        try letTimePass()
-        platform.behave { _ in PlatformBehaviour(before: .milliseconds(13_000)) }
-        #expect(try settle() == [1, 0, 0, 0])
-    }
-
     @Test("while the platform answers nothing, one doubt a run loses a try")
     func silenceUsesUpNoTries() throws {
-        let club = try shop.club()
-        for _ in 0..<10 {
-            let id = try shop.subscription(club: club, history: [])
-            try doubt("r-\(id)", of: id)
-        }
+        try doubts(10)
         platform.behave { _ in .cutBeforeActing }
         for _ in 1...2 {
             try letTimePass()

@@ -80,8 +80,6 @@ public struct PlatformRequest: Sendable {
     public let requestID: String
     public let headers: HTTPFields
     public let body: [UInt8]
-    /// Nanoseconds on the monotonic clock.
-    public let receivedAt: UInt64
 
     /// How often this request id has come, this one included.
     public let times: Int

@@ -28,6 +28,8 @@ public final class PostgresServer: Sendable {
     private let tools: PostgresTools
     private let watchdog: Watchdog
     private let databases = Lock(0)
+    /// The services whose migrated database stands ready to be copied.
+    let templates = Lock<Set<String>>([])
 
     /// A server of its own, for a suite that restarts or breaks it; gone with this value.
     public init() throws {
@@ -59,12 +61,15 @@ public final class PostgresServer: Sendable {
 
     /// Creates an empty database.
     /// - Returns: its libpq URI.
-    public func freshDatabase() throws -> String {
+    public func freshDatabase() throws -> String { try freshDatabase(from: "template1") }
+
+    func freshDatabase(from template: String) throws -> String {
         let number = databases.withLock { count in
             count += 1
             return count
         }
-        try connect(to: url("postgres")).run(script: "CREATE DATABASE test_\(number)", deadline: .never)
+        try connect(to: url("postgres")).run(
+            script: "CREATE DATABASE test_\(number) TEMPLATE \(template)", deadline: .never)
         return url("test_\(number)")
     }
 

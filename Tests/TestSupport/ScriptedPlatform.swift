@@ -100,8 +100,7 @@ private final class Server: Sendable {
         let (request, script) = state.withLock { state in
             let request = PlatformRequest(
                 ordinal: state.requests.count, method: String(parts[0]), target: String(parts[1]), requestID: id,
-                headers: fields, body: body, receivedAt: Clock.monotonicNanoseconds(),
-                times: 1 + state.requests.count { $0.requestID == id })
+                headers: fields, body: body, times: 1 + state.requests.count { $0.requestID == id })
             state.requests.append(request)
             return (request, state.script)
         }

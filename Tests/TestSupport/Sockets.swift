@@ -112,13 +112,6 @@ public final class StreamSocket: Sendable {
     public func abort() { shutdown(descriptor.number, Int32(SHUT_RDWR)) }
 
     public func close() { descriptor.close() }
-
-    /// Closes with a reset instead of an orderly end (TCP only).
-    public func reset() {
-        var now = linger(l_onoff: 1, l_linger: 0)
-        setsockopt(descriptor.number, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
-        descriptor.close()
-    }
 }
 
 /// A listening stream socket. It closes when it goes.
