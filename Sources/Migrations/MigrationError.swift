@@ -63,6 +63,14 @@ extension FileProblem {
         }
     }
 
+    /// For a database that says it is at base and is not.
+    var meetsItsOwnTables: FileProblem {
+        FileProblem(
+            path: path, line: line,
+            text: "\(text): alembic_version was emptied, or a script made the tables; stamp the revision that the "
+                + "database is really at, which is head when this release had worked with it")
+    }
+
     /// - Parameter holders: who keeps the lock, for people.
     func lacksLock(_ holders: String) -> FileProblem {
         FileProblem(

@@ -125,6 +125,8 @@ public struct Migrator {
                 waits += 1
                 progress(.givingWay(step, holders: holders))
                 usleep(UInt32(min(waits * lockMilliseconds, patience.remainingMilliseconds, 30_000)) * 1000)
+            case SQLState.duplicateTable where step.from == nil:
+                throw MigrationError.failed(failure.problem.meetsItsOwnTables, remains: nil)
             default: throw MigrationError.failed(failure.problem, remains: step.from)
             }
         }

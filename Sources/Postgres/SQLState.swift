@@ -11,6 +11,7 @@ public enum SQLState {
     public static let deadlockDetected = "40P01"
     public static let insufficientPrivilege = "42501"
     public static let undefinedTable = "42P01"
+    public static let duplicateTable = "42P07"
     public static let diskFull = "53100"
     public static let outOfMemory = "53200"
     public static let tooManyConnections = "53300"

@@ -4,6 +4,7 @@
 package struct JSONSyntax {
     private var rest: ArraySlice<UInt8>
     private var depth: Int
+    private let limitsNames: Bool
 
     /// Deeper than any body of ours, and little on a thread's stack.
     static let depthLimit = 64
@@ -12,10 +13,12 @@ package struct JSONSyntax {
     package static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     /// Where the text stops being JSON, in bytes from 0; `nil` when it is a JSON value as a whole.
-    /// - Parameter depth: how many arrays and objects it shall stand in; a byte order mark may stand in none.
+    /// - Parameter depth: how many arrays and objects it shall stand in as it is. A byte order mark may stand in none, and
+    ///   what nobody decodes here may have names of any length.
     package static func fault(in bytes: [UInt8], atDepth depth: Int = 0) -> Int? {
         let hasMark = depth == 0 && bytes.starts(with: byteOrderMark)
-        var syntax = JSONSyntax(rest: hasMark ? bytes.dropFirst(byteOrderMark.count) : bytes[...], depth: depth)
+        var syntax = JSONSyntax(
+            rest: hasMark ? bytes.dropFirst(byteOrderMark.count) : bytes[...], depth: depth, limitsNames: depth == 0)
         syntax.skipSpace()
         let isWhole = syntax.value()
         syntax.skipSpace()
@@ -72,7 +75,7 @@ package struct JSONSyntax {
     private mutating func member() -> Bool {
         let start = rest
         guard rest.first == UInt8(ascii: "\""), string() else { return false }
-        guard rest.startIndex - start.startIndex <= Self.nameLimit + 2 else {
+        guard !limitsNames || rest.startIndex - start.startIndex <= Self.nameLimit + 2 else {
             rest = start
             return false
         }

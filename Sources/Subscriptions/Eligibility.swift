@@ -41,9 +41,7 @@ public struct Eligibility: Sendable {
     /// The answer is right without it; but what others left unsettled costs every reader its time. Who is in the way of it
     /// is not waited for.
     private func settle(_ deadline: Deadline) throws {
-        do {
-            try database.execute("SELECT settle_subscriptions(\(Self.settledAtOnce)::int)", deadline: deadline)
-        } catch let error as PostgresError where error.sqlState == SQLState.lockNotAvailable {}
+        try database.execute("SELECT settle_subscriptions(\(Self.settledAtOnce)::int)", deadline: deadline)
     }
 
     /// What is read: as `eligible_page_now` has it.

@@ -37,11 +37,11 @@ public struct EligibilityUpkeep {
         try connection.execute("INSERT INTO unsettled_subscription VALUES (NULL)", deadline: deadline)
         var patience = Self.patience
         while true {
-            let settled = try settleSome(deadline)
+            let settled = try count("SELECT settle_subscriptions(\(Self.batch)::int)", deadline: deadline)
             // Much less than a batch is what is written meanwhile, and that need not end.
             if settled > Self.batch / 2 { patience = Self.patience }
             if settled > 0, !patience.hasPassed { continue }
-            // None: nobody is left, or somebody writes those who are, or another session is settling.
+            // None: nobody is left, or somebody writes those who are, or another session settles or is in the way.
             let (left, isAll) = try connection.execute(
                 """
                 SELECT count(DISTINCT subscription_id), count(*) > count(subscription_id) FROM unsettled_subscription
@@ -56,15 +56,6 @@ public struct EligibilityUpkeep {
         }
     }
 
-    /// - Returns: how many; 0 also when somebody is in the way.
-    private func settleSome(_ deadline: Deadline) throws -> Int {
-        do {
-            return try count("SELECT settle_subscriptions(\(Self.batch)::int)", deadline: deadline)
-        } catch let error as PostgresError where error.sqlState == SQLState.lockNotAvailable {
-            return 0
-        }
-    }
-
     private func count(_ sql: SQL, deadline: Deadline) throws -> Int {
         try connection.execute(sql, deadline: deadline)[0].decode(Int.self)
     }
@@ -76,10 +67,10 @@ public struct EligibilityUpkeep {
     private static var patience: Deadline { .after(milliseconds: 10_000) }
 }
 
-/// No interval was made anew, because other sessions were settling all the time.
+/// No interval was made anew, because other sessions were settling, or in the way, all the time.
 public struct RebuildPostponed: Error, CustomStringConvertible {
     public var description: String {
-        "nothing was rebuilt, because another session is settling subscriptions. Until it is, the histories decide for "
-            + "all of them. Run this again"
+        "nothing was rebuilt, because another session settles subscriptions or holds their intervals. Until it is, the "
+            + "histories decide for all of them. Run this again"
     }
 }

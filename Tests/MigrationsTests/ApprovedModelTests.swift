@@ -120,8 +120,8 @@ import Testing
         #expect(obstacles == [])
     }
 
-    @Test func seedRowsAreThereAndTheNextIdFollowsThem() throws {
-        let fixture = try migrated()
+    @Test(arguments: Place.allCases) func seedRowsAreThereAndTheNextIdFollowsThem(at place: Place) throws {
+        let fixture = try migrated(to: place)
         let rows = "SELECT string_agg(id || ' ' || name, ', ' ORDER BY id) FROM"
         #expect(try fixture.column("\(rows) club_status") == ["1 ATIVO, 2 FECHADO, 3 INATIVO"])
         #expect(try fixture.column("\(rows) status") == ["1 ATIVO, 2 CANCELADO, 3 PAUSADO"])

@@ -104,6 +104,19 @@ import Testing
         #expect(try migrator.isAtHead())
     }
 
+    @Test("a database whose version was deleted with all other rows: the way out is said, and is one")
+    func anEmptiedVersionTable() throws {
+        let fixture = try Fixture()
+        let migrator = try fixture.migrator()
+        try migrator.upgrade()
+        try fixture.connection.deleteEverything(deadline: .soon)
+        let error = #expect(throws: MigrationError.self) { try migrator.upgrade() }
+        #expect(error?.description.contains("stamp the revision that the database is really at") == true)
+        try migrator.stamp("head")
+        try migrator.upgrade()
+        #expect(try migrator.check() == [])
+    }
+
     @Test func anUnknownRevisionInTheDatabaseStopsEverythingButPurge() throws {
         let fixture = try Fixture()
         let migrator = try fixture.migrator()

@@ -119,6 +119,7 @@ private func pointers(_ text: String) throws -> [String] { try pointers(Array(te
         #expect(try pointers("{\"name\":\"\(String(repeating: "x", count: 1025))\"}") == ["/name", "/size", "/sku"])
         let name = Array(#"{"a":1, ""#.utf8) + Array((marks + "a").utf8)
         #expect(JSONSyntax.fault(in: name + Array(#"":1}"#.utf8)) == 8)
+        #expect(JSONSyntax.fault(in: name + Array(#"":1}"#.utf8), atDepth: 1) == nil, "nobody decodes it here")
     }
 
     @Test(

@@ -155,6 +155,18 @@ import Testing
         #expect(try shop.count("SELECT count(*) FROM charge WHERE state = 'sending' AND request_id = 'r-2'") == 1)
     }
 
+    @Test("a backup is restored while an order is out: the charge is the same, and had not come to its request id")
+    func restoredBeforeTheAttempt() throws {
+        try decline("r-1")
+        let attempt = try attempt("r-2")
+        try shop.run("DELETE FROM charge_event WHERE request_id = 'r-2'")
+        try shop.run("UPDATE charge SET state = 'declined', request_id = 'r-1', attempt = 1")
+        let standing = try ledger.finish(
+            attempt, .charged(status: 200, order: "{}"), cause: .test, deadline: .soon)
+        #expect(standing.receipt?.requestID == "r-2")
+        #expect(try shop.count("SELECT count(*) FROM charge WHERE state = 'charged' AND request_id = 'r-2'") == 1)
+    }
+
     @Test func anAttemptWhoseRecordIsGoneSaysSo() throws {
         let gate = Gate()
         platform.behave { _ in .holdAfterActing(gate) }

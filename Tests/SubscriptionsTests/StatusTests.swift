@@ -97,6 +97,19 @@ import Testing
         #expect(try returns() == 0)
     }
 
+    @Test(
+        "a change written down when the pause had ended, for an instant within it, takes the return back",
+        arguments: [("2020-02-05", true), ("2020-02-01", true), ("2020-01-31", false), ("2020-03-02", false)],
+        [StatusID.cancelled, StatusID.paused])
+    func backdatedChange(_ change: (at: String, isWithin: Bool), to status: Int) throws {
+        try shop.letPass("3650 days", for: subscription)
+        try self.change(to: StatusID.paused, at: "2020-02-01", days: 30)
+        #expect(try shop.status(of: subscription) == StatusID.active)
+        try self.change(to: status, at: change.at)
+        #expect(try returns() == (change.isWithin ? 0 : 1))
+        #expect(try shop.status(of: subscription) == (change.at < "2020-02" ? StatusID.active : status))
+    }
+
     @Test func aReturnThatHasTakenEffectStays() throws {
         try change(to: StatusID.paused, days: 10)
         try shop.letPass("11 days", for: subscription)

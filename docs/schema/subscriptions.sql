@@ -225,8 +225,13 @@ BEGIN
         FROM asked a JOIN subscription s ON s.id = a.subscription),
     taken_back AS (
         DELETE FROM subscription_status_history h USING known k
-        WHERE h.subscription_id = k.subscription AND h.effect_date > moment AND h.status_id = 1
+        WHERE h.subscription_id = k.subscription AND h.effect_date > least(moment, k.effective) AND h.status_id = 1
             AND h.details = 'Automatic return schedule'
+            -- A pause and its return are made at the same instant.
+            AND (h.effect_date > moment OR EXISTS (
+                SELECT FROM subscription_status_history p
+                WHERE p.subscription_id = h.subscription_id AND p.status_id = 3 AND p.create_date = h.create_date
+                    AND p.effect_date <= k.effective))
         RETURNING h.id, h.subscription_id, h.effect_date, h.create_date, k.history),
     remembered AS (
         INSERT INTO superseded_return (id, subscription_id, effect_date, create_date, superseded_by, superseded_at)
@@ -417,12 +422,6 @@ CREATE FUNCTION public.finish_charge(p_charge bigint, p_attempt integer, p_reque
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM charge c WHERE c.id = p_charge AND c.request_id = p_request)
-            AND NOT EXISTS (SELECT FROM charge_event e WHERE e.charge_id = p_charge AND e.request_id = p_request) THEN
-        RAISE foreign_key_violation USING
-            MESSAGE = format('charge %s has not sent request id %s', p_charge, p_request),
-            TABLE = 'charge_event', CONSTRAINT = 'charge_event_charge_id_fkey';
-    END IF;
     INSERT INTO charge_event (charge_id, attempt, request_id, what, platform_status, excerpt)
     VALUES (p_charge, p_attempt, p_request, p_outcome, p_platform_status, p_excerpt);
     IF p_outcome = 'charged' THEN
@@ -465,12 +464,22 @@ BEGIN
     LOCK TABLE subscription IN ACCESS SHARE MODE;
     FOR asked IN
         SELECT r.* FROM unnest(
-                p_charges, p_attempts, p_requests, p_outcomes, p_platform_statuses, p_orders, p_excerpts, p_traces,
-                p_correlations) WITH ORDINALITY
-            AS r (charge, attempt, request, outcome, platform_status, platform_order, excerpt, trace, correlation,
-                  place)
+                p_charges, p_attempts, p_requests, p_outcomes, p_platform_statuses, p_orders, p_excerpts,
+                p_subscriptions, p_traces, p_correlations) WITH ORDINALITY
+            AS r (charge, attempt, request, outcome, platform_status, platform_order, excerpt, subscription, trace,
+                  correlation, place)
         ORDER BY r.place
     LOOP
+        IF NOT EXISTS (
+                SELECT FROM charge c WHERE c.id = asked.charge
+                    AND (c.request_id = asked.request OR c.subscription_id = asked.subscription))
+            AND NOT EXISTS (
+                SELECT FROM charge_event e WHERE e.charge_id = asked.charge AND e.request_id = asked.request)
+        THEN
+            RAISE foreign_key_violation USING
+                MESSAGE = format('charge %s has not sent request id %s', asked.charge, asked.request),
+                TABLE = 'charge_event', CONSTRAINT = 'charge_event_charge_id_fkey';
+        END IF;
         PERFORM set_event_cause(asked.trace, asked.correlation);
         RETURN QUERY SELECT f.* FROM finish_charge(
             asked.charge, asked.attempt, asked.request, asked.outcome, asked.platform_status, asked.platform_order,
@@ -479,7 +488,7 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION public.finish_charges(p_charges bigint[], p_attempts integer[], p_requests character varying[], p_outcomes text[], p_platform_statuses integer[], p_orders text[], p_excerpts character varying[], p_subscriptions character varying[], p_traces character varying[], p_correlations character varying[], p_others_wait boolean) IS 'Writes what came of attempts: charged, declined, released (not sent, or refused for our own sake) or unknown. Refuses
-(23503) the outcome of a request id that its charge has never had.';
+(23503) the outcome of a request id that a charge of another subscription has never had.';
 
 CREATE FUNCTION public.history_appended(p_id character varying, p_subscription character varying, p_status integer, p_effect timestamp without time zone) RETURNS void
     LANGUAGE plpgsql
@@ -849,9 +858,12 @@ BEGIN
         settled := settled + cardinality(part.subscriptions);
     END LOOP;
     RETURN settled;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN 0;
 END $$;
 
-COMMENT ON FUNCTION public.settle_subscriptions(p_limit integer) IS 'Brings the intervals of unsettled subscriptions up to date, at most p_limit of them. Returns how many.';
+COMMENT ON FUNCTION public.settle_subscriptions(p_limit integer) IS 'Brings the intervals of unsettled subscriptions up to date, at most p_limit of them. Returns how many:
+none also when somebody is in the way.';
 
 CREATE FUNCTION public.subscription_json(p_subscription text, p_club integer, p_customer text) RETURNS text
     LANGUAGE sql STABLE

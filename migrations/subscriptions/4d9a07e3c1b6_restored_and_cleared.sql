@@ -7,50 +7,111 @@
 -- be: 5e12 became the number 5000000000000 in whoever read the receipt.
 --
 -- And who cleared a database by deleting from every table in it could be ended for a deadlock with a reader who settled.
+-- And a change that was made late, for an instant within a pause that had ended, was undone by the pause's return: a
+-- customer who was cancelled so was charged.
 
 -- migrate: up
 
--- As before, but what comes of a request id that the charge has never had is refused, as for a charge that is gone.
-CREATE OR REPLACE FUNCTION finish_charge(
-    p_charge bigint, p_attempt integer, p_request varchar, p_outcome text, p_platform_status integer, p_order text,
-    p_excerpt varchar,
-    OUT charge_state text, OUT sent_request text, OUT charged timestamp, OUT recorded_order text
-) LANGUAGE plpgsql VOLATILE AS $$
+-- As before, but what comes of a request id that the charge has never had, and whose subscription is another, is refused
+-- as for a charge that is gone.
+CREATE OR REPLACE FUNCTION finish_charges(
+    p_charges bigint[], p_attempts integer[], p_requests varchar[], p_outcomes text[], p_platform_statuses integer[],
+    p_orders text[], p_excerpts varchar[], p_subscriptions varchar[], p_traces varchar[], p_correlations varchar[],
+    p_others_wait boolean
+) RETURNS TABLE (charge_state text, sent_request text, charged timestamp, recorded_order text)
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    asked record;
 BEGIN
-    IF NOT EXISTS (SELECT FROM charge c WHERE c.id = p_charge AND c.request_id = p_request)
-            AND NOT EXISTS (SELECT FROM charge_event e WHERE e.charge_id = p_charge AND e.request_id = p_request) THEN
-        RAISE foreign_key_violation USING
-            MESSAGE = format('charge %s has not sent request id %s', p_charge, p_request),
-            TABLE = 'charge_event', CONSTRAINT = 'charge_event_charge_id_fkey';
+    PERFORM lock_together('finish', p_charges::text[], p_others_wait);
+    PERFORM lock_together('event', p_subscriptions, p_others_wait);
+    LOCK TABLE subscription IN ACCESS SHARE MODE;
+    FOR asked IN
+        SELECT r.* FROM unnest(
+                p_charges, p_attempts, p_requests, p_outcomes, p_platform_statuses, p_orders, p_excerpts,
+                p_subscriptions, p_traces, p_correlations) WITH ORDINALITY
+            AS r (charge, attempt, request, outcome, platform_status, platform_order, excerpt, subscription, trace,
+                  correlation, place)
+        ORDER BY r.place
+    LOOP
+        IF NOT EXISTS (
+                SELECT FROM charge c WHERE c.id = asked.charge
+                    AND (c.request_id = asked.request OR c.subscription_id = asked.subscription))
+            AND NOT EXISTS (
+                SELECT FROM charge_event e WHERE e.charge_id = asked.charge AND e.request_id = asked.request)
+        THEN
+            RAISE foreign_key_violation USING
+                MESSAGE = format('charge %s has not sent request id %s', asked.charge, asked.request),
+                TABLE = 'charge_event', CONSTRAINT = 'charge_event_charge_id_fkey';
+        END IF;
+        PERFORM set_event_cause(asked.trace, asked.correlation);
+        RETURN QUERY SELECT f.* FROM finish_charge(
+            asked.charge, asked.attempt, asked.request, asked.outcome, asked.platform_status, asked.platform_order,
+            asked.excerpt) f;
+    END LOOP;
+END $$;
+
+-- As before, but a change for an instant within a pause takes back the pause's return also once that has taken effect.
+CREATE OR REPLACE FUNCTION change_status(
+    p_subscriptions varchar[], p_statuses integer[], p_effects timestamp[], p_days integer[], p_details varchar[],
+    p_histories varchar[], p_returns varchar[], p_traces varchar[], p_correlations varchar[], p_others_wait boolean
+) RETURNS TABLE (outcome text, effect timestamp, returns timestamp)
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    moment timestamp;
+BEGIN
+    PERFORM lock_together('status', p_subscriptions, p_others_wait);
+    PERFORM lock_together('event', p_subscriptions, p_others_wait);
+    IF cardinality(p_subscriptions) > 1
+            AND cardinality(p_subscriptions) > (SELECT count(DISTINCT s) FROM unnest(p_subscriptions) s) THEN
+        RAISE cardinality_violation USING MESSAGE = 'two changes of one subscription in one call';
     END IF;
-    INSERT INTO charge_event (charge_id, attempt, request_id, what, platform_status, excerpt)
-    VALUES (p_charge, p_attempt, p_request, p_outcome, p_platform_status, p_excerpt);
-    IF p_outcome = 'charged' THEN
-        UPDATE charge c SET state = 'charged', request_id = p_request, charged_at = clock_timestamp(),
-            platform_order = p_order, in_doubt = false, settle_at = NULL, settle_count = 0
-        WHERE c.id = p_charge AND c.state <> 'charged';
-    ELSE
-        -- Of refusals only 402 ends a doubt about the same request id: who speaks of the money knows the order. 400,
-        -- 409 and 422 are said also of an id that was seen before or is still worked on, 404 and 410 also by what
-        -- answers in the platform's place. What was not sent or not heard says nothing about an earlier attempt.
-        WITH said AS (
-            SELECT c.id, CASE
-                WHEN p_outcome = 'declined' AND (NOT c.in_doubt OR p_platform_status = 402) THEN 'declined'
-                WHEN p_outcome = 'released' AND NOT c.in_doubt THEN 'released'
-                ELSE 'unknown' END AS state
-            FROM charge c WHERE c.id = p_charge AND c.attempt = p_attempt AND c.state = 'sending'
-            FOR UPDATE)
-        UPDATE charge c SET
-            state = said.state,
-            in_doubt = said.state = 'unknown',
-            settle_at = CASE WHEN said.state = 'unknown' THEN clock_timestamp() + coalesce(
-                (ARRAY['1 minute', '5 minutes', '30 minutes', '2 hours']::interval[])[c.settle_count + 1], '1 day') END,
-            settle_count = CASE WHEN said.state = 'unknown' THEN c.settle_count ELSE 0 END,
-            lease_until = clock_timestamp()
-        FROM said WHERE c.id = said.id;
-    END IF;
-    SELECT c.state, c.request_id, c.charged_at AT TIME ZONE 'UTC', c.platform_order
-    INTO charge_state, sent_request, charged, recorded_order FROM charge c WHERE c.id = p_charge;
+    moment := utc_now();
+    RETURN QUERY
+    WITH asked AS MATERIALIZED (
+        SELECT r.*, coalesce(r.effect, moment) AS effective
+        FROM unnest(p_subscriptions, p_statuses, p_effects, p_days, p_details, p_histories, p_returns, p_traces,
+                p_correlations) WITH ORDINALITY
+            AS r (subscription, status, effect, days, details, history, return, trace, correlation, place)),
+    known AS MATERIALIZED (
+        SELECT a.*, s.club_id, s.customer_store_id,
+            CASE WHEN a.days IS NOT NULL AND NOT EXISTS (
+                SELECT FROM subscription_status_history h
+                WHERE h.subscription_id = a.subscription AND h.status_id = 2 AND h.effect_date > a.effective
+                    AND h.effect_date <= a.effective + make_interval(days => a.days))
+            THEN a.effective + make_interval(days => a.days) END AS return_at
+        FROM asked a JOIN subscription s ON s.id = a.subscription),
+    taken_back AS (
+        DELETE FROM subscription_status_history h USING known k
+        WHERE h.subscription_id = k.subscription AND h.effect_date > least(moment, k.effective) AND h.status_id = 1
+            AND h.details = 'Automatic return schedule'
+            -- A pause and its return are made at the same instant.
+            AND (h.effect_date > moment OR EXISTS (
+                SELECT FROM subscription_status_history p
+                WHERE p.subscription_id = h.subscription_id AND p.status_id = 3 AND p.create_date = h.create_date
+                    AND p.effect_date <= k.effective))
+        RETURNING h.id, h.subscription_id, h.effect_date, h.create_date, k.history),
+    remembered AS (
+        INSERT INTO superseded_return (id, subscription_id, effect_date, create_date, superseded_by, superseded_at)
+        SELECT t.id, t.subscription_id, t.effect_date, t.create_date, t.history, moment FROM taken_back t),
+    written AS (
+        INSERT INTO subscription_status_history (id, subscription_id, status_id, effect_date, create_date, details)
+        SELECT k.history, k.subscription, k.status, k.effective, moment, k.details FROM known k
+        UNION ALL
+        SELECT k.return, k.subscription, 1, k.return_at, moment, 'Automatic return schedule' FROM known k
+        WHERE k.return_at IS NOT NULL),
+    numbered AS (
+        INSERT INTO event_sequence AS e (subject, last) SELECT k.subscription, 2 FROM known k
+        ON CONFLICT (subject) DO UPDATE SET last = e.last + 1 RETURNING e.subject, e.last),
+    published AS (
+        INSERT INTO outbox (id, type, subject, sequence, data, traceparent, correlation_id, causation_id)
+        SELECT k.history::uuid, status_event_type(k.status), n.subject, n.last,
+            status_event_data(k.subscription, k.club_id, k.customer_store_id, k.status, k.effective, k.return_at),
+            k.trace, k.correlation, k.correlation
+        FROM known k JOIN numbered n ON n.subject = k.subscription)
+    SELECT CASE WHEN k.place IS NULL THEN 'subscription-not-found' ELSE 'changed' END, k.effective, k.return_at
+    FROM asked a LEFT JOIN known k ON k.place = a.place
+    ORDER BY a.place;
 END $$;
 
 -- As before, but only an object, an array or a string is taken for JSON; all else is an id.
@@ -98,8 +159,39 @@ BEGIN
     outcome := 'settled';
 END $$;
 
--- What is settled by the way waits for nobody for longer than a reader should.
-ALTER FUNCTION settle_subscriptions(integer) SET lock_timeout = '200ms';
+-- As before, but who is in the way is waited for no longer than a reader should be, and then nothing is settled.
+CREATE OR REPLACE FUNCTION settle_subscriptions(p_limit integer) RETURNS integer
+LANGUAGE plpgsql VOLATILE SET enable_seqscan = off SET lock_timeout = '200ms' AS $$
+DECLARE
+    settled integer := 0;
+    part record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM unsettled_subscription)
+        OR current_setting('transaction_read_only') = 'on'
+        OR current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted')
+        OR NOT pg_try_advisory_xact_lock(1635018102, -1)
+    THEN
+        RETURN 0;
+    END IF;
+    DELETE FROM unsettled_subscription u WHERE u.subscription_id IS NULL;
+    IF FOUND THEN
+        INSERT INTO unsettled_subscription SELECT s.id FROM subscription s
+        UNION SELECT i.subscription_id FROM active_interval i;
+    END IF;
+    FOR part IN
+        SELECT lock_share(u.subscription_id) AS share, array_agg(DISTINCT u.subscription_id) AS subscriptions
+        FROM (SELECT w.subscription_id FROM unsettled_subscription w
+              WHERE w.subscription_id IS NOT NULL AND claim_share(lock_share(w.subscription_id)) LIMIT p_limit) u
+        GROUP BY 1
+    LOOP
+        DELETE FROM unsettled_subscription u WHERE u.subscription_id = ANY (part.subscriptions);
+        CONTINUE WHEN NOT settle_share(part.share, part.subscriptions);
+        settled := settled + cardinality(part.subscriptions);
+    END LOOP;
+    RETURN settled;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN 0;
+END $$;
 
 -- What the functions promise that others call; docs/schema/ shows it beside their latest bodies.
 COMMENT ON FUNCTION subscribe IS
@@ -117,7 +209,7 @@ COMMENT ON FUNCTION begin_charges IS
   subscription-not-found, not-chargeable (reason says why), request-id-reused (reason says by whom)';
 COMMENT ON FUNCTION finish_charges IS
     'Writes what came of attempts: charged, declined, released (not sent, or refused for our own sake) or unknown. Refuses
-(23503) the outcome of a request id that its charge has never had.';
+(23503) the outcome of a request id that a charge of another subscription has never had.';
 COMMENT ON FUNCTION claim_unsettled IS
     'Takes charges in doubt whose time has come, to send each again under its request id, then call finish_charges.';
 COMMENT ON FUNCTION settle_charge IS
@@ -127,7 +219,8 @@ COMMENT ON FUNCTION settle_charge IS
   charge-not-found, already-charged, attempt-running                                  nothing was changed
   not-in-doubt                                  nothing was charged as it is: there is nothing to settle';
 COMMENT ON FUNCTION settle_subscriptions IS
-    'Brings the intervals of unsettled subscriptions up to date, at most p_limit of them. Returns how many.';
+    'Brings the intervals of unsettled subscriptions up to date, at most p_limit of them. Returns how many:
+none also when somebody is in the way.';
 
 -- migrate: down
 
@@ -138,7 +231,6 @@ COMMENT ON FUNCTION finish_charges IS NULL;
 COMMENT ON FUNCTION begin_charges IS NULL;
 COMMENT ON FUNCTION change_status IS NULL;
 COMMENT ON FUNCTION subscribe IS NULL;
-ALTER FUNCTION settle_subscriptions(integer) RESET lock_timeout;
 
 CREATE OR REPLACE FUNCTION settle_charge(
     p_charge bigint, p_outcome text, p_order text, p_who text, p_why text, OUT outcome text
@@ -184,38 +276,117 @@ BEGIN
     outcome := 'settled';
 END $$;
 
-CREATE OR REPLACE FUNCTION finish_charge(
-    p_charge bigint, p_attempt integer, p_request varchar, p_outcome text, p_platform_status integer, p_order text,
-    p_excerpt varchar,
-    OUT charge_state text, OUT sent_request text, OUT charged timestamp, OUT recorded_order text
-) LANGUAGE plpgsql VOLATILE AS $$
+CREATE OR REPLACE FUNCTION settle_subscriptions(p_limit integer) RETURNS integer LANGUAGE plpgsql VOLATILE
+SET enable_seqscan = off AS $$
+DECLARE
+    settled integer := 0;
+    part record;
 BEGIN
-    INSERT INTO charge_event (charge_id, attempt, request_id, what, platform_status, excerpt)
-    VALUES (p_charge, p_attempt, p_request, p_outcome, p_platform_status, p_excerpt);
-    IF p_outcome = 'charged' THEN
-        UPDATE charge c SET state = 'charged', request_id = p_request, charged_at = clock_timestamp(),
-            platform_order = p_order, in_doubt = false, settle_at = NULL, settle_count = 0
-        WHERE c.id = p_charge AND c.state <> 'charged';
-    ELSE
-        -- Of refusals only 402 ends a doubt about the same request id: who speaks of the money knows the order. 400,
-        -- 409 and 422 are said also of an id that was seen before or is still worked on, 404 and 410 also by what
-        -- answers in the platform's place. What was not sent or not heard says nothing about an earlier attempt.
-        WITH said AS (
-            SELECT c.id, CASE
-                WHEN p_outcome = 'declined' AND (NOT c.in_doubt OR p_platform_status = 402) THEN 'declined'
-                WHEN p_outcome = 'released' AND NOT c.in_doubt THEN 'released'
-                ELSE 'unknown' END AS state
-            FROM charge c WHERE c.id = p_charge AND c.attempt = p_attempt AND c.state = 'sending'
-            FOR UPDATE)
-        UPDATE charge c SET
-            state = said.state,
-            in_doubt = said.state = 'unknown',
-            settle_at = CASE WHEN said.state = 'unknown' THEN clock_timestamp() + coalesce(
-                (ARRAY['1 minute', '5 minutes', '30 minutes', '2 hours']::interval[])[c.settle_count + 1], '1 day') END,
-            settle_count = CASE WHEN said.state = 'unknown' THEN c.settle_count ELSE 0 END,
-            lease_until = clock_timestamp()
-        FROM said WHERE c.id = said.id;
+    IF NOT EXISTS (SELECT FROM unsettled_subscription)
+        OR current_setting('transaction_read_only') = 'on'
+        OR current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted')
+        OR NOT pg_try_advisory_xact_lock(1635018102, -1)
+    THEN
+        RETURN 0;
     END IF;
-    SELECT c.state, c.request_id, c.charged_at AT TIME ZONE 'UTC', c.platform_order
-    INTO charge_state, sent_request, charged, recorded_order FROM charge c WHERE c.id = p_charge;
+    DELETE FROM unsettled_subscription u WHERE u.subscription_id IS NULL;
+    IF FOUND THEN
+        INSERT INTO unsettled_subscription SELECT s.id FROM subscription s
+        UNION SELECT i.subscription_id FROM active_interval i;
+    END IF;
+    FOR part IN
+        SELECT lock_share(u.subscription_id) AS share, array_agg(DISTINCT u.subscription_id) AS subscriptions
+        FROM (SELECT w.subscription_id FROM unsettled_subscription w
+              WHERE w.subscription_id IS NOT NULL AND claim_share(lock_share(w.subscription_id)) LIMIT p_limit) u
+        GROUP BY 1
+    LOOP
+        DELETE FROM unsettled_subscription u WHERE u.subscription_id = ANY (part.subscriptions);
+        CONTINUE WHEN NOT settle_share(part.share, part.subscriptions);
+        settled := settled + cardinality(part.subscriptions);
+    END LOOP;
+    RETURN settled;
+END $$;
+
+CREATE OR REPLACE FUNCTION change_status(
+    p_subscriptions varchar[], p_statuses integer[], p_effects timestamp[], p_days integer[], p_details varchar[],
+    p_histories varchar[], p_returns varchar[], p_traces varchar[], p_correlations varchar[], p_others_wait boolean
+) RETURNS TABLE (outcome text, effect timestamp, returns timestamp)
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    moment timestamp;
+BEGIN
+    PERFORM lock_together('status', p_subscriptions, p_others_wait);
+    PERFORM lock_together('event', p_subscriptions, p_others_wait);
+    IF cardinality(p_subscriptions) > 1
+            AND cardinality(p_subscriptions) > (SELECT count(DISTINCT s) FROM unnest(p_subscriptions) s) THEN
+        RAISE cardinality_violation USING MESSAGE = 'two changes of one subscription in one call';
+    END IF;
+    moment := utc_now();
+    RETURN QUERY
+    WITH asked AS MATERIALIZED (
+        SELECT r.*, coalesce(r.effect, moment) AS effective
+        FROM unnest(p_subscriptions, p_statuses, p_effects, p_days, p_details, p_histories, p_returns, p_traces,
+                p_correlations) WITH ORDINALITY
+            AS r (subscription, status, effect, days, details, history, return, trace, correlation, place)),
+    known AS MATERIALIZED (
+        SELECT a.*, s.club_id, s.customer_store_id,
+            CASE WHEN a.days IS NOT NULL AND NOT EXISTS (
+                SELECT FROM subscription_status_history h
+                WHERE h.subscription_id = a.subscription AND h.status_id = 2 AND h.effect_date > a.effective
+                    AND h.effect_date <= a.effective + make_interval(days => a.days))
+            THEN a.effective + make_interval(days => a.days) END AS return_at
+        FROM asked a JOIN subscription s ON s.id = a.subscription),
+    taken_back AS (
+        DELETE FROM subscription_status_history h USING known k
+        WHERE h.subscription_id = k.subscription AND h.effect_date > moment AND h.status_id = 1
+            AND h.details = 'Automatic return schedule'
+        RETURNING h.id, h.subscription_id, h.effect_date, h.create_date, k.history),
+    remembered AS (
+        INSERT INTO superseded_return (id, subscription_id, effect_date, create_date, superseded_by, superseded_at)
+        SELECT t.id, t.subscription_id, t.effect_date, t.create_date, t.history, moment FROM taken_back t),
+    written AS (
+        INSERT INTO subscription_status_history (id, subscription_id, status_id, effect_date, create_date, details)
+        SELECT k.history, k.subscription, k.status, k.effective, moment, k.details FROM known k
+        UNION ALL
+        SELECT k.return, k.subscription, 1, k.return_at, moment, 'Automatic return schedule' FROM known k
+        WHERE k.return_at IS NOT NULL),
+    numbered AS (
+        INSERT INTO event_sequence AS e (subject, last) SELECT k.subscription, 2 FROM known k
+        ON CONFLICT (subject) DO UPDATE SET last = e.last + 1 RETURNING e.subject, e.last),
+    published AS (
+        INSERT INTO outbox (id, type, subject, sequence, data, traceparent, correlation_id, causation_id)
+        SELECT k.history::uuid, status_event_type(k.status), n.subject, n.last,
+            status_event_data(k.subscription, k.club_id, k.customer_store_id, k.status, k.effective, k.return_at),
+            k.trace, k.correlation, k.correlation
+        FROM known k JOIN numbered n ON n.subject = k.subscription)
+    SELECT CASE WHEN k.place IS NULL THEN 'subscription-not-found' ELSE 'changed' END, k.effective, k.return_at
+    FROM asked a LEFT JOIN known k ON k.place = a.place
+    ORDER BY a.place;
+END $$;
+
+CREATE OR REPLACE FUNCTION finish_charges(
+    p_charges bigint[], p_attempts integer[], p_requests varchar[], p_outcomes text[], p_platform_statuses integer[],
+    p_orders text[], p_excerpts varchar[], p_subscriptions varchar[], p_traces varchar[], p_correlations varchar[],
+    p_others_wait boolean
+) RETURNS TABLE (charge_state text, sent_request text, charged timestamp, recorded_order text)
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    asked record;
+BEGIN
+    PERFORM lock_together('finish', p_charges::text[], p_others_wait);
+    PERFORM lock_together('event', p_subscriptions, p_others_wait);
+    LOCK TABLE subscription IN ACCESS SHARE MODE;
+    FOR asked IN
+        SELECT r.* FROM unnest(
+                p_charges, p_attempts, p_requests, p_outcomes, p_platform_statuses, p_orders, p_excerpts, p_traces,
+                p_correlations) WITH ORDINALITY
+            AS r (charge, attempt, request, outcome, platform_status, platform_order, excerpt, trace, correlation,
+                  place)
+        ORDER BY r.place
+    LOOP
+        PERFORM set_event_cause(asked.trace, asked.correlation);
+        RETURN QUERY SELECT f.* FROM finish_charge(
+            asked.charge, asked.attempt, asked.request, asked.outcome, asked.platform_status, asked.platform_order,
+            asked.excerpt) f;
+    END LOOP;
 END $$;

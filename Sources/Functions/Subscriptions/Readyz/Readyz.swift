@@ -62,7 +62,7 @@ struct Readyz: HTTPFunction {
         }
     }
 
-    private static let unmigrated = "no migration has run"
+    private static let unmigrated = "no migration has run, or alembic_version was emptied"
 
     private func notMigrated(_ reason: String) -> Problem {
         Problem(
