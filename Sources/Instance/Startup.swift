@@ -66,7 +66,7 @@ public struct Startup {
         }
         try RollingRestart(instance: instance).replaceOutdated(progress)
         try progress.step("Waiting for \(instance.record.gateway)/readyz") { try Readiness(instance: instance).wait() }
-        try queues.unbindFormer()
+        try queues.unbindFormer(progress)
         return instance
     }
 
