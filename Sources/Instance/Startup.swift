@@ -105,7 +105,7 @@ public struct Startup {
         let isMoved = known.map { $0.state != state && $0.dataElsewhere == nil } ?? false
         if let known, !isMoved, !known.isMade(in: state) { throw known.refusal(in: state) }
         if let known, known.scope == scope, !forgetsOutside {
-            try known.refuseForgetting(configuration)
+            try known.refuseForgetting(configuration, environment: project.environment)
         }
         let placement = Placement.current(
             state: state, accounts: accounts,
