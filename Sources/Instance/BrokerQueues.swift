@@ -32,15 +32,15 @@ struct BrokerQueues {
         }
     }
 
-    /// Takes away the bindings that functions.yml names no more, so that no more events come by them. What is in the queues
-    /// stays. A consumer that still wants one would make it again: it must have been replaced before. A queue that is
-    /// named no more either keeps its bindings while somebody consumes it, such as an earlier release at the same broker.
+    /// Takes away the bindings that functions.yml names no more, so that no more events come by them, and says so. What is
+    /// in the queues stays. A consumer that still wants one would make it again: it must have been replaced before. A queue
+    /// that is named no more either keeps its bindings while somebody consumes it, such as an earlier release at the same
+    /// broker.
     /// - Throws: `InstanceError` with what the broker said.
-    func unbindFormer() throws {
+    func unbindFormer(_ progress: Progress) throws {
         var known = DeclaredQueues.load(instance.placement)
         let former = known.bindings.filter { !wanted.bindings.contains($0) }
-        guard !former.isEmpty else { return }
-        let counts = try counts(Set(former.map(\.queue)).sorted())
+        let counts = former.isEmpty ? [:] : try counts(Set(former.map(\.queue)).sorted())
         for binding in former {
             // One that is not there any more has lost its bindings.
             if let queue = counts[binding.queue] ?? nil {
@@ -50,9 +50,13 @@ struct BrokerQueues {
                         binding.queue, exchange: binding.exchange, routingKey: binding.routingKey, at: $0,
                         deadline: Self.limit)
                 }
+                progress.say(
+                    "  \(binding.queue) takes no more events by \(binding.routingKey) of \(binding.exchange): "
+                        + "no function names it")
             }
             known.bindings.removeAll { $0 == binding }
         }
+        known.releaseFormer(wanted)
         try known.save(instance.placement)
     }
 
@@ -83,45 +87,65 @@ struct BrokerQueues {
         return DeclaredQueues.load(instance.placement).queues.filter { !current.contains($0) }
     }
 
-    /// Deletes a queue that functions.yml named once and names no more.
-    /// - Parameter discards: whether the events that it holds may go with it.
-    /// - Returns: how many did.
-    /// - Throws: `InstanceError` for any other queue, for one that somebody consumes, and for one that events may come back
-    ///   to from a retry queue, which would go nowhere then.
-    func delete(_ queue: String, discards: Bool) throws -> Int {
-        let former = former()
-        let counts = try counts(former)
-        let there = former.filter { counts[$0] ?? nil != nil }
-        guard there.contains(queue), let held = counts[queue] ?? nil else {
+    /// Those of them that functions may still work with which run, here or of an earlier release elsewhere: no start has
+    /// come to its end since functions.yml names them no more, or somebody consumed one then.
+    func formerInUse() -> [String] {
+        let known = DeclaredQueues.load(instance.placement)
+        return former().filter(known.isInUse)
+    }
+
+    /// Deletes queues that functions.yml named once and names no more, with all that is in them, and says so of each. What
+    /// the broker counts is told and decides nothing: it counts none while a queue comes back, and never what is on its
+    /// way from a retry queue.
+    /// - Parameter discards: whether events may go with them.
+    /// - Throws: `InstanceError` before the first is deleted: always unless `discards`, for any other queue, while one is in
+    ///   use, and for one that events may come back to from a retry queue that stays, which would go nowhere then.
+    func delete(_ names: [String], discards: Bool, _ progress: Progress) throws {
+        let inUse = formerInUse()
+        guard inUse.isEmpty else {
             throw InstanceError(
-                "\(queue) is no queue at the broker that functions.yml named once and names no more; there are: "
-                    + (there.isEmpty ? "none" : there.joined(separator: ", ")))
+                "what runs may still work with \(inUse.joined(separator: ", ")): run \(instance.record.upCommand) "
+                    + "first; when an earlier release elsewhere consumes one, end that before")
         }
-        let retrying = there.filter { $0.hasPrefix(queue + ".retry.") }
-        guard retrying.isEmpty else {
+        let there = try counts(former()).compactMapValues { $0 }
+        // A queue's name begins those of its retry queues, which go first.
+        let chosen = Set(names).sorted(by: >)
+        for queue in chosen {
+            guard let held = there[queue] else {
+                throw InstanceError(
+                    "\(queue) is no queue at the broker that functions.yml named once and names no more; there are: "
+                        + (there.isEmpty ? "none" : there.keys.sorted().joined(separator: ", ")))
+            }
+            let retrying = there.keys.filter { $0.hasPrefix(queue + ".retry.") && !chosen.contains($0) }.sorted()
+            guard retrying.isEmpty else {
+                throw InstanceError(
+                    "events may come back to \(queue) from \(retrying.joined(separator: ", ")): delete those as well")
+            }
+            guard held.consumers == 0 else { throw InstanceError("somebody takes events from \(queue)") }
+        }
+        guard discards else {
             throw InstanceError(
-                "events may come back to \(queue) from \(retrying.joined(separator: ", ")): delete those first")
+                "--discard deletes these queues with all events in them; without it none is deleted, for the broker's "
+                    + "last count may lag behind:\n"
+                    + chosen.map { "  \($0): \(there[$0]?.messages ?? 0) events" }.joined(separator: "\n"))
         }
-        guard held.consumers == 0 else { throw InstanceError("somebody takes events from \(queue)") }
-        guard discards || held.messages == 0 else {
-            throw InstanceError("\(queue) holds \(held.messages) events: --discard deletes them with it")
+        for queue in chosen {
+            let count = try ask { try ConsumerTopology.delete(queue, at: $0, deadline: Self.limit) }
+            var known = DeclaredQueues.load(instance.placement)
+            known.remove(queue)
+            try known.save(instance.placement)
+            progress.say("deleted \(queue): the broker counted \(count) events in it")
         }
-        let count = try ask { try ConsumerTopology.delete(queue, at: $0, deadline: Self.limit) }
-        var known = DeclaredQueues.load(instance.placement)
-        known.remove(queue)
-        try known.save(instance.placement)
-        return count
     }
 
     static var limit: Deadline { .after(milliseconds: 10_000) }
 }
 
 extension Instance {
-    /// Deletes a queue that functions.yml named once and names no more. The state folder's lock is the caller's.
-    /// - Returns: how many events went with it.
-    /// - Throws: `InstanceError`; without `discardsEvents` also for one that holds any.
-    public func deleteFormerQueue(_ queue: String, discardsEvents: Bool) throws -> Int {
-        try BrokerQueues(instance: self).delete(queue, discards: discardsEvents)
+    /// Deletes queues that functions.yml named once and names no more. The state folder's lock is the caller's.
+    /// - Throws: `InstanceError`; always without `discardsEvents`, saying what would be deleted.
+    public func deleteFormerQueues(_ names: [String], discardsEvents: Bool, progress: Progress) throws {
+        try BrokerQueues(instance: self).delete(names, discards: discardsEvents, progress)
     }
 
     /// - Throws: `InstanceError` when the instance knows no broker, or its address is none.

@@ -7,8 +7,10 @@ extension InstanceRecord {
     /// Keeps a start from putting servers of our own in the place of those outside, or from sending doubts again that
     /// were left to an operator, because a variable or a file was forgotten: orders would never reach the shop, or reach
     /// it twice, and rows would go into an empty database.
+    /// - Parameter environment: alone it takes back `manual`: the file is written with `idempotent`, whatever a variable said
+    ///   over it.
     /// - Throws: `InstanceError` with each setting that the configuration no longer has, servers by their hosts alone.
-    func refuseForgetting(_ configuration: Configuration) throws {
+    func refuseForgetting(_ configuration: Configuration, environment: [String: String]) throws {
         var forgotten: [(path: String, was: String)] = []
         func forget(_ path: String, at host: String?) {
             forgotten.append((path, "named \(host ?? "a server outside")"))
@@ -17,8 +19,9 @@ extension InstanceRecord {
             forget("ecommerce.url", at: URLComponents(string: url)?.host)
         }
         let (old, new) = (parameters["ecommerce.resend"], configuration.ecommerceResend)
-        if outsidePlatform != nil, old == "manual", new != "manual" {
-            forgotten.append(("ecommerce.resend", "was manual"))
+        let word = "TAPROOM_ECOMMERCE_RESEND"
+        if outsidePlatform != nil, old == "manual", new != "manual", environment[word]?.isEmpty ?? true {
+            forgotten.append(("ecommerce.resend", "was manual; \(word)=\(new) sends what is in doubt again"))
         }
         for (service, url) in databases.sorted(by: { $0.key < $1.key })
         where configuration.databases[service]?.isEmbedded == true && !isEmbedded(service: service) {

@@ -80,16 +80,18 @@ extension Diagnosis {
     /// Nobody reads what is in them any more; they may hold events, so an operator alone deletes them.
     func formerQueues() throws {
         let instance = try running()
-        let former = BrokerQueues(instance: instance).former()
+        let queues = BrokerQueues(instance: instance)
+        let former = queues.former()
         guard !former.isEmpty else { return }
-        let counts = try counts(of: former, instance)
-        let left = former.compactMap { name in (counts[name] ?? nil).map { (name: name, events: $0.messages) } }
+        let counts = try counts(of: former, instance).compactMapValues { $0 }
+        let left = counts.keys.sorted()
         guard !left.isEmpty else { return }
         throw Obstacle(
             description: "no function names them any more: "
-                + left.map { "\($0.name) (\($0.events) events)" }.joined(separator: ", "),
-            remedy: "taproom queues delete \(left.map(\.name).joined(separator: " "))"
-                + (left.contains { $0.events > 0 } ? ", with --discard where the events may go" : ""))
+                + left.map { "\($0) (\(counts[$0]?.messages ?? 0) events)" }.joined(separator: ", "),
+            remedy: queues.formerInUse().isEmpty
+                ? "taproom queues delete \(left.joined(separator: " ")), with --discard once the events in them may go"
+                : "\(up); when an earlier release elsewhere consumes one, end that before")
     }
 
     private func counts(of queues: [String], _ instance: Instance) throws -> [String: QueueCounts?] {

@@ -40,9 +40,14 @@ public struct Startup {
         try schema.checkOutside()
         try binaries.checkBuilt(executables)
         // An embedded broker may be down, or know another login yet.
-        let isDeclared = try !configuration.hasEmbeddedBroker || queues.isReachable()
+        var isDeclared = try !configuration.hasEmbeddedBroker || queues.isReachable()
         if isDeclared { try progress.step("Declaring queues") { try queues.declare() } }
         try schema.upgradeEarly(progress)
+        if instance.supervisor.isOutOfReach {
+            _ = try Shutdown(project: project, progress: progress).stop(instance.placement)
+            // Its broker has stopped with it.
+            isDeclared = !configuration.hasEmbeddedBroker
+        }
         let embedded = Embedded(instance, configuration, accounts)
         try progress.step("Installing the executables") { try install(binaries, executables, accounts) }
         try Documents(project: project.root, target: instance.placement.documents).install(progress)
@@ -66,7 +71,7 @@ public struct Startup {
         }
         try RollingRestart(instance: instance).replaceOutdated(progress)
         try progress.step("Waiting for \(instance.record.gateway)/readyz") { try Readiness(instance: instance).wait() }
-        try queues.unbindFormer()
+        try queues.unbindFormer(progress)
         return instance
     }
 
@@ -99,7 +104,9 @@ public struct Startup {
         let known = try InstanceRecord.read(state: state)
         let isMoved = known.map { $0.state != state && $0.dataElsewhere == nil } ?? false
         if let known, !isMoved, !known.isMade(in: state) { throw known.refusal(in: state) }
-        if let known, known.scope == scope, !forgetsOutside { try known.refuseForgetting(configuration) }
+        if let known, known.scope == scope, !forgetsOutside {
+            try known.refuseForgetting(configuration, environment: project.environment)
+        }
         let placement = Placement.current(
             state: state, accounts: accounts,
             sockets: manifest.functions.map { $0.name + ".sock" } + project.services.map { $0 + ".signal" },
@@ -117,7 +124,7 @@ public struct Startup {
         try placement.makeSignals(project.services, owner: accounts.server)
         if configuration.hasEmbeddedDatabase { try placement.makeLogs(["postgres"], owner: accounts.database) }
         if configuration.hasEmbeddedBroker { try placement.makeLogs([Broker.program], owner: accounts.broker) }
-        if try Supervisor(placement: placement).isOutOfReach() {
+        if try Supervisor(placement: placement).isEnding() {
             _ = try Shutdown(project: project, progress: progress).stop(placement)
         }
         let supervisor = Supervisor(placement: placement).process

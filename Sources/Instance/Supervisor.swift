@@ -63,8 +63,7 @@ struct Supervisor {
 
     /// Whether the nginx that it keeps runs, with a configuration that listens at this port.
     func hasGateway(at port: Int) -> Bool {
-        guard process != nil, let processes = try? status(),
-            processes.contains(where: { $0.group == "nginx" && $0.isUp }),
+        guard let process, RunningProcess.all().contains(where: { $0.parent == process.pid && $0.program == "nginx" }),
             let configuration = try? String(contentsOfFile: placement.nginxConfiguration, encoding: .utf8)
         else { return false }
         return configuration.contains("listen 127.0.0.1:\(port) ")
@@ -92,12 +91,13 @@ struct Supervisor {
         return []
     }
 
-    /// Whether it takes no orders any more: its socket is gone, or it stops everything and then ends, as after a `down`
-    /// that was cut short.
-    func isOutOfReach() throws -> Bool {
-        guard process != nil else { return false }
-        return try !FileManager.default.fileExists(atPath: placement.supervisorSocket) || answer() == nil
+    /// Whether it takes no orders any more although what it keeps may serve: its socket is gone.
+    var isOutOfReach: Bool {
+        process != nil && !FileManager.default.fileExists(atPath: placement.supervisorSocket)
     }
+
+    /// Whether it stops everything and then ends, as after a `down` that was cut short.
+    func isEnding() throws -> Bool { try process != nil && !isOutOfReach && answer() == nil }
 
     /// What it runs; `nil` when it is ending or gone.
     private func answer() throws -> [SupervisedProcess]? {

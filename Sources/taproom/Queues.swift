@@ -14,19 +14,16 @@ struct QueuesDelete: ParsableCommand {
     @Argument(help: "The queues.")
     var names: [String]
 
-    @Flag(help: "Delete the events that they hold, too.")
+    @Flag(help: "Delete them with all events in them; without it nothing is deleted.")
     var discard = false
 
     func run() throws {
         let project = try Project.find()
         _ = try Instance.startedWithBroker(project)
-        let lock = try StateLock(state: project.state, progress: Progress())
+        let progress = Progress()
+        let lock = try StateLock(state: project.state, progress: progress)
         defer { _ = lock }
-        let instance = try Instance.startedWithBroker(project)
-        // A queue's name begins those of its retry queues, which go first.
-        for name in Set(names).sorted(by: >) {
-            let count = try instance.deleteFormerQueue(name, discardsEvents: discard)
-            print("deleted \(name) with \(count) events")
-        }
+        try Instance.startedWithBroker(project)
+            .deleteFormerQueues(names, discardsEvents: discard, progress: progress)
     }
 }

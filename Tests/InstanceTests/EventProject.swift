@@ -16,7 +16,7 @@ final class EventProject: Sendable {
             "model_config.json",
             """
             {"databases": {"shop": ""}, "embedded_passwords": {"shop": "", "rabbitmq": ""}, "rabbitmq": {"url": ""},
-             "ecommerce": {"url": "", "api_key": "", "api_secret": ""}}
+             "ecommerce": {"url": "", "api_key": "", "api_secret": "", "resend": "idempotent"}}
             """)
         try folder.write("migrations/shop/0123456789ab_outbox.sql", Self.outbox)
         for name in ["openapi.yml", "asyncapi.yml"] { try folder.write(name, "info: {}\n") }

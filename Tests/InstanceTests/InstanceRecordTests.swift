@@ -30,11 +30,12 @@ import Testing
             "ECOMMERCE_URL": "ecommerce.url (or TAPROOM_ECOMMERCE_URL), which named shop.example.com\n",
             "DATABASES_SHOP": "databases.shop (or TAPROOM_DATABASES_SHOP), which named db.example.com\n",
             "RABBITMQ_URL": "rabbitmq.url (or TAPROOM_RABBITMQ_URL), which named mq.example.com\n",
-            "ECOMMERCE_RESEND": "ecommerce.resend (or TAPROOM_ECOMMERCE_RESEND), which was manual\n",
+            "ECOMMERCE_RESEND": "ecommerce.resend (or TAPROOM_ECOMMERCE_RESEND), which was manual; "
+                + "TAPROOM_ECOMMERCE_RESEND=idempotent sends what is in doubt again\n",
         ]
         for (given, url) in [
             ("", ""), ("ECOMMERCE_URL", "https://other.example.com"), ("DATABASES_SHOP", "postgresql://h/x"),
-            ("RABBITMQ_URL", "amqp://me:x@h"), ("ECOMMERCE_RESEND", "manual"),
+            ("RABBITMQ_URL", "amqp://me:x@h"), ("ECOMMERCE_RESEND", "manual"), ("ECOMMERCE_RESEND", "idempotent"),
         ] {
             let refused = try instance.run("up", variables: given.isEmpty ? [:] : ["TAPROOM_\(given)": url])
             #expect(refused.status == 1 && !refused.errors.contains("secret"), "\(refused)")

@@ -65,10 +65,18 @@ import Testing
         return RunningProcess.all().filter { Int($0.parent) == master }.map(\.pid).sorted()
     }
 
-    @Test("a supervisord whose socket is gone is stopped and started") func lostControlSocket() throws {
+    @Test("a supervisord whose socket is gone is stopped and started, but for no release that is refused")
+    func lostControlSocket() throws {
         try up()
         let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
         let supervisor = try #require(Supervisor(placement: placement).process)
+        #expect(unlink(placement.supervisorSocket) == 0)
+        let migration = "migrations/shop/123456789abc_wrong.sql"
+        try project.folder.write(migration, BrokerCycleTests.wrongMigration)
+        let refused = try instance.run("up")
+        #expect(refused.status == 1 && refused.errors.contains("syntax error"), "\(refused)")
+        #expect(supervisor.isAlive && instance.gateway.get("/readyz")?.status == 200, "a refused release stopped it")
+        try project.folder.remove(migration)
         try FileManager.default.removeItem(atPath: placement.run)
         try up()
         #expect(!supervisor.isAlive && instance.gateway.get("/readyz")?.status == 200)

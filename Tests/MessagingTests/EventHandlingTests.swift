@@ -21,6 +21,5 @@ import Testing
         let message = Message(messageID: "e", body: Array("{}".utf8))
         let event = ReceivedEvent(envelope: Envelope(message, routingKey: "x"), body: message.body, attempt: 0)
         #expect(handling.handle(event) == .failed(reason: "no time was left once its data was read"))
-        #expect(!handling.handleTogether([event, event]))
     }
 }
