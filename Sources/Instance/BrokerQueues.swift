@@ -87,8 +87,8 @@ struct BrokerQueues {
         return DeclaredQueues.load(instance.placement).queues.filter { !current.contains($0) }
     }
 
-    /// Those of them that functions may still work with which run, here or of an earlier release elsewhere: no start has
-    /// come to its end since functions.yml names them no more, or somebody consumed one then.
+    /// Those of them that functions may still work with which run: no start has come to its end since functions.yml names
+    /// them no more, or somebody, such as an earlier release elsewhere, consumed a former work queue then.
     func formerInUse() -> [String] {
         let known = DeclaredQueues.load(instance.placement)
         return former().filter(known.isInUse)

@@ -43,14 +43,14 @@ public struct Startup {
         var isDeclared = try !configuration.hasEmbeddedBroker || queues.isReachable()
         if isDeclared { try progress.step("Declaring queues") { try queues.declare() } }
         try schema.upgradeEarly(progress)
+        let embedded = Embedded(instance, configuration, accounts)
+        try progress.step("Installing the executables") { try install(binaries, executables, accounts) }
+        try Documents(project: project.root, target: instance.placement.documents).install(progress)
         if instance.supervisor.isOutOfReach {
             _ = try Shutdown(project: project, progress: progress).stop(instance.placement)
             // Its broker has stopped with it.
             isDeclared = !configuration.hasEmbeddedBroker
         }
-        let embedded = Embedded(instance, configuration, accounts)
-        try progress.step("Installing the executables") { try install(binaries, executables, accounts) }
-        try Documents(project: project.root, target: instance.placement.documents).install(progress)
         try embedded.prepare(progress)
         // What works with the broker starts when its queues are there: a relay would find nobody who wants its events.
         // Those that run with this broker go on, and wait for it by themselves when it is away.

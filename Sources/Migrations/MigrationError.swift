@@ -63,12 +63,12 @@ extension FileProblem {
         }
     }
 
-    /// For a database that says it is at base and is not.
+    /// For a database that we have migrated, that says it is at base and is not.
     var meetsItsOwnTables: FileProblem {
         FileProblem(
             path: path, line: line,
-            text: "\(text): alembic_version was emptied, or a script made the tables; stamp the revision that the "
-                + "database is really at, which is head when this release had worked with it")
+            text: "\(text): when alembic_version was emptied, stamp the revision that the database is really at, which "
+                + "is head when this release had worked with it")
     }
 
     /// - Parameter holders: who keeps the lock, for people.

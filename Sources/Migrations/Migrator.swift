@@ -125,7 +125,7 @@ public struct Migrator {
                 waits += 1
                 progress(.givingWay(step, holders: holders))
                 usleep(UInt32(min(waits * lockMilliseconds, patience.remainingMilliseconds, 30_000)) * 1000)
-            case SQLState.duplicateTable where step.from == nil:
+            case SQLState.duplicateTable where try step.from == nil && exists("taproom_migration"):
                 throw MigrationError.failed(failure.problem.meetsItsOwnTables, remains: nil)
             default: throw MigrationError.failed(failure.problem, remains: step.from)
             }

@@ -160,7 +160,17 @@ import Testing
         try decline("r-1")
         let attempt = try attempt("r-2")
         try shop.run("DELETE FROM charge_event WHERE request_id = 'r-2'")
+        try shop.run("DELETE FROM charge_request WHERE request_id = 'r-2'")
         try shop.run("UPDATE charge SET state = 'declined', request_id = 'r-1', attempt = 1")
+        // It takes the number of the one that is lost, whose refusal is none of its own.
+        #expect(try self.attempt("r-3").number == attempt.number)
+        for verdict in [Verdict.unanswered(reason: "silence"), .declined(status: 402, body: "")] {
+            let refusal = #expect(throws: PostgresError.self) {
+                try ledger.finish(attempt, verdict, cause: .test, deadline: .soon)
+            }
+            #expect(refusal?.constraint == "charge_event_charge_id_fkey", "\(verdict)")
+        }
+        #expect(try shop.count("SELECT count(*) FROM charge WHERE state = 'sending' AND request_id = 'r-3'") == 1)
         let standing = try ledger.finish(
             attempt, .charged(status: 200, order: "{}"), cause: .test, deadline: .soon)
         #expect(standing.receipt?.requestID == "r-2")

@@ -110,6 +110,23 @@ import Testing
         #expect(try shop.status(of: subscription) == (change.at < "2020-02" ? StatusID.active : status))
     }
 
+    @Test("a change written down late takes no return of another pause, also where all were imported at once")
+    func backdatedBetweenPauses() throws {
+        try shop.letPass("3650 days", for: subscription)
+        try shop.run(
+            """
+            INSERT INTO subscription_status_history (id, subscription_id, status_id, effect_date, create_date, details)
+            SELECT 'imported-' || date, \(subscription), status, date::timestamp, '2021-01-01',
+                   CASE status WHEN 1 THEN 'Automatic return schedule' END
+            FROM (VALUES (3, '2019-01-01'), (1, '2019-02-01'), (3, '2020-01-01'), (1, '2020-02-01')) h (status, date)
+            """)
+        try change(to: StatusID.cancelled, at: "2019-06-01")
+        #expect(try returns() == 2)
+        try change(to: StatusID.cancelled, at: "2020-01-15")
+        #expect(try returns() == 1)
+        #expect(try shop.status(of: subscription) == StatusID.cancelled)
+    }
+
     @Test func aReturnThatHasTakenEffectStays() throws {
         try change(to: StatusID.paused, days: 10)
         try shop.letPass("11 days", for: subscription)

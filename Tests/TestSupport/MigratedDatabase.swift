@@ -10,7 +10,10 @@ extension PostgresServer {
         let template = "head_of_\(service)"
         try templates.withLock { made in
             guard !made.contains(service) else { return }
-            try connect(to: url("postgres")).run(script: "CREATE DATABASE \(template)", deadline: .never)
+            let session = try connect(to: url("postgres"))
+            // One that could not be migrated fails every test that wants it, with its reason.
+            try session.run(script: "DROP DATABASE IF EXISTS \(template)", deadline: .never)
+            try session.run(script: "CREATE DATABASE \(template)", deadline: .never)
             try migrator(service, at: url(template)).upgrade()
             made.insert(service)
         }

@@ -227,11 +227,12 @@ BEGIN
         DELETE FROM subscription_status_history h USING known k
         WHERE h.subscription_id = k.subscription AND h.effect_date > least(moment, k.effective) AND h.status_id = 1
             AND h.details = 'Automatic return schedule'
-            -- A pause and its return are made at the same instant.
-            AND (h.effect_date > moment OR EXISTS (
-                SELECT FROM subscription_status_history p
+            -- A pause and its return are made at the same instant. Who imports histories may give many that instant: the
+            -- pause is the last of them before the return.
+            AND (h.effect_date > moment OR k.effective >= (
+                SELECT max(p.effect_date) FROM subscription_status_history p
                 WHERE p.subscription_id = h.subscription_id AND p.status_id = 3 AND p.create_date = h.create_date
-                    AND p.effect_date <= k.effective))
+                    AND p.effect_date <= h.effect_date))
         RETURNING h.id, h.subscription_id, h.effect_date, h.create_date, k.history),
     remembered AS (
         INSERT INTO superseded_return (id, subscription_id, effect_date, create_date, superseded_by, superseded_at)
@@ -472,7 +473,8 @@ BEGIN
     LOOP
         IF NOT EXISTS (
                 SELECT FROM charge c WHERE c.id = asked.charge
-                    AND (c.request_id = asked.request OR c.subscription_id = asked.subscription))
+                    AND (c.request_id = asked.request
+                        OR asked.outcome = 'charged' AND c.subscription_id = asked.subscription))
             AND NOT EXISTS (
                 SELECT FROM charge_event e WHERE e.charge_id = asked.charge AND e.request_id = asked.request)
         THEN
@@ -488,7 +490,7 @@ BEGIN
 END $$;
 
 COMMENT ON FUNCTION public.finish_charges(p_charges bigint[], p_attempts integer[], p_requests character varying[], p_outcomes text[], p_platform_statuses integer[], p_orders text[], p_excerpts character varying[], p_subscriptions character varying[], p_traces character varying[], p_correlations character varying[], p_others_wait boolean) IS 'Writes what came of attempts: charged, declined, released (not sent, or refused for our own sake) or unknown. Refuses
-(23503) the outcome of a request id that a charge of another subscription has never had.';
+(23503) the outcome of a request id that its charge has never had, but for the charge of the same subscription.';
 
 CREATE FUNCTION public.history_appended(p_id character varying, p_subscription character varying, p_status integer, p_effect timestamp without time zone) RETURNS void
     LANGUAGE plpgsql
