@@ -140,7 +140,8 @@ struct Supervisor {
         guard result.status == 0 else { throw failure("signal", result) }
     }
 
-    /// Stops those that run, and starts all at once, whatever they wait for. One that fails again is left to supervisord's next try.
+    /// Stops those that run, and starts all at once, whatever they wait for. One that fails again is left to supervisord's
+    /// next try.
     func restart(_ processes: [SupervisedProcess]) throws {
         guard !processes.isEmpty else { return }
         _ = try control(["restart"] + processes.map(\.address), stopping: processes.count)
