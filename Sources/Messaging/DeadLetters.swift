@@ -52,15 +52,13 @@ public struct DeadLetters: Sendable {
     /// Sends events to their work queue again, the oldest first, under the ids they have and as if they had never
     /// failed.
     /// - Parameter note: hears of each letter that it was sent, or why it stays where it is.
-    /// - Returns: those that were sent.
     /// - Throws: `BrokerError`; what was sent before is redriven, the rest is where it was.
     public func redrive(
-        _ selection: Selection, deadline: Deadline, note: (DeadLetter, BrokerError?) -> Void = { _, _ in }
-    ) throws(BrokerError) -> [DeadLetter] {
+        _ selection: Selection, deadline: Deadline, note: (DeadLetter, BrokerError?) -> Void
+    ) throws(BrokerError) {
         let session = try reader(deadline)
         let publisher = try Publisher(Session(address, name: "taproom dlq", deadline: deadline), deadline: deadline)
         // All are fetched before the first is sent, so that one that fails again at once is not met again.
-        var redriven: [DeadLetter] = []
         for delivery in try chosen(selection, session, deadline) {
             var copy = envelope(delivery).stamped(delivery.message)
             copy.forgetAttempts()
@@ -77,19 +75,16 @@ public struct DeadLetters: Sendable {
                 throw error
             }
             note(letter, nil)
-            redriven.append(letter)
         }
         try settle(session, deadline)
-        return redriven
     }
 
     /// Removes events for ever.
     /// - Parameter record: keeps what is removed; when it throws, those before are gone, that one and the rest stay.
     public func discard(
         _ selection: Selection, deadline: Deadline, record: (DeadLetter) throws -> Void
-    ) throws -> [DeadLetter] {
+    ) throws {
         let session = try reader(deadline)
-        var discarded: [DeadLetter] = []
         for delivery in try chosen(selection, session, deadline) {
             let letter = letter(delivery)
             do {
@@ -99,10 +94,8 @@ public struct DeadLetters: Sendable {
                 throw error
             }
             try session.acknowledge(delivery.tag)
-            discarded.append(letter)
         }
         try settle(session, deadline)
-        return discarded
     }
 
     private func reader(_ deadline: Deadline) throws(BrokerError) -> Session {

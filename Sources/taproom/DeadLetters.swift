@@ -17,11 +17,8 @@ struct DeadLetterQueues: ParsableArguments {
     @Option(help: "Only this consumer: its queue, or its name in functions.yml. (default: all)")
     var queue: String?
 
-    @Option(help: "The broker, as an AMQP URI. (default: that of the instance)")
-    var url: String?
-
     /// One value per consumer.
-    func open() throws -> [DeadLetters] {
+    private func open() throws -> [DeadLetters] {
         let project = try Project.find()
         let consumers = try project.manifest().functions.compactMap { function in
             function.queue.map { (name: function.name, topology: $0.topology) }
@@ -31,27 +28,17 @@ struct DeadLetterQueues: ParsableArguments {
             let names = consumers.map(\.topology.queue).joined(separator: ", ")
             throw ValidationError("--queue \(queue): no function consumes it; functions.yml has \(names)")
         }
-        let address = try broker(project)
+        let address = try Instance.startedWithBroker(project).brokerAddress()
         return chosen.map { .init(at: address, workQueue: $0.topology.queue, queue: $0.topology.deadLetter) }
     }
 
-    private func broker(_ project: Project) throws -> BrokerAddress {
-        guard let url else { return try Instance.startedWithBroker(project).brokerAddress() }
-        do {
-            return try BrokerAddress(url)
-        } catch {
-            throw InstanceError("--url is not an AMQP URI such as amqp://user:password@host:5672/vhost: \(error)")
-        }
-    }
-
-    /// Takes letters from one queue after the other.
-    func collect(_ body: (DeadLetters) throws -> [DeadLetter]) throws -> [DeadLetter] {
-        try open().flatMap { queue in
+    /// Takes one consumer's after the other.
+    func forEach(_ body: (DeadLetters) throws -> Void) throws {
+        for letters in try open() {
             do {
-                return try body(queue)
+                try body(letters)
             } catch BrokerError.refused(_, code: 404, _) {
                 // A consumer that has never run has no queue, and so no dead letters.
-                return []
             }
         }
     }
@@ -99,7 +86,8 @@ struct DeadLettersList: ParsableCommand {
     }
 
     func run() throws {
-        let letters = try queues.collect { try $0.list(limit: limit, deadline: DeadLetterQueues.limit) }
+        var letters: [DeadLetter] = []
+        try queues.forEach { letters += try $0.list(limit: limit, deadline: DeadLetterQueues.limit) }
         if json { return try printJSON(letters) }
         guard !letters.isEmpty else { return print("No dead letters.") }
         let rows =
@@ -126,8 +114,9 @@ struct DeadLettersShow: ParsableCommand {
     var json = false
 
     func run() throws {
-        let letters = try queues.collect { queue in
-            try queue.list(deadline: DeadLetterQueues.limit).filter { $0.id.hasSameBytes(as: id) }
+        var letters: [DeadLetter] = []
+        try queues.forEach { queue in
+            letters += try queue.list(deadline: DeadLetterQueues.limit).filter { $0.id.hasSameBytes(as: id) }
         }
         guard !letters.isEmpty else { throw InstanceError("no dead letter has the id “\(id)”: see taproom dlq list") }
         if json { return try printJSON(letters) }
@@ -156,7 +145,7 @@ struct DeadLettersRedrive: ParsableCommand {
         var left: [String] = []
         var end: (any Error)?
         do {
-            _ = try queues.collect { queue in
+            try queues.forEach { queue in
                 try queue.redrive(which.selection, deadline: DeadLetterQueues.limit) { letter, fault in
                     guard let fault else { return redriven.append(letter) }
                     left.append("\(letter.id.printable) (\(letter.type.printable), \(letter.queue)): \(fault)")
@@ -195,7 +184,7 @@ struct DeadLettersDiscard: ParsableCommand {
         let record = try DiscardedEvents(state: Project.find().state)
         var recorded: [DeadLetter] = []
         do {
-            _ = try queues.collect { queue in
+            try queues.forEach { queue in
                 try queue.discard(which.selection, deadline: DeadLetterQueues.limit) { letter in
                     try record.append(letter, who: who ?? NSUserName(), why: why)
                     recorded.append(letter)

@@ -80,7 +80,10 @@ import Testing
     func rebuildOfTheInstance() throws {
         _ = try register.create()
         let folder = try TemporaryFolder()
-        let state = try StartedInstance.record(in: folder, service: "customers", database: register.url)
+        let state = folder.path + "/state"
+        try StartedInstance(
+            state: state, scope: "staging", configurationFile: folder.path + "/gone.json", databases: ["customers": register.url]
+        ).write()
         let run = try TestProcess.run(
             TestProcess.product("taproom"), ["customers", "rebuild"], environment: ["TAPROOM_STATE": state],
             folder: Repository.root)

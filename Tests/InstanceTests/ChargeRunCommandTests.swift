@@ -24,14 +24,10 @@ import Testing
                 CREATE TABLE charge (id bigint, period text, state text, request_id text, retired_at timestamptz);
                 CREATE TABLE charge_event (charge_id bigint, request_id text, what text, platform_status int);
                 """, deadline: .soon)
-        let state = instance.state
-        try instance.folder.write(
-            "state/instance.json",
-            """
-            {"state": "\(state)", "data": "\(state)", "run": "\(state)/run", "scope": "local",
-             "gatewayPort": \(gateway.port), "configurationFile": "", "databases": {"subscriptions": "\(url)"},
-             "parameters": {"billing.time_zone": "Pacific/Kiritimati"}}
-            """)
+        try StartedInstance(
+            state: instance.state, gatewayPort: gateway.port, databases: ["subscriptions": url],
+            parameters: ["billing.time_zone": "Pacific/Kiritimati"]
+        ).write()
     }
 
     @Test("the month is that of the time zone the instance was started with") func monthOfTheZone() throws {

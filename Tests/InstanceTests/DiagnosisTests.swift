@@ -15,18 +15,18 @@ import Testing
     init() throws {
         instance = try TestInstance(folder: TemporaryFolder())
         services = try Project(root: Repository.root, executables: "", environment: [:]).services
-        try record(databases: services.map { ($0, "postgresql://127.0.0.1:1/none") })
+        try record(database: "postgresql://127.0.0.1:1/none")
     }
 
-    private func record(databases: [(String, String)], parameters: String = "{}") throws {
-        let state = instance.state
-        let urls = databases.map { "\"\($0)\": \"\($1)\"" }.joined(separator: ", ")
-        try instance.folder.write(
-            "state/instance.json",
-            """
-            {"state": "\(state)", "data": "\(state)", "run": "\(state)/run", "scope": "staging", "gatewayPort": 1,
-             "configurationFile": "", "databases": {\(urls)}, "rabbitmq": "amqp://me@127.0.0.1:1/", "parameters": \(parameters)}
-            """)
+    /// - Parameter database: of every service.
+    private func record(
+        database: String, configurationFile: String = "", parameters: [String: String] = [:]
+    ) throws {
+        try StartedInstance(
+            state: instance.state, scope: "staging", configurationFile: configurationFile,
+            rabbitmq: "amqp://me@127.0.0.1:1/", databases: Dictionary(uniqueKeysWithValues: services.map { ($0, database) }),
+            parameters: parameters
+        ).write()
         try instance.folder.write(
             "state/queues.json",
             #"{"queues": ["former"], "bindings": [{"exchange": "e", "queue": "former", "routingKey": "k"}]}"#)
@@ -95,7 +95,7 @@ import Testing
         #expect(away["outboxes"] == server + "subscriptions", "\(away)")
 
         let url = try PostgresServer.shared.freshDatabase()
-        try record(databases: services.map { ($0, url) })
+        try record(database: url)
         let empty = try remedies("doctor")
         #expect(empty["migrations"] == "taproom migrate -x scope=staging upgrade head", "\(empty)")
         #expect(empty["eligibility"] == "taproom rebuild-eligibility --scope staging", "\(empty)")
@@ -106,7 +106,7 @@ import Testing
         let (process, url) = (try supervisor(), try PostgresServer.shared.freshDatabase())
         // The machine's own time zones have it still.
         let zone = "US/Pacific-New"
-        try record(databases: services.map { ($0, url) }, parameters: #"{"billing.time_zone": "\#(zone)"}"#)
+        try record(database: url, parameters: ["billing.time_zone": zone])
         let fix = "fix billing.time_zone, then taproom up --scope staging"
         #expect(try remedies("doctor")["billing time zone"] == fix)
         withExtendedLifetime(process) {}
@@ -131,7 +131,7 @@ import Testing
                 CREATE FUNCTION wrong_active_intervals() RETURNS SETOF varchar LANGUAGE sql
                 AS $$ SELECT 'id' WHERE current_setting('statement_timeout') <> '5min' $$
                 """, deadline: .never)
-        try record(databases: services.map { ($0, server.url(name)) })
+        try record(database: server.url(name))
         let found = try remedies("doctor")
         #expect(found["eligibility"] == nil, "\(found)")
         #expect(found["migrations"] == "move it into a database in UTF8", "\(found)")
@@ -149,7 +149,7 @@ import Testing
                 CREATE FUNCTION wrong_active_intervals() RETURNS SETOF varchar LANGUAGE sql
                 AS $$ SELECT E'sub-7\\u001b' $$
                 """, deadline: .never)
-        try record(databases: services.map { ($0, url) })
+        try record(database: url)
         try instance.supervise(["nginx": "/bin/sleep 600"])
         let found = try remedies("doctor")
         #expect(found["functions"] == "taproom up --scope staging; then taproom logs", "\(found)")
@@ -164,7 +164,7 @@ import Testing
     func intervalsNotCompared() throws {
         let (process, url) = (try supervisor(), try PostgresServer.shared.freshDatabase())
         let database = try PostgresServer.shared.connect(to: url)
-        try record(databases: services.map { ($0, url) })
+        try record(database: url)
         try database.run(
             script: """
                 CREATE TABLE subscription ();
@@ -229,10 +229,7 @@ import Testing
         try instance.folder.write("started.json", configuration)
         let file = instance.folder.path + "/started.json"
         chmod(file, 0o644)
-        let text = try instance.folder.read("state/instance.json")
-        try instance.folder.write(
-            "state/instance.json",
-            text.replacing(#""configurationFile": """#, with: #""configurationFile": "\#(file)""#))
+        try record(database: "postgresql://127.0.0.1:1/none", configurationFile: file)
         let subject = "configuration of scope staging"
         #expect(try remedies("doctor", variables: ["TAPROOM_CONFIG": ""])[subject] == "chmod 600 \(file)")
         #expect(try remedies("doctor")[subject] == "fix the keys named above")

@@ -15,14 +15,7 @@ import Testing
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         let broker = try RabbitMQServer()
         let database = try PostgresServer.shared.freshDatabase()
-        let state = instance.state
-        try instance.folder.write(
-            "state/instance.json",
-            """
-            {"state": "\(state)", "data": "\(state)", "run": "\(state)/run", "scope": "local", "gatewayPort": 1,
-             "configurationFile": "", "databases": {"shop": "\(database)"}, "rabbitmq": "\(broker.url)",
-             "parameters": {}}
-            """)
+        try StartedInstance(state: instance.state, rabbitmq: broker.url, databases: ["shop": database]).write()
         let sleep = "/bin/sleep 600"
         try instance.supervise(["ready": sleep, "consumer": sleep, "relay": sleep])
         let address = try BrokerAddress(broker.url)

@@ -66,21 +66,6 @@ final class TestInstance: Sendable {
         ]
     }
 
-    /// Writes what a start remembers, as one that ended at once.
-    /// - Parameters:
-    ///   - made: the state folder that it names; its own by default.
-    ///   - data: where it has the data; in that folder by default.
-    ///   - folder: where the record lies.
-    func record(scope: String, of made: String? = nil, data: String? = nil, in folder: String = "state") throws {
-        let made = made ?? state
-        try self.folder.write(
-            "\(folder)/instance.json",
-            """
-            {"state": "\(made)", "data": "\(data ?? made)", "run": "\(made)/run",
-             "scope": "\(scope)", "gatewayPort": 1, "configurationFile": "", "databases": {}, "parameters": {}}
-            """)
-    }
-
     /// Lets a real supervisord keep programs, as a start would with those of a project; `down` stops it.
     func supervise(_ programs: [String: String]) throws {
         let state = self.state

@@ -20,13 +20,7 @@ import Testing
         let url = RabbitMQServer.shared.url
         address = try BrokerAddress(url)
         for queue in Self.former { _ = try ConsumerTopology.delete(queue, at: address, deadline: .soon) }
-        try instance.folder.write(
-            "state/instance.json",
-            """
-            {"state": "\(instance.state)", "data": "\(instance.state)", "run": "\(instance.state)/run",
-             "scope": "local", "gatewayPort": 1, "configurationFile": "", "databases": {}, "rabbitmq": "\(url)",
-             "parameters": {}}
-            """)
+        try StartedInstance(state: instance.state, rabbitmq: url).write()
         try instance.supervise(["ready": "/bin/sleep 600"])
         try project.write(queue: "old.paid")
         try queues().declare()

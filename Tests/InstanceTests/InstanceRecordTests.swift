@@ -12,15 +12,14 @@ import Testing
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         // So that what goes on goes no further.
         try project.folder.remove("bin/ProbeFunction")
-        func record(ecommerce: String, shop: String, rabbitmq: String, ports: String = "") throws {
-            try project.folder.write(
-                "state/instance.json",
-                """
-                {"state": "\(instance.state)", "data": "\(instance.state)", "run": "\(instance.state)/run", \(ports)
-                 "scope": "local", "gatewayPort": 1, "configurationFile": "/etc/shop.json", "rabbitmq": "\(rabbitmq)",
-                 "databases": {"shop": "\(shop)"}, "parameters":
-                 {"ecommerce.url": "\(ecommerce)", "ecommerce.resend": "manual", "billing.time_zone": "UTC"}}
-                """)
+        func record(
+            ecommerce: String, shop: String, rabbitmq: String, databasePort: Int? = nil, brokerPort: Int? = nil
+        ) throws {
+            let parameters = ["ecommerce.url": ecommerce, "ecommerce.resend": "manual", "billing.time_zone": "UTC"]
+            try StartedInstance(
+                state: instance.state, configurationFile: "/etc/shop.json", databasePort: databasePort,
+                brokerPort: brokerPort, rabbitmq: rabbitmq, databases: ["shop": shop], parameters: parameters
+            ).write()
         }
         try record(
             ecommerce: "https://me:secret@shop.example.com/api",
@@ -52,7 +51,7 @@ import Testing
         // Our own are not outside, wherever the gateway listens now.
         try record(
             ecommerce: "http://127.0.0.1:1/ecommerce", shop: "postgresql://shop:p@127.0.0.1:2/shop",
-            rabbitmq: "amqp://shop:p@127.0.0.1:3", ports: #""databasePort": 2, "brokerPort": 3,"#)
+            rabbitmq: "amqp://shop:p@127.0.0.1:3", databasePort: 2, brokerPort: 3)
         let own = try instance.run("up", variables: ["TAPROOM_BILLING_TIME_ZONE": "America/Sao_Paulo"])
         #expect(own.errors.contains("not built: ProbeFunction"), "\(own)")
         for change in [
@@ -90,15 +89,14 @@ import Testing
         ])
     func downServers(command: [String]) throws {
         let instance = try TestInstance(folder: TemporaryFolder())
-        try instance.folder.write(
-            "state/instance.json",
-            """
-            {"state": "\(instance.state)", "data": "\(instance.state)", "run": "\(instance.state)/run",
-             "scope": "local", "gatewayPort": 1, "databasePort": 2, "brokerPort": 3, "configurationFile": "/none",
-             "rabbitmq": "amqp://taproom:p@127.0.0.1:3", "parameters": {},
-             "databases": {"subscriptions": "postgresql://s:p@127.0.0.1:2/subscriptions",
-                           "customers": "postgresql://c:p@127.0.0.1:2/customers"}}
-            """)
+        try StartedInstance(
+            state: instance.state, configurationFile: "/none", databasePort: 2, brokerPort: 3,
+            rabbitmq: "amqp://taproom:p@127.0.0.1:3",
+            databases: [
+                "subscriptions": "postgresql://s:p@127.0.0.1:2/subscriptions",
+                "customers": "postgresql://c:p@127.0.0.1:2/customers",
+            ]
+        ).write()
         let refused = try instance.run(command, variables: ["TAPROOM_CONFIG": ""])
         #expect(refused.status == 1 && refused.errors.contains("is down: run make up first"), "\(refused)")
     }

@@ -16,12 +16,7 @@ import Testing
         arguments: ["down", "clean-state"])
     func dataInUse(command: String) throws {
         let state = instance.state
-        try instance.folder.write(
-            "state/instance.json",
-            """
-            {"state": "\(state)", "data": "\(state)", "run": "\(state)/run", "scope": "local", "gatewayPort": 1,
-             "configurationFile": "", "databases": {}, "parameters": {}}
-            """)
+        try StartedInstance(state: state).write()
         let process = try ChildProcess(
             "/bin/sh",
             arguments: ["-c", "while :; do sleep 0.1; done", "supervisord", state + "/supervisord.conf"],
@@ -48,12 +43,7 @@ import Testing
         try instance.folder.write("taproom-old/functions/ready.sock", "")
         try instance.folder.write("state/lock", "")
         symlink(run, instance.state + "/run")
-        try instance.folder.write(
-            "state/instance.json",
-            """
-            {"state": "\(old)", "data": "\(old)", "run": "\(run)", "scope": "local", "gatewayPort": 1,
-             "configurationFile": "", "databases": {}, "parameters": {}}
-            """)
+        try StartedInstance(state: old, run: run).write(to: instance.state)
         _ = try instance.run(command)
         #expect(!FileManager.default.fileExists(atPath: run))
     }

@@ -116,12 +116,7 @@ import Testing
         let (state, data) = (instance.state, folder.path + "/data")
         try folder.write("data/log/x", "")
         try folder.write("state/lock", "")
-        try folder.write(
-            "state/instance.json",
-            """
-            {"state": "\(state)", "data": "\(data)", "run": "\(state)/run", "scope": "local", "gatewayPort": 1,
-             "configurationFile": "", "databases": {}, "parameters": {}}
-            """)
+        try StartedInstance(state: state, data: data).write()
         let isRoot = geteuid() == 0
         if isRoot { chown(state + name, nobody, nobody) } else { chmod(state, 0o777) }
         let why = isRoot ? "\(state)\(name) belongs to nobody: " : "everybody may write into \(state): "

@@ -143,7 +143,7 @@ import Testing
         let instance = try TestInstance(folder: project.folder, tool: project.tool)
         // So that it goes no further than it must here.
         try project.folder.remove("bin/ProbeFunction")
-        try instance.record(scope: "local", of: instance.state)
+        try StartedInstance(state: instance.state).write()
         func stopping() throws -> RunningProcess {
             try instance.supervise(["ready": #"/bin/sh -c "trap '' TERM; while :; do sleep 0.1; done""#])
             let placement = try #require(try InstanceRecord.load(state: instance.state)).placement
@@ -165,7 +165,7 @@ import Testing
         "a supervisord whose pid file is gone or stale is stopped with all that it keeps, which it would start again",
         arguments: ["down", "clean-state"], [nil, "1\n"])
     func lostPIDFile(command: String, text: String?) throws {
-        try instance.record(scope: "local")
+        try StartedInstance(state: instance.state).write()
         mkdir(instance.state + "/bin", 0o755)
         try instance.folder.copy(executable: "/bin/sleep", to: "state/bin/ReadyFunction")
         try instance.supervise(["ready": instance.state + "/bin/ReadyFunction 600"])
@@ -193,7 +193,9 @@ import Testing
         let folders = ["state"] + (isCopy ? ["original"] : [])
         let why = isCopy ? "is a copy of \(original)" : "was moved here from \(original)"
         for data in [data, original] {
-            for folder in folders { try instance.record(scope: "local", of: original, data: data, in: folder) }
+            for folder in folders {
+                try StartedInstance(state: original, data: data).write(to: "\(project.folder.path)/\(folder)")
+            }
             for command in ["status", "restart", "demo", "up"] where command != "up" || data != original {
                 let refused = try instance.run(command)
                 #expect(refused.status == 1 && refused.errors.contains(why), "\(command): \(refused)")
@@ -207,12 +209,12 @@ import Testing
     @Test("a state folder under another name is the same") func linkedName() throws {
         let name = instance.folder.path + "/name"
         symlink(instance.state, name)
-        try instance.record(scope: "local", of: name)
+        try StartedInstance(state: name).write(to: instance.state)
         #expect(try instance.run("status").output.contains("down: make up starts it"))
     }
 
     @Test("up changes the scope only for who names one") func scopeChange() throws {
-        try instance.record(scope: "staging")
+        try StartedInstance(state: instance.state, scope: "staging").write()
         let refused = try instance.run("up")
         #expect(refused.status != 0)
         for scope in ["staging", "local"] {
@@ -231,14 +233,14 @@ import Testing
         "what works on the instance's database takes the instance's scope",
         arguments: [["customers", "rebuild"], ["rebuild-eligibility"]])
     func scopeOfCommands(command: [String]) throws {
-        try instance.record(scope: "absent")
+        try StartedInstance(state: instance.state, scope: "absent").write()
         let run = try Subprocess.run(
             [TestProject.tool] + command, environment: ["TAPROOM_STATE": instance.state])
         #expect(run.status == 1 && run.errors.contains("absent_config.json is not usable"), "\(run)")
     }
 
     @Test("nothing in a log steers the terminal that shows it") func controlCharacters() throws {
-        try instance.record(scope: "local")
+        try StartedInstance(state: instance.state).write()
         try instance.folder.write(
             "state/log/charge.log", #"{"message":"\u001b[2Jgone","level":"info"}"# + "\n\tplain \u{1B}[2J\n")
         let shown = try Subprocess.run(
@@ -249,7 +251,7 @@ import Testing
     }
 
     @Test("a log that cannot be shown is an error, also when it is followed") func unwritableOutput() throws {
-        try instance.record(scope: "local")
+        try StartedInstance(state: instance.state).write()
         try instance.folder.write("state/log/charge.log", "{}\n")
         for follow in ["", "--follow"] {
             let full = try Subprocess.run(
@@ -260,7 +262,7 @@ import Testing
     }
 
     @Test("a log that nobody reads any more is not followed") func outputClosed() throws {
-        try instance.record(scope: "local")
+        try StartedInstance(state: instance.state).write()
         try instance.folder.write("state/log/charge.log", "{}\n")
         let followed = try Subprocess.run(
             ["/bin/bash", "-c", "timeout 60 \(TestProject.tool) logs --follow charge | head -1; echo $PIPESTATUS"],

@@ -21,6 +21,7 @@ extension MessagingTests {
                 tool = try Program("taproom", [:])
                 project = try TemporaryFolder()
                 try project.write("model_config.json", "{}")
+                try StartedInstance(state: project.path, rabbitmq: Lab.broker.url).write()
                 let other =
                     absent.map {
                         """
@@ -57,8 +58,7 @@ extension MessagingTests {
 
             func dlq(_ arguments: String...) throws -> TestProcess {
                 try TestProcess.run(
-                    tool.path, ["dlq"] + arguments + ["--url", Lab.broker.url],
-                    environment: ["TAPROOM_STATE": project.path], folder: project.path)
+                    tool.path, ["dlq"] + arguments, environment: ["TAPROOM_STATE": project.path], folder: project.path)
             }
 
             /// Puts an event among the dead letters.
@@ -115,10 +115,8 @@ extension MessagingTests {
             try person.project.write(file, String(repeating: "\n", count: 64 * 512 - room))
             let cut = try TestProcess.run(
                 "/bin/sh",
-                [
-                    "-c", #"trap '' XFSZ; ulimit -f 64; exec "$0" dlq discard --all --why x --url "$1""#,
-                    person.tool.path, Lab.broker.url,
-                ], environment: ["TAPROOM_STATE": person.project.path], folder: person.project.path)
+                ["-c", #"trap '' XFSZ; ulimit -f 64; exec "$0" dlq discard --all --why x"#, person.tool.path],
+                environment: ["TAPROOM_STATE": person.project.path], folder: person.project.path)
             #expect(cut.status == 1)
             #expect(cut.output.hasPrefix("discarded \(ids[1]) ") && !cut.output.contains(ids[2]), "\(cut.output)")
             #expect(cut.errors.contains("\(ids[2]) and those after it were not removed"), "\(cut.errors)")

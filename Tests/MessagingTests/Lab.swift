@@ -62,6 +62,15 @@ final class Lab: Sendable {
         get throws { DeadLetters(at: try address, workQueue: topology.queue, queue: topology.deadLetter) }
     }
 
+    /// - Returns: the ids of those that were sent again.
+    func redrive(_ selection: DeadLetters.Selection = .all) throws -> [String] {
+        var ids: [String] = []
+        try deadLetters.redrive(selection, deadline: .soon) { letter, fault in
+            if fault == nil { ids.append(letter.id) }
+        }
+        return ids
+    }
+
     // MARK: The database
 
     @discardableResult

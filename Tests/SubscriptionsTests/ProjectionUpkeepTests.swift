@@ -154,7 +154,10 @@ import Testing
     @Test("taproom rebuild-eligibility works on the database that the instance was started with, whatever named it")
     func rebuildOfTheInstance() throws {
         let (shop, folder) = (try Shop(), try TemporaryFolder())
-        let state = try StartedInstance.record(in: folder, service: "subscriptions", database: shop.url)
+        let state = folder.path + "/state"
+        try StartedInstance(
+            state: state, scope: "staging", configurationFile: folder.path + "/gone.json", databases: ["subscriptions": shop.url]
+        ).write()
         func rebuild(_ arguments: String..., variables: [String: String] = [:]) throws -> TestProcess {
             try TestProcess.run(
                 TestProcess.product("taproom"), ["rebuild-eligibility"] + arguments,
