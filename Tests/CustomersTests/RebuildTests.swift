@@ -82,7 +82,8 @@ import Testing
         let folder = try TemporaryFolder()
         let state = folder.path + "/state"
         try StartedInstance(
-            state: state, scope: "staging", configurationFile: folder.path + "/gone.json", databases: ["customers": register.url]
+            state: state, scope: "staging", configurationFile: folder.path + "/gone.json",
+            databases: ["customers": register.url]
         ).write()
         let run = try TestProcess.run(
             TestProcess.product("taproom"), ["customers", "rebuild"], environment: ["TAPROOM_STATE": state],

@@ -24,7 +24,8 @@ import Testing
     ) throws {
         try StartedInstance(
             state: instance.state, scope: "staging", configurationFile: configurationFile,
-            rabbitmq: "amqp://me@127.0.0.1:1/", databases: Dictionary(uniqueKeysWithValues: services.map { ($0, database) }),
+            rabbitmq: "amqp://me@127.0.0.1:1/",
+            databases: Dictionary(uniqueKeysWithValues: services.map { ($0, database) }),
             parameters: parameters
         ).write()
         try instance.folder.write(

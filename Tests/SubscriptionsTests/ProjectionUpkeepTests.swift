@@ -156,7 +156,8 @@ import Testing
         let (shop, folder) = (try Shop(), try TemporaryFolder())
         let state = folder.path + "/state"
         try StartedInstance(
-            state: state, scope: "staging", configurationFile: folder.path + "/gone.json", databases: ["subscriptions": shop.url]
+            state: state, scope: "staging", configurationFile: folder.path + "/gone.json",
+            databases: ["subscriptions": shop.url]
         ).write()
         func rebuild(_ arguments: String..., variables: [String: String] = [:]) throws -> TestProcess {
             try TestProcess.run(
