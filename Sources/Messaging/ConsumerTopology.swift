@@ -54,13 +54,7 @@ public struct ConsumerTopology: Sendable, Equatable {
     /// Those in which events wait for their next attempt, one for each delay.
     public var retryQueues: [String] { Set(retry).sorted().map(retryQueue) }
 
-    private func retryQueue(seconds: Int) -> String { "\(queue).retry.\(Self.delay(seconds: seconds))" }
-
-    /// A delay in its largest whole unit: `5s`, `90s`, `2m`, `1h`.
-    public static func delay(seconds: Int) -> String {
-        let unit = [(3600, "h"), (60, "m")].first { seconds % $0.0 == 0 } ?? (1, "s")
-        return "\(seconds / unit.0)\(unit.1)"
-    }
+    private func retryQueue(seconds: Int) -> String { "\(queue).retry.\(TimeSpan(seconds: seconds))" }
 
     /// Every queue after those that its dead letters go to.
     public var queues: [Queue] {

@@ -13,7 +13,7 @@ public final class Database: Sendable {
     private let idle = Lock<[Connection]>([])
 
     /// Longest wait for a session: an unreachable database must be known within a second.
-    static let connectMilliseconds = 900
+    @usableFromInline static let connectMilliseconds = 900
 
     /// - Parameters:
     ///   - url: a libpq connection URI.

@@ -91,8 +91,8 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
     ///   - lanes: statements that may run at the same time. Two keep the server busy while answers are written; more
     ///     make the statements smaller.
     ///   - largest: most requests in one statement.
-    ///   - runsOverdue: whether a request whose deadline passes while it waits is run all the same. Else it is answered as
-    ///     for an unreachable database: its client has gone, and may have asked for something else since.
+    ///   - runsOverdue: whether a request whose deadline passes while it waits is run all the same, within a second. Else
+    ///     it is answered as for an unreachable database: its client has gone, and may have asked for something else since.
     ///   - run: runs them. It is called from several threads at once.
     @inlinable public init(lanes: Int = 2, largest: Int = 32, runsOverdue: Bool = false, run: @escaping Run) {
         self.lanes = lanes
@@ -102,7 +102,8 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
     }
 
     /// Waits for the answer to one request.
-    /// - Throws: what `run` throws. An unreachable database is told to all who wait at that moment.
+    /// - Throws: what `run` throws. An unreachable database is told to all who wait at that moment, unless whoever found
+    ///   it so had too little time left to open a session.
     @inlinable public func answer(_ request: Request, deadline: Deadline) throws -> Answer {
         let ticket = Ticket(request, deadline: deadline)
         let goesAtOnce = state.withLock { state in
@@ -126,14 +127,12 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
             $0.takeWaiting(atMost: largest - 1, dueBy: ticket.deadline.adding(milliseconds: Self.companyMilliseconds))
         }
         let together = [ticket] + others
+        let deadline = deadline(of: together)
+        let hasTimeForSession = deadline >= .after(milliseconds: Database.connectMilliseconds)
         let outcome = Result {
-            try run(
-                Batch(
-                    requests: together.map { $0.request },
-                    deadline: others.map { $0.deadline }.reduce(ticket.deadline, max),
-                    holdsLane: true))
+            try run(Batch(requests: together.map { $0.request }, deadline: deadline, holdsLane: true))
         }
-        if case .failure(let error as PostgresError) = outcome, case .unavailable = error {
+        if hasTimeForSession, case .failure(let error as PostgresError) = outcome, case .unavailable = error {
             // They would find the same, one after the other.
             for waiting in state.withLock({ $0.takeWaiting(atMost: .max) }) { waiting.tell(.finished(.failure(error))) }
         }
@@ -154,7 +153,12 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
     }
 
     @inlinable func runAlone(_ ticket: Ticket) throws -> Answer {
-        try run(Batch(requests: [ticket.request], deadline: ticket.deadline, holdsLane: false))[0]
+        try run(Batch(requests: [ticket.request], deadline: deadline(of: [ticket]), holdsLane: false))[0]
+    }
+
+    @inlinable func deadline(of tickets: [Ticket]) -> Deadline {
+        let last = tickets.map { $0.deadline }.reduce(tickets[0].deadline, max)
+        return runsOverdue ? max(last, .after(milliseconds: Self.overdueMilliseconds)) : last
     }
 
     @inlinable func handOver() {
@@ -169,6 +173,9 @@ public final class StatementBatcher<Request: Sendable, Answer: Sendable>: Sendab
             ticket.tell(.finished(.failure(PostgresError.unavailable(reason: "no time was left"))))
         }
     }
+
+    /// What a statement gets at least where requests are run whose deadline has passed: enough for a session.
+    @inlinable static var overdueMilliseconds: Int { 1000 }
 
     /// By how much a request may be kept past its deadline for another's: the gateway waits two seconds longer.
     @inlinable static var companyMilliseconds: Int { 1500 }

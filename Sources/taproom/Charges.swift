@@ -2,6 +2,7 @@ import ArgumentParser
 import Instance
 import Operations
 import Postgres
+import Runtime
 
 struct Charges: ParsableCommand {
     static let configuration = CommandConfiguration(

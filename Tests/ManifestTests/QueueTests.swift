@@ -83,8 +83,8 @@ import Testing
         ),
         ("{queue: q, routingKey: x, batchSize: 21}", ["batchSize: must be at most prefetch, which is 20, not 21"]),
         (
-            "{queue: q, routingKey: x, retry: [5s, 1d]}",
-            ["retry: must be delays from 1s to 24h, as in [5s, 30s, 2m, 10m, 1h], not \"1d\""]
+            "{queue: q, routingKey: x, retry: [5s, 2d]}",
+            ["retry: must be delays from 1s to 24h, as in [5s, 30s, 2m, 10m, 1h], not \"2d\""]
         ),
         (
             "{queue: q, routingKey: x, retry: [0s]}",
@@ -95,6 +95,7 @@ import Testing
             ["retry: must be delays from 1s to 24h, as in [5s, 30s, 2m, 10m, 1h], not \"25h\""]
         ),
         ("{queue: q, routingKey: x, retry: [60s, 1m]}", ["retry: has 1m twice; keep one"]),
+        ("{queue: q, routingKey: x, retry: [24h, 1d]}", ["retry: has 24h twice; keep one"]),
         ("{queue: q, routingKey: x, retry: 5}", ["retry: must be text, not 5"]),
         ("{queue: q, routingKey: x, deadLetter: [d]}", ["deadLetter: must be text, not a list"]),
     ])

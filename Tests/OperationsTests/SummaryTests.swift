@@ -64,16 +64,4 @@ import Testing
         _ = try concurrently(16) { _ in while lines.withLock({ $0 }) < 10, !limit.hasPassed { bar.update(half) } }
         #expect(lines.withLock { $0 } >= 10)
     }
-
-    @Test(
-        "spans of time",
-        arguments: [("90s", 90), ("15m", 900), ("1h", 3600), ("7d", 604_800), ("36500d", 3_153_600_000)])
-    func spans(text: String, seconds: Int) {
-        #expect(TimeSpan(text)?.seconds == seconds)
-    }
-
-    @Test("no spans of time", arguments: ["", "h", "1", "-1h", "1.5h", "1w", "99999999999999999999h", "36501d", "١h"])
-    func noSpans(text: String) {
-        #expect(TimeSpan(text) == nil)
-    }
 }

@@ -71,6 +71,20 @@ import Testing
         }
     }
 
+    @Test("a server that panics leaves open what came of the statement: a COMMIT may hold") func panic() throws {
+        let server = try StreamListener()
+        let database = Database(url: "postgresql://x@127.0.0.1:\(server.port)/x", application: "x")
+        let asking = Background { try database.execute("COMMIT", deadline: .soon).count }
+        let session = try server.acceptDatabaseSession()
+        // Severity, the same in English, SQLSTATE and message.
+        let body = Array("SPANIQUE\0VPANIC\0C53100\0Mcould not fsync file\0\0".utf8)
+        try session.send([UInt8(ascii: "E"), 0, 0, 0, UInt8(body.count + 4)] + body)
+        session.close()
+        let error = try #require(throws: PostgresError.self) { try asking.value() }
+        guard case .connectionLost(_, let reason) = error else { throw error }
+        #expect(reason.contains("could not fsync file"))
+    }
+
     @Test func settingsHoldWhateverTheServersDefaults() throws {
         let name = try observer.execute("SELECT current_database()", deadline: .soon)[0].decode(String.self)
         let defaults = [

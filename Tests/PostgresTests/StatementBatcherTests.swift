@@ -105,6 +105,8 @@ private final class Statements: Sendable {
         let batcher = StatementBatcher<Int, String>(lanes: 1, runsOverdue: isRun) { [statements] batch in
             let requests = batch.requests
             statements.begin(batch)
+            // As a database would.
+            if batch.deadline.hasPassed { throw PostgresError.unavailable(reason: "no time was left") }
             return requests.map { "answer \($0)" }
         }
         let deadlines = [Deadline.soon, .after(milliseconds: 0), .soon]
@@ -142,6 +144,19 @@ private final class Statements: Sendable {
         }
         for answer in try statements.ask(20, batcher) { #expect(throws: PostgresError.self) { try answer.get() } }
         #expect(statements.sizes.withLock { $0 } == [1], "not one after the other, each with its own time-out")
+    }
+
+    @Test func whoHasNoTimeForASessionSpeaksForNobodyElse() throws {
+        let batcher = StatementBatcher<Int, String>(lanes: 1) { [statements] batch in
+            let requests = batch.requests
+            statements.begin(batch)
+            if batch.deadline.hasPassed { throw PostgresError.unavailable(reason: "no session in time") }
+            return requests.map { "answer \($0)" }
+        }
+        let deadlines = [Deadline.after(milliseconds: 0)] + Array(repeating: .soon, count: 19)
+        let answers = try statements.ask(20, batcher, until: deadlines)
+        #expect(throws: PostgresError.self) { try answers[0].get() }
+        for (number, answer) in answers.enumerated().dropFirst() { #expect(try answer.get() == "answer \(number)") }
     }
 
     @Test func afterAFailureItGoesOn() throws {

@@ -132,27 +132,12 @@ import Testing
         #expect(try answer.json()["executed"]?.string == "no")
     }
 
-    /// A session of a PostgreSQL server that lets everybody in and answers no statement: it is used until a test ends it.
-    private func silentSession(at database: StreamListener) throws -> StreamSocket {
-        let session = try #require(database.accept())
-        while true {
-            let head = try session.receive()
-            // Who asks first for TLS (80877103), or for Kerberos (80877104), hears that there is none.
-            guard head.count == 8, head[4..<7] == [0x04, 0xD2, 0x16] else { break }
-            try session.send("N")
-        }
-        // AuthenticationOk and ReadyForQuery.
-        try session.send([UInt8(ascii: "R"), 0, 0, 0, 8, 0, 0, 0, 0, UInt8(ascii: "Z"), 0, 0, 0, 5, UInt8(ascii: "I")])
-        try #require(try !session.receive().isEmpty, "a statement")
-        return session
-    }
-
     @Test func whoeverLeftBeforeItsTurnIsNotExecuted() throws {
         let database = try StreamListener()
         let function = try subscribe(concurrency: 1, database: database.port)
         let busy = try FastCGIProbe(path: function.socketPath)
         try busy.send(FastCGIProbe.records("POST", Self.target, body: Self.body(21)))
-        let session = try silentSession(at: database)
+        let session = try database.acceptDatabaseSession()
         // The only worker is busy now: what comes next waits in the backlog.
         for _ in 0..<3 {
             let impatient = try FastCGIProbe(path: function.socketPath)
@@ -197,7 +182,7 @@ import Testing
             return probe
         }
         // Two statements run at a time; the third request waits for one to end.
-        let sessions = try (0..<2).map { _ in try silentSession(at: database) }
+        let sessions = try (0..<2).map { _ in try database.acceptDatabaseSession() }
         try Eventually.happens("all three to be in hand") {
             try Self.sockets(of: function.process.pid) == idle + 3 + 2
         }

@@ -66,25 +66,17 @@ struct QueueReader {
             section.report("must be at most \(Self.mostDelays) delays, not \(texts.count)", "retry")
         }
         for text in texts {
-            guard let delay = delay(text) else {
+            guard let delay = TimeSpan(text), (1...Self.longestSeconds).contains(delay.seconds) else {
                 section.report("must be delays from 1s to 24h, as in [5s, 30s, 2m, 10m, 1h], not \"\(text)\"", "retry")
                 continue
             }
-            if delays.contains(delay) {
-                section.report("has \(ConsumerTopology.delay(seconds: delay)) twice; keep one", "retry")
+            if delays.contains(delay.seconds) {
+                section.report("has \(delay) twice; keep one", "retry")
             } else {
-                delays.append(delay)
+                delays.append(delay.seconds)
             }
         }
         return delays.count == texts.count ? delays : nil
-    }
-
-    /// In seconds.
-    private func delay(_ text: String) -> Int? {
-        guard let match = text.wholeMatch(of: /([0-9]{1,6})([smh])/), let number = Int(match.1) else { return nil }
-        let unit = ["s": 1, "m": 60, "h": 3600][String(match.2)] ?? 1
-        let seconds = number * unit
-        return (1...Self.longestSeconds).contains(seconds) ? seconds : nil
     }
 }
 
